@@ -1,0 +1,1 @@
+"""Jobs: frozen requests, generator tasks, a child process."""

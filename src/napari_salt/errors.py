@@ -1,0 +1,39 @@
+"""Errors that reach the user: each message is one plain sentence that names a way out."""
+
+from __future__ import annotations
+
+
+class NapariSaltError(Exception):
+    """Base of every error that napari-salt raises on purpose."""
+
+
+class InputError(NapariSaltError):
+    """What the user gave cannot be used; nothing was started and nothing was lost."""
+
+
+class WeightsError(InputError):
+    """Backbone or text weights are missing, unknown, or not the file they claim to be."""
+
+
+class AdapterError(InputError):
+    """An adapter file cannot be read, or does not belong to these base weights."""
+
+
+class UnknownLabelName(InputError):
+    """A label name is far from every name that the adapter was trained with."""
+
+
+class MissingExtra(InputError):
+    """An optional package is needed; the message says which extra to install."""
+
+
+class OutputError(NapariSaltError):
+    """A result could not be written; what was there before is untouched."""
+
+
+class JobFailed(NapariSaltError):
+    """A job ended with an error; only that job is lost."""
+
+
+class JobStopped(NapariSaltError):
+    """A job ended because the user stopped it."""

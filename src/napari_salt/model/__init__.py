@@ -1,0 +1,1 @@
+"""The network: torch and numpy, no Qt, no napari."""

@@ -1,0 +1,1 @@
+"""Sample data from installed packages."""

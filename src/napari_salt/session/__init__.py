@@ -1,0 +1,1 @@
+"""The user's work: numpy and psygnal, no Qt, napari or torch."""

@@ -1,0 +1,1 @@
+"""Qt views, one idea per file."""
