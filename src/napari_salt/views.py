@@ -1,0 +1,247 @@
+"""What the controller and the views say to each other: frozen states down, wishes up.
+
+No Qt, no napari. The controller never reads a widget. It hands the view frozen states, and the view
+emits what the user *wants* through `Wishes`; whether it happens is for the controller to decide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from psygnal import Signal
+
+from napari_salt.records import BACKGROUND, Color, FitSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from napari_salt.session.readiness import Readiness
+
+BACKGROUND_COLOR: Color = (0.55, 0.55, 0.55, 0.6)
+"""Colour of background paint: neutral, and weaker than any label."""
+
+
+@dataclass(frozen=True)
+class ImageEntry:
+    """One image that can be chosen: a key that survives renaming, and the name to show."""
+
+    key: str
+    name: str
+
+
+@dataclass(frozen=True)
+class AxisEntry:
+    """One axis of an image that can be the slice axis."""
+
+    axis: int
+    name: str
+
+
+@dataclass(frozen=True)
+class ImageState:
+    """What the image line shows; ``axes`` is empty when there is nothing to choose."""
+
+    entries: tuple[ImageEntry, ...] = ()
+    key: str | None = None
+    facts: str = ""
+    axes: tuple[AxisEntry, ...] = ()
+    axis: int = 0
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """One row of the label table; ``slices`` counts the slices that carry this label in paint."""
+
+    label_id: int
+    name: str
+    color: Color
+    slices: int = 0
+    key: str = ""
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the row is the background, which cannot be renamed, recoloured or removed."""
+        return self.label_id == BACKGROUND
+
+
+@dataclass(frozen=True)
+class SliceState:
+    """Where the viewer is; ``index`` is None when the position lies outside the stack."""
+
+    index: int | None = None
+    count: int = 0
+    complete: bool = False
+
+
+@dataclass(frozen=True)
+class ProgressState:
+    """Progress of the running job; ``total`` 0 means: busy, no count yet."""
+
+    busy: bool = False
+    text: str = ""
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class CurveState:
+    """Loss of each step and held-out Dice (step, value) of the running or last fit."""
+
+    losses: tuple[tuple[int, float], ...] = ()
+    dice: tuple[tuple[int, float], ...] = ()
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class RoundRow:
+    """One line of the rounds list, in words and numbers ready to show."""
+
+    number: int
+    slices: int
+    dice: str
+    time: str
+    size: str
+    detail: str
+    active: bool = False
+
+
+@dataclass(frozen=True)
+class SuggestionState:
+    """The slice to correct next; where ``index`` is None, ``reason`` says why there is none."""
+
+    index: int | None = None
+    reason: str = ""
+
+
+NoticeLevel = Literal["plain", "good", "warning", "error"]
+
+
+@dataclass(frozen=True)
+class StatusState:
+    """One line that never lies: idle, loading weights, adapting 84/150, stopped, failed: why."""
+
+    text: str = ""
+    level: NoticeLevel = "plain"
+    offer: str = ""
+    """Text of a button that repairs what the line reports; empty for none."""
+
+
+class Wishes:
+    """What the user wants; the view emits, the controller listens."""
+
+    image_chosen = Signal(str)
+    axis_chosen = Signal(int)
+    label_added = Signal(str)
+    label_renamed = Signal(int, str)
+    label_recoloured = Signal(int, object)
+    label_removed = Signal(int)
+    label_selected = Signal(int)
+    complete_set = Signal(bool)
+    accept = Signal()
+    undo_accept = Signal()
+    adapt = Signal()
+    stop = Signal()
+    then_segment_set = Signal(bool)
+    restore_round = Signal(int)
+    segment_slice = Signal()
+    segment_all = Signal()
+    prediction_shown = Signal(bool)
+    prediction_opacity = Signal(float)
+    uncertainty_shown = Signal(bool)
+    next_slice = Signal()
+    skip_slice = Signal()
+    export_masks = Signal()
+    export_adapter = Signal()
+    load_adapter = Signal()
+    settings_changed = Signal(FitSettings)
+    offer_taken = Signal()
+
+
+class DockView(Protocol):
+    """Everything that the controller asks of a dock. Setters never emit wishes."""
+
+    wishes: Wishes
+
+    def set_image(self, state: ImageState) -> None:
+        """Show the images to choose from and the facts of the chosen one."""
+
+    def set_labels(self, rows: tuple[LabelRow, ...]) -> None:
+        """Show the label table."""
+
+    def set_selected_label(self, label_id: int | None) -> None:
+        """Mark the row of the label that the brush paints."""
+
+    def set_slice(self, state: SliceState) -> None:
+        """Show where the viewer is, and whether that slice is complete."""
+
+    def set_readiness(self, readiness: Readiness) -> None:
+        """Enable what can work now; the rest says why not."""
+
+    def set_progress(self, state: ProgressState) -> None:
+        """Show the progress of the running job."""
+
+    def set_curve(self, state: CurveState) -> None:
+        """Show the curve of the running or last fit."""
+
+    def set_score(self, text: str) -> None:
+        """Show the held-out score of the active round in words."""
+
+    def set_rounds(self, rows: tuple[RoundRow, ...]) -> None:
+        """Show the rounds."""
+
+    def set_suggestion(self, state: SuggestionState) -> None:
+        """Show the slice to correct next."""
+
+    def set_status(self, state: StatusState) -> None:
+        """Show the status line."""
+
+    def set_settings(self, settings: FitSettings) -> None:
+        """Show the settings of the next fit."""
+
+    def ask_save(self, title: str, suggested: str, pattern: str) -> Path | None:
+        """Ask for a file to write; None when the user thinks better of it."""
+
+    def ask_open(self, title: str, pattern: str) -> Path | None:
+        """Ask for a file to read; None when the user thinks better of it."""
+
+    def confirm(self, question: str, yes: str) -> bool:
+        """Ask before something that loses work; ``yes`` names the action."""
+
+    def notify(self, sentence: str, level: NoticeLevel) -> None:
+        """Say a sentence through the host's own notifications."""
+
+
+class ViewerSignals:
+    """What happens in the viewer."""
+
+    images_changed = Signal()
+    image_lost = Signal(str, str)
+    """Key and name of the image in use, which was removed."""
+    paint_lost = Signal()
+    slice_changed = Signal()
+    painted = Signal(object)
+    """Indices of the slices whose paint may have changed."""
+    stroke_made = Signal()
+    label_picked = Signal(int)
+    undo_pressed = Signal()
+    redo_pressed = Signal()
+    label_key_pressed = Signal(int)
+    """Place in the label table, 0-based; -1 for background."""
+
+
+def label_key(place: int) -> str:
+    """Key that selects the row at a 0-based place; the bare digits are napari's own."""
+    return f"Alt+{place + 1}" if 0 <= place < 9 else ""
+
+
+BACKGROUND_KEY = "Alt+0"
+
+
+def pick_rows(rows: Sequence[LabelRow], place: int) -> int | None:
+    """Label id that a key selects: the row at ``place``, background for -1, None for no row."""
+    if place < 0:
+        return BACKGROUND
+    named = [row for row in rows if not row.fixed]
+    return named[place].label_id if place < len(named) else None

@@ -1,0 +1,89 @@
+"""Adapt and Stop, the live curve, the held-out score, and the rounds so far."""
+# ruff: noqa: N802, N815 - Qt's own style of names
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from napari_salt.widgets.action_button import ActionButton
+from napari_salt.widgets.fold import Fold
+from napari_salt.widgets.rounds_list import RoundsList
+from napari_salt.widgets.sparkline import Sparkline
+
+if TYPE_CHECKING:
+    from napari_salt.session.readiness import Readiness
+    from napari_salt.views import CurveState, RoundRow
+
+
+class AdaptPanel(QWidget):
+    """Starts and stops fits and shows how they go."""
+
+    adaptRequested = Signal()
+    stopRequested = Signal()
+    thenSegmentChanged = Signal(bool)
+    restoreRequested = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._adapt = ActionButton(
+            "Adapt", "Learn from every painted slice; painting can go on meanwhile"
+        )
+        self._stop = ActionButton("Stop", "Stop the running job; what it has so far is kept")
+        self._then_segment = QCheckBox("then segment all slices", self)
+        self._then_segment.setToolTip("After Adapt, segment the whole stack at once")
+        self._then_segment.setChecked(True)
+        self._curve = Sparkline(self)
+        self._score = QLabel(self)
+        self._score.setWordWrap(True)
+        self._score.setToolTip("Measured on painted slices that were left out of the fit")
+        self._rounds = RoundsList(self)
+        self._fold = Fold("Rounds", self._rounds, self)
+        self._adapt.clicked.connect(self.adaptRequested)
+        self._stop.clicked.connect(self.stopRequested)
+        self._then_segment.toggled.connect(self.thenSegmentChanged)
+        self._rounds.restoreRequested.connect(self.restoreRequested)
+        self._lay_out()
+        self.setScore("")
+        self.setRounds(())
+
+    def _lay_out(self) -> None:
+        buttons = QHBoxLayout()
+        buttons.setSpacing(4)
+        buttons.addWidget(self._adapt, 3)
+        buttons.addWidget(self._stop, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(buttons)
+        layout.addWidget(self._then_segment)
+        layout.addWidget(self._curve)
+        layout.addWidget(self._score)
+        layout.addWidget(self._fold)
+
+    def thenSegment(self) -> bool:
+        """Whether the stack is segmented after Adapt."""
+        return self._then_segment.isChecked()
+
+    def setReadiness(self, readiness: Readiness) -> None:
+        """Enable what can work now."""
+        self._adapt.setAvailable(readiness.adapt.enabled, readiness.adapt.why_not)
+        self._stop.setAvailable(readiness.stop.enabled, readiness.stop.why_not)
+        self._rounds.setAvailable(readiness.restore.enabled, readiness.restore.why_not)
+
+    def setCurve(self, state: CurveState) -> None:
+        """Show another curve."""
+        self._curve.setValue(state)
+
+    def setScore(self, text: str) -> None:
+        """Show the held-out score in words."""
+        self._score.setText(text)
+        self._score.setVisible(bool(text))
+
+    def setRounds(self, rows: tuple[RoundRow, ...]) -> None:
+        """Show the rounds; the fold is hidden until there is one."""
+        self._rounds.setRows(rows)
+        self._fold.setTitle(f"Rounds ({len(rows)})")
+        self._fold.setVisible(bool(rows))

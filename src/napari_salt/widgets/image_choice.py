@@ -1,0 +1,93 @@
+"""Choice of the image to segment, its facts, and its slice axis where there is one to choose."""
+# ruff: noqa: N802, N815 - Qt's own style of names
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QWidget
+
+from napari_salt.views import ImageState
+from napari_salt.widgets.no_wheel import NoWheel
+
+_NONE = "Open an image first (File ▸ Open…)"
+
+
+class ImageChoice(QWidget):
+    """Combo box of the viewer's images; ``value`` is the key of the chosen one."""
+
+    valueChanged = Signal(str)
+    axisChanged = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._image = self._combo("The image layer to segment")
+        self._axis = self._combo("The axis along which slices are counted")
+        self._axis_caption = QLabel("Slices along", self)
+        self._facts = QLabel(self)
+        self._facts.setWordWrap(True)
+        self._facts.setToolTip("Slices · size of one slice · size of a voxel")
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self._image, 0, 0, 1, 2)
+        layout.addWidget(self._facts, 1, 0, 1, 2)
+        layout.addWidget(self._axis_caption, 2, 0)
+        layout.addWidget(self._axis, 2, 1)
+        layout.setColumnStretch(1, 1)
+        NoWheel(self).guard(self._image, self._axis)
+        self._image.activated.connect(self._on_image)
+        self._axis.activated.connect(self._on_axis)
+        self._keys: tuple[str, ...] = ()
+        self._axes: tuple[int, ...] = ()
+        self.setValue(ImageState())
+
+    def value(self) -> str | None:
+        """Key of the chosen image, or None."""
+        place = self._image.currentIndex()
+        return self._keys[place] if 0 <= place < len(self._keys) else None
+
+    def setValue(self, state: ImageState) -> None:
+        """Show the images, which one is chosen, and its facts."""
+        self._keys = tuple(entry.key for entry in state.entries)
+        names = [entry.name for entry in state.entries]
+        self._fill(self._image, names or [_NONE])
+        self._image.setEnabled(bool(names))
+        self._image.setCurrentIndex(
+            self._keys.index(state.key) if state.key in self._keys else (-1 if names else 0)
+        )
+        self._facts.setText(state.facts)
+        self._facts.setVisible(bool(state.facts))
+        self._axes = tuple(entry.axis for entry in state.axes)
+        self._fill(self._axis, [entry.name for entry in state.axes])
+        if state.axis in self._axes:
+            self._axis.setCurrentIndex(self._axes.index(state.axis))
+        for widget in (self._axis, self._axis_caption):
+            widget.setVisible(bool(state.axes))
+
+    def facts(self) -> str:
+        """The line of facts."""
+        return self._facts.text()
+
+    def _combo(self, tip: str) -> QComboBox:
+        combo = QComboBox(self)
+        combo.setToolTip(tip)
+        combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        combo.setMinimumContentsLength(8)
+        combo.setPlaceholderText("choose an image")
+        return combo
+
+    @staticmethod
+    def _fill(combo: QComboBox, names: list[str]) -> None:
+        was_blocked = combo.blockSignals(True)
+        combo.clear()
+        combo.addItems(names)
+        for place, name in enumerate(names):
+            combo.setItemData(place, name, Qt.ItemDataRole.ToolTipRole)
+        combo.blockSignals(was_blocked)
+
+    def _on_image(self, place: int) -> None:
+        if place < len(self._keys):
+            self.valueChanged.emit(self._keys[place])
+
+    def _on_axis(self, place: int) -> None:
+        self.axisChanged.emit(self._axes[place])

@@ -1,0 +1,56 @@
+"""The slice where a correction helps most, with the reason in words."""
+# ruff: noqa: N802, N815 - Qt's own style of names
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from napari_salt.views import SuggestionState
+from napari_salt.widgets.action_button import ActionButton
+
+if TYPE_CHECKING:
+    from napari_salt.session.readiness import Readiness
+
+
+class NextPanel(QWidget):
+    """Next slice and Skip; the reason stands below."""
+
+    nextRequested = Signal()
+    skipRequested = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._next = ActionButton("Next slice ▸", "Go where a correction helps most")
+        self._skip = ActionButton("Skip", "Leave the suggested slice out for this round")
+        self._reason = QLabel(self)
+        self._reason.setWordWrap(True)
+        self._next.clicked.connect(self.nextRequested)
+        self._skip.clicked.connect(self.skipRequested)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(4)
+        buttons.addWidget(self._next, 3)
+        buttons.addWidget(self._skip, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(buttons)
+        layout.addWidget(self._reason)
+        self.setValue(SuggestionState())
+
+    def setValue(self, state: SuggestionState) -> None:
+        """Show another suggestion."""
+        text = state.reason if state.index is None else f"slice {state.index}: {state.reason}"
+        self._reason.setText(text)
+        self._reason.setVisible(bool(text))
+
+    def reason(self) -> str:
+        """The reason shown."""
+        return self._reason.text()
+
+    def setReadiness(self, readiness: Readiness) -> None:
+        """Enable what can work now."""
+        self._next.setAvailable(readiness.next_slice.enabled, readiness.next_slice.why_not)
+        self._skip.setAvailable(readiness.skip_slice.enabled, readiness.skip_slice.why_not)

@@ -1,0 +1,238 @@
+"""All panels in one column: the view that the controller talks to. Knows no viewer."""
+# ruff: noqa: N802 - Qt's own style of names
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QFrame,
+    QLabel,
+    QMessageBox,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_salt.views import Wishes
+from napari_salt.widgets.adapt_panel import AdaptPanel
+from napari_salt.widgets.export_panel import ExportPanel
+from napari_salt.widgets.fold import Fold
+from napari_salt.widgets.image_choice import ImageChoice
+from napari_salt.widgets.label_table import LabelTable
+from napari_salt.widgets.next_panel import NextPanel
+from napari_salt.widgets.progress_line import ProgressLine
+from napari_salt.widgets.segment_panel import SegmentPanel
+from napari_salt.widgets.settings_panel import SettingsPanel
+from napari_salt.widgets.slice_panel import SlicePanel
+from napari_salt.widgets.status_line import StatusLine
+
+if TYPE_CHECKING:
+    from napari_salt.records import FitSettings
+    from napari_salt.session.readiness import Readiness
+    from napari_salt.views import (
+        CurveState,
+        ImageState,
+        LabelRow,
+        NoticeLevel,
+        ProgressState,
+        RoundRow,
+        SliceState,
+        StatusState,
+        SuggestionState,
+    )
+
+
+class Panel(QWidget):
+    """The dock's content; implements `napari_salt.views.DockView`."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.wishes = Wishes()
+        self.hint = QLabel(self)
+        self.hint.setWordWrap(True)
+        self.image = ImageChoice(self)
+        self.labels = LabelTable(self)
+        self.slice = SlicePanel(self)
+        self.adapt = AdaptPanel(self)
+        self.segment = SegmentPanel(self)
+        self.next = NextPanel(self)
+        self.export = ExportPanel(self)
+        self.settings = SettingsPanel(self)
+        self.progress = ProgressLine(self)
+        self.status = StatusLine(self)
+        self._lay_out()
+        self._listen()
+
+    def sizeHint(self) -> QSize:
+        """Wide enough for every caption."""
+        return QSize(340, 720)
+
+    # ---- DockView
+
+    def set_image(self, state: ImageState) -> None:
+        """Show the images to choose from and the facts of the chosen one."""
+        self.image.setValue(state)
+
+    def set_labels(self, rows: tuple[LabelRow, ...]) -> None:
+        """Show the label table; a label that has come empties the line of the new name."""
+        if len(rows) > len(self.labels.rows()):
+            self.labels.clearName()
+        self.labels.setRows(rows)
+
+    def set_selected_label(self, label_id: int | None) -> None:
+        """Mark the row of the label that the brush paints."""
+        self.labels.setValue(label_id)
+
+    def set_slice(self, state: SliceState) -> None:
+        """Show where the viewer is, and whether that slice is complete."""
+        self.slice.setValue(state)
+
+    def set_readiness(self, readiness: Readiness) -> None:
+        """Enable what can work now; the rest says why not."""
+        self.labels.setAvailable(readiness.add_label.enabled, readiness.add_label.why_not)
+        for panel in (self.slice, self.adapt, self.segment, self.next, self.export):
+            panel.setReadiness(readiness)
+        self.hint.setText(readiness.hint)
+
+    def set_progress(self, state: ProgressState) -> None:
+        """Show the progress of the running job."""
+        self.progress.setState(state)
+
+    def set_curve(self, state: CurveState) -> None:
+        """Show the curve of the running or last fit."""
+        self.adapt.setCurve(state)
+
+    def set_score(self, text: str) -> None:
+        """Show the held-out score of the active round in words."""
+        self.adapt.setScore(text)
+
+    def set_rounds(self, rows: tuple[RoundRow, ...]) -> None:
+        """Show the rounds."""
+        self.adapt.setRounds(rows)
+
+    def set_suggestion(self, state: SuggestionState) -> None:
+        """Show the slice to correct next."""
+        self.next.setValue(state)
+
+    def set_status(self, state: StatusState) -> None:
+        """Show the status line."""
+        self.status.setValue(state)
+
+    def set_settings(self, settings: FitSettings) -> None:
+        """Show the settings of the next fit."""
+        self.settings.setValue(settings)
+
+    def ask_save(self, title: str, suggested: str, pattern: str) -> Path | None:
+        """Ask for a file to write; None when the user thinks better of it."""
+        name, _ = QFileDialog.getSaveFileName(self, title, suggested, pattern)
+        return Path(name) if name else None
+
+    def ask_open(self, title: str, pattern: str) -> Path | None:
+        """Ask for a file to read; None when the user thinks better of it."""
+        name, _ = QFileDialog.getOpenFileName(self, title, "", pattern)
+        return Path(name) if name else None
+
+    def confirm(self, question: str, yes: str) -> bool:
+        """Ask before something that loses work; ``yes`` names the action."""
+        box = QMessageBox(QMessageBox.Icon.Question, "napari-salt", question, parent=self)
+        agree = box.addButton(yes, QMessageBox.ButtonRole.AcceptRole)
+        box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
+        box.exec()
+        agreed = box.clickedButton() is agree
+        box.deleteLater()
+        return agreed
+
+    def notify(self, sentence: str, level: NoticeLevel) -> None:
+        """Say a sentence through napari's notifications."""
+        from napari.utils import notifications
+
+        show = {"error": notifications.show_error, "warning": notifications.show_warning}
+        show.get(level, notifications.show_info)(sentence)
+
+    # ---- building
+
+    def _lay_out(self) -> None:
+        column = QWidget(self)
+        layout = QVBoxLayout(column)
+        layout.setContentsMargins(2, 2, 6, 2)
+        layout.setSpacing(5)
+        for part in (
+            _caption("Image"),
+            self.image,
+            _caption("Labels"),
+            self.labels,
+            self.slice,
+            _rule(),
+            self.adapt,
+            _rule(),
+            self.segment,
+            self.next,
+            _rule(),
+            self.export,
+            Fold("Advanced", self.settings, self),
+        ):
+            layout.addWidget(part)
+        layout.addStretch(1)
+        area = QScrollArea(self)
+        area.setWidget(column)
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(6, 4, 2, 6)
+        outer.setSpacing(5)
+        outer.addWidget(self.hint)
+        outer.addWidget(area, 1)
+        outer.addWidget(self.progress)
+        outer.addWidget(self.status)
+
+    def _listen(self) -> None:
+        wishes = self.wishes
+        for signal, wish in (
+            (self.image.valueChanged, wishes.image_chosen),
+            (self.image.axisChanged, wishes.axis_chosen),
+            (self.labels.addRequested, wishes.label_added),
+            (self.labels.renameRequested, wishes.label_renamed),
+            (self.labels.recolourRequested, wishes.label_recoloured),
+            (self.labels.removeRequested, wishes.label_removed),
+            (self.labels.valueChanged, wishes.label_selected),
+            (self.slice.valueChanged, wishes.complete_set),
+            (self.slice.acceptRequested, wishes.accept),
+            (self.slice.undoRequested, wishes.undo_accept),
+            (self.adapt.adaptRequested, wishes.adapt),
+            (self.adapt.stopRequested, wishes.stop),
+            (self.adapt.thenSegmentChanged, wishes.then_segment_set),
+            (self.adapt.restoreRequested, wishes.restore_round),
+            (self.segment.sliceRequested, wishes.segment_slice),
+            (self.segment.allRequested, wishes.segment_all),
+            (self.segment.predictionToggled, wishes.prediction_shown),
+            (self.segment.opacityChanged, wishes.prediction_opacity),
+            (self.segment.uncertaintyToggled, wishes.uncertainty_shown),
+            (self.next.nextRequested, wishes.next_slice),
+            (self.next.skipRequested, wishes.skip_slice),
+            (self.export.masksRequested, wishes.export_masks),
+            (self.export.adapterRequested, wishes.export_adapter),
+            (self.export.loadRequested, wishes.load_adapter),
+            (self.settings.valueChanged, wishes.settings_changed),
+            (self.status.offerTaken, wishes.offer_taken),
+        ):
+            signal.connect(wish.emit)
+
+
+def _caption(text: str) -> QLabel:
+    label = QLabel(text)
+    font = label.font()
+    font.setBold(True)
+    label.setFont(font)
+    return label
+
+
+def _rule() -> QFrame:
+    line = QFrame()
+    line.setFrameShape(QFrame.Shape.HLine)
+    line.setFixedHeight(1)
+    return line

@@ -1,0 +1,79 @@
+"""What can be said about the slice on screen: complete, accept the prediction, take that back."""
+# ruff: noqa: N802, N815 - Qt's own style of names
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from napari_salt.views import SliceState
+from napari_salt.widgets.action_button import ActionButton
+
+if TYPE_CHECKING:
+    from napari_salt.session.readiness import Readiness
+
+_COMPLETE = (
+    "Tick when everything on this slice that you left unpainted is background.\n"
+    "Without the tick unpainted pixels say nothing and are never learned from."
+)
+
+
+class SlicePanel(QWidget):
+    """Complete tick and Accept of the slice on screen; ``value`` is the tick."""
+
+    valueChanged = Signal(bool)
+    acceptRequested = Signal()
+    undoRequested = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._where = QLabel(self)
+        self._complete = QCheckBox("complete", self)
+        self._complete.setToolTip(_COMPLETE)
+        self._complete.clicked.connect(self.valueChanged)
+        self._accept = ActionButton(
+            "Accept prediction",
+            "Copy the prediction of this slice into your paint, as one step that can be undone",
+        )
+        self._accept.clicked.connect(self.acceptRequested)
+        self._undo = ActionButton("Undo", "Take the last accepted prediction back (Ctrl+Z)")
+        self._undo.clicked.connect(self.undoRequested)
+        first = QHBoxLayout()
+        first.addWidget(self._where, 1)
+        first.addWidget(self._complete)
+        second = QHBoxLayout()
+        second.setSpacing(4)
+        second.addWidget(self._accept, 1)
+        second.addWidget(self._undo)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(first)
+        layout.addLayout(second)
+        self.setValue(SliceState())
+
+    def value(self) -> bool:
+        """Whether the slice on screen is ticked as complete."""
+        return self._complete.isChecked()
+
+    def setValue(self, state: SliceState) -> None:
+        """Show where the viewer is, and the tick of that slice."""
+        if state.count == 0:
+            self._where.setText("Slice –")
+        elif state.index is None:
+            self._where.setText("outside the stack")
+        else:
+            self._where.setText(f"Slice {state.index} of 0–{state.count - 1}")
+        self._complete.setChecked(state.complete)
+
+    def setReadiness(self, readiness: Readiness) -> None:
+        """Enable what can work now."""
+        complete = readiness.complete
+        self._complete.setEnabled(complete.enabled)
+        self._complete.setToolTip(
+            _COMPLETE if complete.enabled else f"{complete.why_not}\n({_COMPLETE})"
+        )
+        self._accept.setAvailable(readiness.accept.enabled, readiness.accept.why_not)
+        self._undo.setAvailable(readiness.undo_accept.enabled, readiness.undo_accept.why_not)

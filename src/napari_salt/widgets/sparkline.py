@@ -1,0 +1,122 @@
+"""The live curve of a fit: loss as a line, held-out Dice as dots."""
+# ruff: noqa: N802 - Qt's own style of names
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QPointF, QRectF, QSize, Qt
+from qtpy.QtGui import QColor, QPainter, QPainterPath, QPen
+from qtpy.QtWidgets import QSizePolicy, QWidget
+
+from napari_salt.views import CurveState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from qtpy.QtGui import QPaintEvent
+
+_LOSS = QColor("#56b4e9")
+_DICE = QColor("#e69f00")
+
+
+def scaled(
+    points: Sequence[tuple[int, float]], total: int, low: float, high: float, box: QRectF
+) -> list[QPointF]:
+    """Points (step, value) placed in ``box``: steps 0..total to the right, low..high upwards."""
+    width = max(total, 1)
+    span = max(high - low, 1e-9)
+    return [
+        QPointF(
+            box.left() + box.width() * min(step / width, 1.0),
+            box.bottom() - box.height() * min(max((value - low) / span, 0.0), 1.0),
+        )
+        for step, value in points
+    ]
+
+
+class Sparkline(QWidget):
+    """Small curve of the running or last fit; nothing to interact with but the tooltip."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._state = CurveState()
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setAccessibleName("curve of the fit")
+        self._say()
+
+    def sizeHint(self) -> QSize:
+        """Wide and low."""
+        return QSize(200, 44)
+
+    def value(self) -> CurveState:
+        """The curve shown."""
+        return self._state
+
+    def setValue(self, state: CurveState) -> None:
+        """Show another curve."""
+        if state != self._state:
+            self._state = state
+            self._say()
+            self.update()
+
+    def _say(self) -> None:
+        losses, dice = self._state.losses, self._state.dice
+        lines = ["Loss of the fit (line) and held-out Dice (dots)"]
+        if losses:
+            lines.append(f"loss {losses[0][1]:.3f} → {losses[-1][1]:.3f}")
+        if dice:
+            lines.append(f"held-out Dice {dice[-1][1]:.3f}")
+        self.setToolTip("\n".join(lines))
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        """Draw the line, the dots and the last values."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        text = self.palette().color(self.foregroundRole())
+        faint = QColor(text)
+        faint.setAlpha(90)
+        box = QRectF(self.rect()).adjusted(2, 4, -2, -4)
+        painter.setPen(QPen(faint, 1))
+        painter.drawLine(box.bottomLeft(), box.bottomRight())
+        losses, dice = self._state.losses, self._state.dice
+        if not losses and not dice:
+            painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), "no curve yet")
+            return
+        caption = self._caption()
+        box.setRight(box.right() - painter.fontMetrics().horizontalAdvance(caption[0]) - 8)
+        self._draw_loss(painter, box)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(_DICE)
+        for point in scaled(dice, self._state.total, 0.0, 1.0, box):
+            painter.drawEllipse(point, 3, 3)
+        self._draw_caption(painter, caption, text)
+
+    def _draw_loss(self, painter: QPainter, box: QRectF) -> None:
+        losses = self._state.losses
+        if len(losses) < 2:
+            return
+        values = [value for _, value in losses]
+        points = scaled(losses, self._state.total, 0.0, max(values), box)
+        path = QPainterPath(points[0])
+        for point in points[1:]:
+            path.lineTo(point)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(_LOSS, 1.6))
+        painter.drawPath(path)
+
+    def _caption(self) -> tuple[str, str]:
+        losses, dice = self._state.losses, self._state.dice
+        loss = f"loss {losses[-1][1]:.3f}" if losses else ""
+        return (loss or "Dice 0.000", f"Dice {dice[-1][1]:.3f}" if dice else "")
+
+    def _draw_caption(self, painter: QPainter, caption: tuple[str, str], text: QColor) -> None:
+        painter.setPen(text)
+        area = QRectF(self.rect()).adjusted(0, 2, -2, -4)
+        right = Qt.AlignmentFlag.AlignRight
+        if self._state.losses:
+            painter.setPen(_LOSS)
+            painter.drawText(area, int(right | Qt.AlignmentFlag.AlignTop), caption[0])
+        if caption[1]:
+            painter.setPen(_DICE)
+            painter.drawText(area, int(right | Qt.AlignmentFlag.AlignBottom), caption[1])

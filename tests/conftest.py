@@ -1,0 +1,9 @@
+"""Settings of every test: a real X display, one Qt binding, few threads."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("QT_QPA_PLATFORM", "xcb")
+os.environ.setdefault("QT_API", "pyqt6")
+os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import pytest
+from qtpy.QtCore import QPoint, QPointF, QRectF, Qt
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtWidgets import QApplication, QComboBox, QLabel, QPushButton, QSpinBox, QToolButton
+
+from napari_salt.records import FitSettings
+from napari_salt.views import (
+    AxisEntry,
+    CurveState,
+    ImageEntry,
+    ImageState,
+    ProgressState,
+    RoundRow,
+    StatusState,
+    SuggestionState,
+)
+from napari_salt.widgets.action_button import ActionButton
+from napari_salt.widgets.fold import Fold
+from napari_salt.widgets.image_choice import ImageChoice
+from napari_salt.widgets.next_panel import NextPanel
+from napari_salt.widgets.progress_line import ProgressLine
+from napari_salt.widgets.rounds_list import RoundsList
+from napari_salt.widgets.settings_panel import SettingsPanel
+from napari_salt.widgets.sparkline import Sparkline, scaled
+from napari_salt.widgets.status_line import StatusLine
+
+
+def test_disabled_button_says_why(qtbot):
+    button = ActionButton("Adapt", "Learn from paint")
+    qtbot.addWidget(button)
+    button.setAvailable(False, "Paint a slice first.")
+    assert not button.isEnabled()
+    assert button.toolTip().startswith("Paint a slice first.")
+    button.setAvailable(True, "")
+    assert button.isEnabled()
+    assert button.toolTip() == "Learn from paint"
+
+
+def test_fold_shows_and_hides(qtbot):
+    content = QLabel("inside")
+    fold = Fold("Advanced", content)
+    qtbot.addWidget(fold)
+    fold.show()
+    assert not content.isVisible()
+    with qtbot.waitSignal(fold.valueChanged) as told:
+        qtbot.mouseClick(fold.findChild(QToolButton), Qt.MouseButton.LeftButton)
+    assert told.args == [True]
+    assert content.isVisible()
+    assert fold.value()
+
+
+def test_image_choice_follows_the_state(qtbot):
+    choice = ImageChoice()
+    qtbot.addWidget(choice)
+    assert choice.value() is None
+    entries = (ImageEntry("a", "t1"), ImageEntry("b", "t2"))
+    with qtbot.assertNotEmitted(choice.valueChanged):
+        choice.setValue(ImageState(entries, "b", "152 slices"))
+    assert choice.value() == "b"
+    assert choice.facts() == "152 slices"
+    combo = choice.findChildren(QComboBox)[0]
+    with qtbot.waitSignal(choice.valueChanged) as told:
+        combo.setCurrentIndex(0)
+        combo.activated.emit(0)
+    assert told.args == ["a"]
+
+
+def test_slice_axis_is_offered_only_where_there_is_a_choice(qtbot):
+    choice = ImageChoice()
+    qtbot.addWidget(choice)
+    choice.show()
+    axis = choice.findChildren(QComboBox)[1]
+    choice.setValue(ImageState((ImageEntry("a", "t1"),), "a", "facts"))
+    assert not axis.isVisible()
+    axes = (AxisEntry(0, "t"), AxisEntry(1, "z"))
+    choice.setValue(ImageState((ImageEntry("a", "t1"),), "a", "facts", axes, 1))
+    assert axis.isVisible()
+    assert axis.currentText() == "z"
+    with qtbot.waitSignal(choice.axisChanged) as told:
+        axis.activated.emit(0)
+    assert told.args == [0]
+
+
+def test_settings_round_trip(qtbot):
+    panel = SettingsPanel()
+    qtbot.addWidget(panel)
+    assert panel.value() == FitSettings()
+    wanted = FitSettings(
+        kind="lora",
+        backbone="/some/sam_vit_b.pth",
+        rank=16,
+        low_rank=0,
+        steps=40,
+        time_budget=90.0,
+        seed=7,
+        device="cuda:1",
+        text_model="other",
+    )
+    with qtbot.assertNotEmitted(panel.valueChanged):
+        panel.setValue(wanted)
+    assert panel.value() == wanted
+
+
+def test_a_changed_setting_is_told_once(qtbot):
+    panel = SettingsPanel()
+    qtbot.addWidget(panel)
+    told = []
+    panel.valueChanged.connect(told.append)
+    panel.findChildren(QSpinBox)[2].setValue(30)
+    assert [settings.steps for settings in told] == [30]
+
+
+def test_the_wheel_changes_nothing_without_focus(qtbot):
+    panel = SettingsPanel()
+    qtbot.addWidget(panel)
+    panel.show()
+    spin = panel.findChildren(QSpinBox)[2]
+    event = QWheelEvent(
+        QPointF(5, 5),
+        QPointF(5, 5),
+        QPoint(0, 120),
+        QPoint(0, 120),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(spin, event)
+    assert panel.value() == FitSettings()
+
+
+def test_status_shows_its_offer(qtbot):
+    line = StatusLine()
+    qtbot.addWidget(line)
+    line.show()
+    button = line.findChild(QPushButton)
+    line.setValue(StatusState("idle"))
+    assert not button.isVisible()
+    line.setValue(StatusState("The paint layer was removed.", "warning", "Bring it back"))
+    assert button.isVisible()
+    with qtbot.waitSignal(line.offerTaken):
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [
+        (ProgressState(), (0, 1, 0)),
+        (ProgressState(True, "loading weights"), (0, 0, -1)),
+        (ProgressState(True, "adapting 84/150", 84, 150), (0, 150, 84)),
+    ],
+)
+def test_progress(qtbot, state, shown):
+    line = ProgressLine()
+    qtbot.addWidget(line)
+    line.setState(state)
+    low, high, value = shown
+    assert (line.minimum(), line.maximum()) == (low, high)
+    assert value in (-1, line.value())
+
+
+def test_rounds_newest_first_and_restore(qtbot):
+    rounds = RoundsList()
+    qtbot.addWidget(rounds)
+    rows = (
+        RoundRow(1, 3, "0.88", "41 s", "1.2 MB", "first"),
+        RoundRow(2, 5, "0.91", "52 s", "1.2 MB", "second", active=True),
+    )
+    rounds.setRows(rows)
+    tree = rounds.findChild(type(rounds._list))
+    assert [tree.topLevelItem(i).text(1) for i in range(2)] == ["2", "1"]
+    assert tree.topLevelItem(0).text(0) == "●"
+    button = rounds.findChild(ActionButton)
+    assert not button.isEnabled()
+    tree.topLevelItem(1).setSelected(True)
+    assert button.isEnabled()
+    with qtbot.waitSignal(rounds.restoreRequested) as asked:
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert asked.args == [1]
+    rounds.setAvailable(False, "A job is running.")
+    assert not button.isEnabled()
+    assert "A job is running." in button.toolTip()
+
+
+def test_suggestion_in_words(qtbot):
+    panel = NextPanel()
+    qtbot.addWidget(panel)
+    panel.setValue(SuggestionState(97, "white matter uncertain"))
+    assert panel.reason() == "slice 97: white matter uncertain"
+    panel.setValue(SuggestionState(None, "every slice is labelled"))
+    assert panel.reason() == "every slice is labelled"
+
+
+def test_curve_points_fill_the_box():
+    box = QRectF(10, 0, 100, 50)
+    points = scaled([(0, 1.0), (50, 0.5), (100, 0.0)], 100, 0.0, 1.0, box)
+    assert [(p.x(), p.y()) for p in points] == [(10, 0), (60, 25), (110, 50)]
+
+
+def test_curve_draws_what_it_is_given(qtbot):
+    line = Sparkline()
+    qtbot.addWidget(line)
+    line.resize(200, 44)
+    empty = line.grab().toImage()
+    line.setValue(CurveState(((0, 1.0), (10, 0.4)), ((10, 0.8),), 20))
+    assert line.grab().toImage() != empty
+    assert "0.400" in line.toolTip()
+    assert "0.800" in line.toolTip()
