@@ -1,0 +1,49 @@
+# Everything starts from a bare machine with python3 (3.11 or newer), make and bash: the first target that runs makes
+# .venv and installs what is missing; later runs find it done and start at once.
+#
+#   make demo    the whole loop on sample data, results in demo_out/
+#   make test    all tests            make test ARGS="-k labels"
+#   make check   ruff, mypy, import-linter
+#   make bench   accuracy tables      make bench ARGS="--tasks nuclei --n 1"
+#   make clean   remove what make made (keeps downloaded data)
+
+SHELL := /bin/bash
+BIN := .venv/bin
+OUT ?= demo_out
+ARGS ?=
+
+.PHONY: help demo test check format bench clean setup window
+
+help:
+	@sed -n '4,8s/^#//p' Makefile
+
+setup:
+	@bash scripts/setup.sh python test,check
+
+window:
+	@bash scripts/setup.sh window
+
+demo: setup
+	$(BIN)/napari-salt demo --out $(OUT) $(ARGS)
+
+# pytest-xvfb gives the tests a screen of their own on Linux; elsewhere they use the real one.
+test: setup window
+	QT_API=pyqt6 $(if $(filter Linux,$(shell uname -s)),QT_QPA_PLATFORM=xcb) $(BIN)/python -m pytest $(ARGS)
+
+check: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: setup
+	@bash scripts/setup.sh python test,check,bench
+	$(BIN)/python benchmarks/accuracy.py $(ARGS)
+
+clean:
+	rm -rf .venv demo_out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -not -path "./.git/*" -prune -exec rm -rf {} +
