@@ -26,7 +26,7 @@ print(*{name.partition(".")[0] for name in sys.modules})
 
 
 def imported_by(*modules: str) -> set[str]:
-    """Top-level packages in a fresh interpreter after importing these modules and all below them."""
+    """Top-level packages that a fresh interpreter holds after importing all of these modules."""
     command = [sys.executable, "-c", IMPORT_ALL, *modules]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
