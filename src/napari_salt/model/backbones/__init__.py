@@ -1,0 +1,1 @@
+"""SAM image encoders: a registry, and one file per architecture."""
