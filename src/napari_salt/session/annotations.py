@@ -1,0 +1,285 @@
+"""What the user has said about pixels: paint, and which slices are complete."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from napari_salt.errors import InputError
+from napari_salt.records import BACKGROUND, UNLABELLED, AnnotatedSlice
+from napari_salt.session.undo import PaintHistory, PaintStep
+
+_IDS = np.iinfo(np.uint16).max + 1
+
+
+class Annotations:
+    """Paint of a stack, in three pixel states: unlabelled, background, or a label.
+
+    The viewer edits ``paint`` in place and then calls ``touched``; everything else here keeps its
+    books itself. Which ids a slice carries is remembered for each slice, so that counting never
+    scans the stack.
+
+    Parameters
+    ----------
+    shape
+        ``(N, Y, X)`` of the stack.
+    paint
+        ``(N, Y, X)`` uint16 to go on with; kept, not copied. Zeros when omitted.
+    complete
+        Slices that are complete from the start.
+
+    Raises
+    ------
+    InputError
+        When ``paint`` has another shape or type.
+    """
+
+    changed = Signal(int)
+    """Paint of this slice has changed."""
+    completed = Signal(int, bool)
+    """The complete tick of this slice has changed."""
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        paint: NDArray[np.uint16] | None = None,
+        complete: Iterable[int] = (),
+    ) -> None:
+        wanted = tuple(int(length) for length in shape)
+        if paint is None:
+            paint = np.zeros(wanted, np.uint16)
+        if paint.shape != wanted or paint.dtype != np.uint16:
+            raise InputError(
+                f"The paint is {paint.dtype} of shape {paint.shape}, but the stack needs uint16 of "
+                f"shape {wanted}; it belongs to another image."
+            )
+        self._paint = paint
+        self._ids = [_ids_of(plane) for plane in paint]
+        self._complete: set[int] = set()
+        self._history = PaintHistory()
+        for index in complete:
+            self._complete.add(self._checked(index))
+
+    # ---- asking
+
+    @property
+    def paint(self) -> NDArray[np.uint16]:
+        """``(N, Y, X)`` uint16 ids, the array itself: edit in place, then call ``touched``."""
+        return self._paint
+
+    @property
+    def complete(self) -> frozenset[int]:
+        """Slices whose unlabelled pixels are background."""
+        return frozenset(self._complete)
+
+    def is_complete(self, index: int) -> bool:
+        """Whether the unlabelled pixels of a slice are background."""
+        return index in self._complete
+
+    def ids(self, index: int) -> frozenset[int]:
+        """Ids painted on a slice, background among them, unlabelled not."""
+        return self._ids[self._checked(index)]
+
+    def painted_slices(self, label_id: int | None = None) -> tuple[int, ...]:
+        """Slices that carry paint of ``label_id``, or any paint at all; rising."""
+        if label_id is None:
+            return tuple(index for index, ids in enumerate(self._ids) if ids)
+        return tuple(index for index, ids in enumerate(self._ids) if label_id in ids)
+
+    def usable_slices(self) -> tuple[int, ...]:
+        """Slices that say something: painted or complete; rising."""
+        return tuple(i for i, ids in enumerate(self._ids) if ids or i in self._complete)
+
+    def stray_ids(self, label_ids: Collection[int]) -> dict[int, tuple[int, ...]]:
+        """Painted ids that are neither background nor in ``label_ids``, with their slices."""
+        painted: set[int] = set().union(*self._ids)
+        strays = sorted(painted - set(label_ids) - {BACKGROUND})
+        return {stray: self.painted_slices(stray) for stray in strays}
+
+    def slice_targets(
+        self, index: int, label_ids: Collection[int] | None = None
+    ) -> NDArray[np.uint16]:
+        """Copy of a slice's paint ``(Y, X)``; on a complete slice what is unlabelled is background.
+
+        With ``label_ids`` paint of any other id says nothing and becomes unlabelled, also on a
+        complete slice: somebody painted there, so it is not background.
+        """
+        targets: NDArray[np.uint16] = self._paint[self._checked(index)].copy()
+        if index in self._complete:
+            targets[targets == UNLABELLED] = BACKGROUND
+        if label_ids is not None and not self._ids[index] <= {BACKGROUND, *label_ids}:
+            known = np.array([UNLABELLED, BACKGROUND, *label_ids])
+            targets[~np.isin(targets, known)] = UNLABELLED
+        return targets
+
+    def snapshot(
+        self, slices: Iterable[int] | None = None, label_ids: Collection[int] | None = None
+    ) -> tuple[AnnotatedSlice, ...]:
+        """Frozen copies of ``slices`` (all usable ones when None), for a job to work on.
+
+        Arrays are read-only and share no memory with ``paint``; ``label_ids`` as in
+        ``slice_targets``.
+        """
+        wanted = self.usable_slices() if slices is None else slices
+        frozen = []
+        for index in wanted:
+            targets = self.slice_targets(index, label_ids)
+            targets.flags.writeable = False
+            frozen.append(AnnotatedSlice(int(index), targets, index in self._complete))
+        return tuple(frozen)
+
+    # ---- changing
+
+    def touched(self, index: int) -> None:
+        """Take note that the paint of a slice was edited from outside."""
+        self._ids[self._checked(index)] = _ids_of(self._paint[index])
+        self.changed.emit(index)
+
+    def set_complete(self, index: int, complete: bool) -> None:
+        """Say whether unlabelled pixels of a slice are background; silent when it is so already."""
+        if complete == (self._checked(index) in self._complete):
+            return
+        if complete:
+            self._complete.add(index)
+        else:
+            self._complete.discard(index)
+        self.completed.emit(index, complete)
+
+    def accept(
+        self,
+        index: int,
+        prediction: NDArray[np.unsignedinteger],
+        label_ids: Collection[int] | None = None,
+        *,
+        keep_paint: bool = True,
+        complete: bool = False,
+    ) -> int:
+        """Copy a prediction into the paint of a slice, as one step that can be undone.
+
+        Nothing the user has painted is overwritten by accident: a painted pixel, background
+        included, stays as it is, and only unlabelled pixels take the label predicted there. That
+        holds on a complete slice too, whose tick then speaks of what is left unlabelled. Where the
+        prediction is 0 (none of the labels) paint stays as it is; the tick is the way to make it
+        background.
+
+        Parameters
+        ----------
+        index
+            The slice.
+        prediction
+            ``(Y, X)`` unsigned ids, 0 where none of the labels.
+        label_ids
+            Labels to take over; all when None.
+        keep_paint
+            False replaces paint: pixels predicted as one of ``label_ids`` take it whatever was
+            there, and paint of those labels that the prediction does not confirm becomes
+            unlabelled. Background scribbles outside the predicted labels and paint of other labels
+            stay.
+        complete
+            Also tick the slice as complete, in the same step: what is now unlabelled is background.
+
+        Returns
+        -------
+        int
+            Pixels that changed; 0 with no tick changed makes no step.
+
+        Raises
+        ------
+        InputError
+            When the prediction has another shape than the slice.
+        """
+        plane = self._paint[self._checked(index)]
+        if prediction.shape != plane.shape:
+            raise InputError(
+                f"The prediction has shape {prediction.shape}, but slice {index} has "
+                f"{plane.shape}; segment this slice again."
+            )
+        wanted = prediction.astype(np.uint16)
+        if label_ids is not None:
+            wanted[~np.isin(wanted, list(label_ids))] = UNLABELLED
+        if keep_paint:
+            after = np.where(plane == UNLABELLED, wanted, plane)
+        else:
+            redone = plane != BACKGROUND if label_ids is None else np.isin(plane, list(label_ids))
+            after = np.where((wanted != UNLABELLED) | redone, wanted, plane)
+        pixels = np.flatnonzero(after != plane)
+        ticks = complete and index not in self._complete
+        if not pixels.size and not ticks:
+            return 0
+        step = PaintStep(index, pixels, plane.ravel()[pixels], after.ravel()[pixels], ticks)
+        self._history.did(step)
+        self._paint[index] = after
+        self._tell(step, ticked=True)
+        return int(pixels.size)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether an accepted prediction can be taken back."""
+        return self._history.can_undo
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether an undone accept can be made again."""
+        return self._history.can_redo
+
+    @property
+    def next_undo(self) -> int | None:
+        """Slice of the accept that ``undo`` would take back; None when there is none."""
+        step = self._history.next_undo
+        return None if step is None else step.index
+
+    def undo(self) -> int | None:
+        """Take the newest accepted prediction back and return its slice; None when there is none.
+
+        Pixels painted over since then are the user's newer word and stay.
+        """
+        step = self._history.undo()
+        if step is None:
+            return None
+        step.take_back(self._paint[step.index])
+        self._tell(step, ticked=False)
+        return step.index
+
+    def redo(self) -> int | None:
+        """Make the last undone accept again and return its slice; None when there is none."""
+        step = self._history.redo()
+        if step is None:
+            return None
+        step.make_again(self._paint[step.index])
+        self._tell(step, ticked=True)
+        return step.index
+
+    def erase_label(self, label_id: int) -> tuple[int, ...]:
+        """Make all paint of a label unlabelled, for good; returns the slices that carried it."""
+        slices = self.painted_slices(label_id)
+        self._history.forget_label(label_id)
+        for index in slices:
+            plane = self._paint[index]
+            plane[plane == label_id] = UNLABELLED
+            self.touched(index)
+        return slices
+
+    def _tell(self, step: PaintStep, *, ticked: bool) -> None:
+        if step.pixels.size:
+            self.touched(step.index)
+        if step.completed:
+            self.set_complete(step.index, ticked)
+
+    def _checked(self, index: int) -> int:
+        count = len(self._paint)
+        if not 0 <= index < count:
+            raise InputError(
+                f"Slice {index} does not exist; the stack has slices 0 to {count - 1}."
+            )
+        return index
+
+
+def _ids_of(plane: NDArray[np.uint16]) -> frozenset[int]:
+    """Ids on a plane, unlabelled left out; a lookup table, since sorting a large plane is slow."""
+    seen = np.zeros(_IDS, np.bool_)
+    seen[plane] = True
+    seen[UNLABELLED] = False
+    return frozenset(np.flatnonzero(seen).tolist())

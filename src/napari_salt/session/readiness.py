@@ -1,0 +1,250 @@
+"""What can be done now, why the rest cannot, what to do next: a pure function of the session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_salt.session.session import Session
+
+JobKind = Literal["none", "adapt", "segment"]
+
+
+@dataclass(frozen=True)
+class JobState:
+    """What the engine is doing; ``stopping``: a stop was asked for, and the job goes on still."""
+
+    kind: JobKind = "none"
+    stopping: bool = False
+
+
+@dataclass(frozen=True)
+class Action:
+    """Whether something can be done now; if not, one short sentence says why."""
+
+    enabled: bool = True
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Every action of the dock, and ``hint``: the next thing to do, in one line."""
+
+    add_label: Action
+    adapt: Action
+    stop: Action
+    restore: Action
+    segment_slice: Action
+    segment_all: Action
+    next_slice: Action
+    skip_slice: Action
+    accept: Action
+    undo_accept: Action
+    complete: Action
+    export_masks: Action
+    export_adapter: Action
+    load_adapter: Action
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that readiness depends on, in plain values; the rules below read nothing else."""
+
+    has_stack: bool = False
+    slice_count: int = 0
+    slice_index: int | None = None
+    labels: tuple[str, ...] = ()
+    painted_labels: tuple[str, ...] = ()
+    usable: int = 0
+    has_background: bool = False
+    stray_slices: tuple[int, ...] = ()
+    has_adapter: bool = False
+    rounds: int = 0
+    predicted: int = 0
+    fresh: int = 0
+    predicted_here: bool = False
+    complete_here: bool = False
+    painted_here: bool = False
+    changed_since_round: int = 0
+    can_undo: bool = False
+    left_to_suggest: int = 0
+    skipped: int = 0
+    job: JobKind = "none"
+    stopping: bool = False
+
+
+def facts_of(session: Session | None, job: JobState, slice_index: int | None) -> Facts:
+    """Read the facts off a session; ``slice_index`` is the slice on screen, None for outside."""
+    if session is None:
+        return Facts(job=job.kind, stopping=job.stopping)
+    annotations, count = session.annotations, len(session.stack)
+    here = slice_index if slice_index is not None and 0 <= slice_index < count else None
+    strays = annotations.stray_ids(session.labels.ids)
+    usable = annotations.usable_slices()
+    return Facts(
+        has_stack=True,
+        slice_count=count,
+        slice_index=here,
+        labels=tuple(label.name for label in session.labels),
+        painted_labels=tuple(label.name for label in session.painted_labels()),
+        usable=len(usable),
+        has_background=session.has_background(),
+        stray_slices=tuple(sorted({index for slices in strays.values() for index in slices})),
+        has_adapter=session.adapter_path is not None,
+        rounds=len(session.rounds),
+        predicted=len(session.predicted_slices()),
+        fresh=len(session.fresh_slices()),
+        predicted_here=session.has_prediction(here),
+        complete_here=here is not None and annotations.is_complete(here),
+        painted_here=here is not None and bool(annotations.ids(here)),
+        changed_since_round=len(session.slices_since_round),
+        can_undo=annotations.can_undo,
+        left_to_suggest=count - len(session.skipped.union(usable)),
+        skipped=len(session.skipped),
+        job=job.kind,
+        stopping=job.stopping,
+    )
+
+
+Rule = tuple["Callable[[Facts], bool]", str]
+"""When it applies, the action is off for the reason given; the first that applies wins."""
+
+_NO_IMAGE: Rule = (lambda f: not f.has_stack, "Open or choose an image first.")
+_NO_LABEL: Rule = (lambda f: not f.labels, "Add a label first.")
+_NO_PAINT: Rule = (lambda f: not f.painted_labels, "Paint a label on at least one slice first.")
+_NO_NEGATIVE: Rule = (
+    lambda f: len(f.painted_labels) == 1 and not f.has_background,
+    "Say what is not “{label}”: tick complete, or scribble some background.",
+)
+_OUTSIDE: Rule = (lambda f: f.slice_index is None, "Go back to a slice of the image.")
+_NO_ADAPTER: Rule = (lambda f: not f.has_adapter, "Press Adapt, or load an adapter, first.")
+_ADAPTING: Rule = (lambda f: f.job == "adapt", "Adapting now; wait for it, or press Stop.")
+_SEGMENTING: Rule = (lambda f: f.job == "segment", "Segmenting now; wait for it, or press Stop.")
+
+_RULES: dict[str, tuple[Rule, ...]] = {
+    "add_label": (_NO_IMAGE,),
+    "adapt": (_NO_IMAGE, _ADAPTING, _SEGMENTING, _NO_LABEL, _NO_PAINT, _NO_NEGATIVE),
+    "stop": (
+        (lambda f: f.job == "none", "Nothing is running."),
+        (lambda f: f.stopping, "Stopping already."),
+    ),
+    "restore": (
+        _NO_IMAGE,
+        _ADAPTING,
+        _SEGMENTING,
+        (lambda f: f.rounds == 0, "No round yet; press Adapt first."),
+    ),
+    "segment_slice": (_NO_IMAGE, _ADAPTING, _SEGMENTING, _NO_ADAPTER, _OUTSIDE),
+    "segment_all": (_NO_IMAGE, _ADAPTING, _SEGMENTING, _NO_ADAPTER),
+    "next_slice": (
+        _NO_IMAGE,
+        (
+            lambda f: f.left_to_suggest <= 0 and f.skipped > 0,
+            "Every slice is painted or skipped.",
+        ),
+        (lambda f: f.left_to_suggest <= 0, "Every slice is painted already."),
+    ),
+    "skip_slice": (
+        _NO_IMAGE,
+        _OUTSIDE,
+        (
+            lambda f: f.painted_here or f.complete_here,
+            "This slice is painted; it will not be suggested anyway.",
+        ),
+    ),
+    "accept": (
+        _NO_IMAGE,
+        _OUTSIDE,
+        (
+            lambda f: not f.predicted_here and f.has_adapter,
+            "No prediction on this slice yet; press Segment this slice.",
+        ),
+        (lambda f: not f.predicted_here, "No prediction on this slice yet; press Adapt first."),
+        _NO_LABEL,
+    ),
+    "undo_accept": (_NO_IMAGE, (lambda f: not f.can_undo, "No accepted prediction to take back.")),
+    "complete": (_NO_IMAGE, _OUTSIDE, _NO_LABEL),
+    "export_masks": (
+        _NO_IMAGE,
+        _SEGMENTING,
+        (lambda f: f.predicted == 0, "No masks yet; press Segment all first."),
+    ),
+    "export_adapter": (_NO_IMAGE, _ADAPTING, (lambda f: not f.has_adapter, "Press Adapt first.")),
+    "load_adapter": (_NO_IMAGE, _ADAPTING, _SEGMENTING),
+}
+
+_HINTS: tuple[Rule, ...] = (
+    (lambda f: not f.has_stack, "Open an image, or pick one that is open."),
+    (lambda f: f.stopping, "Stopping; your paint is safe."),
+    (lambda f: f.job == "adapt", "Adapting; paint on meanwhile, it counts in the next round."),
+    (lambda f: f.job == "segment", "Segmenting; look through the slices as they fill in."),
+    (
+        lambda f: not f.labels and not f.has_adapter,
+        "Name what you want to find: add a label.",
+    ),
+    (
+        lambda f: bool(f.stray_slices),
+        "Slice {stray} carries paint of no label (shown loud); it is not learned from.",
+    ),
+    (
+        lambda f: not f.painted_labels and not f.has_adapter,
+        "Paint “{first}” on a slice, then tick complete.",
+    ),
+    (
+        lambda f: not f.has_adapter and not f.has_background,
+        "Say what is background: tick complete on a painted slice, or scribble background.",
+    ),
+    (
+        lambda f: not f.has_adapter and len(f.painted_labels) < len(f.labels),
+        "Paint “{unpainted}” too, or press Adapt.",
+    ),
+    (lambda f: not f.has_adapter, "Press Adapt."),
+    (
+        lambda f: f.changed_since_round > 0 and bool(f.painted_labels),
+        "Press Adapt to learn from {changed} since the last round.",
+    ),
+    (lambda f: f.fresh < f.slice_count, "Press Segment all to see every slice."),
+    (
+        lambda f: f.left_to_suggest > 0,
+        "Press Next slice to correct where it helps most, or export the masks.",
+    ),
+    (lambda f: True, "Export the masks, or paint where they are wrong."),
+)
+
+
+def readiness(
+    session: Session | None, job: JobState | None = None, slice_index: int | None = None
+) -> Readiness:
+    """What can be done with a session (None: no image) while a job runs, on the slice on screen."""
+    return readiness_of(facts_of(session, JobState() if job is None else job, slice_index))
+
+
+def readiness_of(facts: Facts) -> Readiness:
+    """Apply the rules to facts."""
+    names = [field.name for field in fields(Readiness) if field.name != "hint"]
+    actions = {name: _action(_RULES[name], facts) for name in names}
+    return Readiness(**actions, hint=_first(_HINTS, facts))
+
+
+def _action(rules: tuple[Rule, ...], facts: Facts) -> Action:
+    why_not = _first(rules, facts)
+    return Action(enabled=not why_not, why_not=why_not)
+
+
+def _first(rules: tuple[Rule, ...], facts: Facts) -> str:
+    sentence = next((sentence for applies, sentence in rules if applies(facts)), "")
+    if "{" not in sentence:
+        return sentence
+    unpainted = [name for name in facts.labels if name not in facts.painted_labels]
+    changed = facts.changed_since_round
+    return sentence.format(
+        label=facts.painted_labels[0] if facts.painted_labels else "",
+        first=facts.labels[0] if facts.labels else "",
+        unpainted=unpainted[0] if unpainted else "",
+        stray=facts.stray_slices[0] if facts.stray_slices else "",
+        changed="1 slice you changed" if changed == 1 else f"{changed} slices you changed",
+    )
