@@ -1,0 +1,168 @@
+"""The child process: runs one job after the other until the pipe closes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Generator
+from multiprocessing import connection as mp_connection
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection
+from typing import Any
+
+from numpy.typing import NDArray
+
+from napari_salt.engine.messages import (
+    HerePlane,
+    JobDone,
+    JobEnded,
+    JobError,
+    JobReport,
+    NeedPlane,
+    RunJob,
+    StopJob,
+)
+from napari_salt.engine.tasks import run_task
+from napari_salt.errors import InputError, JobStopped, NapariSaltError
+from napari_salt.records import StackInfo
+
+MORE_THAN_FEW_CORES = 2
+"""Up to so many cores the thread count of torch is left as it is: every core counts there."""
+
+
+def main(pipe: Connection, idle_seconds: float | None) -> None:
+    """Body of the child process; ``idle_seconds`` without a job end it, None means never."""
+    _be_a_good_child()
+    while pipe.poll(idle_seconds):
+        try:
+            message = pipe.recv()
+        except (EOFError, OSError):
+            return
+        if isinstance(message, RunJob):
+            _run(pipe, message)
+        # A stop or a plane that comes between jobs belongs to a job that has ended.
+
+
+class RemotePlanes:
+    """Planes that are asked for from the parent, one message each."""
+
+    def __init__(self, pipe: Connection, job: int, info: StackInfo) -> None:
+        self._pipe = pipe
+        self._job = job
+        self.info = info
+
+    def plane(self, index: int) -> NDArray[Any]:
+        """Slice ``index``; raises ``JobStopped`` when a stop comes instead of the plane."""
+        self._pipe.send(NeedPlane(self._job, index))
+        while True:
+            message = self._pipe.recv()
+            if message.job != self._job:
+                continue
+            if isinstance(message, StopJob):
+                raise JobStopped("Stopped.")
+            if isinstance(message, HerePlane):
+                if message.plane is None:
+                    raise InputError(message.problem)
+                return message.plane
+
+
+def _run(pipe: Connection, order: RunJob) -> None:
+    """Run one job and send how it ended; nothing that a task raises ends this process."""
+    ending: JobDone | JobEnded | JobError
+    planes = None if order.info is None else RemotePlanes(pipe, order.job, order.info)
+    try:
+        task = run_task(order.request, planes)
+        ending = _drain(pipe, order.job, task)
+    except JobStopped:
+        ending = JobEnded(order.job)
+    except (EOFError, BrokenPipeError):
+        # The parent is gone, and with it everybody who could want this job.
+        sys.exit(0)
+    except Exception as error:  # noqa: BLE001
+        # The edge of the process: whatever a library raises must reach the user.
+        ending = JobError(order.job, sentence_for(error, order.request.title), _details(error))
+    pipe.send(ending)
+
+
+def _drain(pipe: Connection, job: int, task: Generator[Any, None, Any]) -> JobDone | JobEnded:
+    """Send each report on; between two of them look whether a stop has come."""
+    try:
+        while True:
+            if _stop_has_come(pipe, job):
+                return JobEnded(job)
+            try:
+                report = next(task)
+            except StopIteration as end:
+                return JobDone(job, end.value)
+            pipe.send(JobReport(job, report))
+    finally:
+        task.close()
+
+
+def _stop_has_come(pipe: Connection, job: int) -> bool:
+    while pipe.poll(0):
+        message = pipe.recv()
+        if isinstance(message, StopJob) and message.job == job:
+            return True
+    return False
+
+
+def sentence_for(error: Exception, title: str) -> str:
+    """One sentence for the screen: the error's own where it is ours, a plain one else.
+
+    ``title`` is the word of the button to press again.
+    """
+    if isinstance(error, NapariSaltError):
+        return str(error)
+    again = f"your paint is safe; press {title} again"
+    text = " ".join(str(error).split())
+    if type(error).__name__ == "OutOfMemoryError" or "out of memory" in text.lower():
+        return (
+            "The graphics card ran out of memory; close other programs that use it or choose the "
+            f"device cpu under Advanced: {again}."
+        )
+    if isinstance(error, MemoryError) or "can't allocate memory" in text.lower():
+        return f"The computer ran out of memory; close other programs: {again}."
+    short = text if len(text) <= 200 else text[:197] + "..."
+    return f"The job failed unexpectedly ({type(error).__name__}: {short}); {again}."
+
+
+def _details(error: Exception) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+def _be_a_good_child() -> None:
+    """Stay out of the viewer's way, and do not outlive it."""
+    # Ctrl-C in a terminal goes to the whole group; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "nice"):
+        os.nice(10)
+    cores = physical_cores()
+    if cores > MORE_THAN_FEW_CORES:
+        # Must be in place before torch is imported.
+        os.environ.setdefault("OMP_NUM_THREADS", str(cores))
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    """End the process as soon as the parent is gone, even from the middle of a long step."""
+    parent = parent_process()
+    if parent is not None:
+        mp_connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def physical_cores() -> int:
+    """Cores that this process may use, without hyper-threads where somebody can tell."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    logical = usable or 1
+    try:
+        import psutil  # type: ignore[import-untyped]
+    except ImportError:
+        return logical
+    return min(logical, psutil.cpu_count(logical=False) or logical)

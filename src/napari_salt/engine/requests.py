@@ -1,0 +1,149 @@
+"""What a job is asked to do and what it answers: frozen, picklable, and free of torch.
+
+A *request* is a frozen copy of everything that a job needs, except the planes of the stack, which
+the job asks for one at a time. Its class says by ``task`` which generator function does the work
+(``"module:function"``), so a request carries no code and a fresh process finds the function by
+importing it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Protocol, TypeAlias
+
+from napari_salt.records import (
+    AnnotatedSlice,
+    FitRecord,
+    FitSettings,
+    Label,
+    Planes,
+    SlicePrediction,
+    StepReport,
+)
+
+
+class Request(Protocol):
+    """Anything that can be submitted: a picklable value whose class names its task.
+
+    ``task`` is ``"module:function"``, a generator function ``(request, planes) -> report, ...,
+    result``; ``title`` is the word of the button that starts it, used in messages ("press Adapt
+    again").
+    """
+
+    task: ClassVar[str]
+    title: ClassVar[str]
+
+
+@dataclass(frozen=True, eq=False)
+class AdaptRequest:
+    """Fit an adapter to painted slices and write it to ``out``.
+
+    ``init`` is the adapter of an earlier round to go on from; ``preview`` is the slice to predict
+    as soon as the convex first fit stands. Reports: ``StepReport``, ``SlicePrediction``,
+    ``AdapterSaved``. Result: ``AdaptResult``.
+    """
+
+    annotated: tuple[AnnotatedSlice, ...]
+    labels: tuple[Label, ...]
+    settings: FitSettings
+    out: Path
+    init: Path | None = None
+    preview: int | None = None
+
+    task: ClassVar[str] = "napari_salt.engine.tasks:adapt"
+    title: ClassVar[str] = "Adapt"
+
+
+@dataclass(frozen=True)
+class SegmentRequest:
+    """Predict ``slices`` in the given order with the adapter in a file.
+
+    ``labels`` are exact trained names, None means all. Reports: ``SlicePrediction``. Result:
+    ``SegmentResult``.
+    """
+
+    adapter: Path
+    slices: tuple[int, ...]
+    labels: tuple[str, ...] | None = None
+    device: str = "auto"
+
+    task: ClassVar[str] = "napari_salt.engine.tasks:segment"
+    title: ClassVar[str] = "Segment"
+
+
+@dataclass(frozen=True)
+class WarmUpRequest:
+    """Load libraries and weights now, so that the next job starts at once. Result: None."""
+
+    settings: FitSettings
+
+    task: ClassVar[str] = "napari_salt.engine.tasks:warm_up"
+    title: ClassVar[str] = "Adapt"
+
+
+@dataclass(frozen=True)
+class AdapterSaved:
+    """Report: an adapter now stands at ``path``; ``provisional`` marks the convex first fit.
+
+    From here on a job that is stopped or killed leaves something to segment with.
+    """
+
+    path: Path
+    size_bytes: int
+    provisional: bool
+
+
+@dataclass(frozen=True)
+class AdaptResult:
+    """Result of an ``AdaptRequest``: how the adapter came to be, where it is, and its size."""
+
+    record: FitRecord
+    adapter_path: Path
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class SegmentResult:
+    """Result of a ``SegmentRequest``: slices predicted, and the wall time in seconds."""
+
+    slices: int
+    seconds: float
+
+
+Report: TypeAlias = StepReport | SlicePrediction | AdapterSaved
+Result: TypeAlias = AdaptResult | SegmentResult | None
+
+
+class JobRunner(Protocol):
+    """Runs one job at a time in the background and calls back on the caller's own thread.
+
+    The controller needs no more than this; ``engine.worker.EngineRunner`` is the one for napari.
+    """
+
+    @property
+    def running(self) -> bool:
+        """Whether a job is under way."""
+        ...
+
+    def submit(
+        self,
+        request: Request,
+        planes: Planes | None,
+        *,
+        on_report: Callable[[Report], None],
+        on_done: Callable[[Result], None],
+        on_failed: Callable[[str], None],
+        on_stopped: Callable[[], None],
+    ) -> int:
+        """Start a job and return its number; exactly one of done, failed, stopped follows."""
+        ...
+
+    def stop(self) -> None:
+        """Ask the running job to stop; ``on_stopped`` follows within about a second."""
+        ...
+
+    def close(self) -> None:
+        """Stop what runs and end the engine; nothing is called back any more."""
+        ...

@@ -1,0 +1,137 @@
+"""Tasks: one generator function a kind of job.
+
+A task yields picklable, torch-free reports at least about once a second and returns its result. To
+stop it, close the generator. It runs in the engine's child process, or inline for scripts and
+tests; torch is imported on its first use.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import time
+from collections.abc import Generator, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_salt.engine.requests import (
+    AdapterSaved,
+    AdaptRequest,
+    AdaptResult,
+    Report,
+    Request,
+    SegmentRequest,
+    SegmentResult,
+    WarmUpRequest,
+)
+from napari_salt.records import Planes, SlicePrediction, StepReport
+
+if TYPE_CHECKING:
+    from napari_salt.model.adapter_file import AdapterFile
+
+
+def run_task(request: Request, planes: Planes | None) -> Generator[Any, None, Any]:
+    """The generator that does what ``request`` asks, found by its ``task`` name."""
+    module, _, function = request.task.partition(":")
+    task = getattr(importlib.import_module(module), function)
+    generator: Generator[Any, None, Any] = task(request, planes)
+    return generator
+
+
+def finish(task: Generator[Any, None, Any]) -> tuple[list[Any], Any]:
+    """Run a task to its end: (all reports, result). For scripts and tests."""
+    reports = []
+    while True:
+        try:
+            reports.append(next(task))
+        except StopIteration as end:
+            return reports, end.value
+
+
+def adapt(request: AdaptRequest, planes: Planes) -> Generator[Report, None, AdaptResult]:
+    """Fit an adapter; it is on disk from the convex first fit on, and replaced at the end."""
+    yield StepReport("loading", 0, 0, message="Loading the network")
+    from napari_salt.model.adapter_file import load_adapter
+    from napari_salt.model.fit import FirstFit, fit
+
+    init = load_adapter(request.init) if request.init is not None else None
+    fitting = fit(
+        planes,
+        request.annotated,
+        request.labels,
+        request.settings,
+        init=init,
+        preview=request.preview,
+    )
+    try:
+        while True:
+            try:
+                report = next(fitting)
+            except StopIteration as end:
+                outcome = end.value
+                break
+            if isinstance(report, FirstFit):
+                yield _save(request.out, report.adapter, provisional=True)
+            else:
+                yield report
+    finally:
+        fitting.close()
+    saved = _save(request.out, outcome.adapter, provisional=False)
+    yield saved
+    return AdaptResult(outcome.record, saved.path, saved.size_bytes)
+
+
+def segment(request: SegmentRequest, planes: Planes) -> Generator[Report, None, SegmentResult]:
+    """Predict slices in the order asked for."""
+    started = time.monotonic()
+    total = len(request.slices)
+    yield StepReport("loading", 0, total, message="Loading the network")
+    from napari_salt.model.predict import predict
+
+    adapter = _loaded_adapter(request.adapter, request.adapter.stat().st_mtime_ns)
+    predictions = predict(
+        planes, adapter, request.slices, labels=request.labels, device=request.device
+    )
+    try:
+        for done, prediction in enumerate(predictions, start=1):
+            yield prediction
+            yield _segmenting(done, total, time.monotonic() - started)
+    finally:
+        predictions.close()
+    return SegmentResult(total, time.monotonic() - started)
+
+
+def warm_up(request: WarmUpRequest, planes: Planes | None) -> Generator[Report, None, None]:
+    """Import torch and load the backbone, so that the next job need not."""
+    yield StepReport("loading", 0, 0, message="Loading the network")
+    from napari_salt.model.backbones import load_backbone
+    from napari_salt.model.device import pick_device
+
+    load_backbone(request.settings.backbone, pick_device(request.settings.device))
+
+
+def _segmenting(done: int, total: int, seconds: float) -> StepReport:
+    left = seconds / done * (total - done)
+    return StepReport("segmenting", done, total, seconds_left=left)
+
+
+def _save(path: Path, adapter: AdapterFile, *, provisional: bool) -> AdapterSaved:
+    from napari_salt.model.adapter_file import save_adapter
+
+    save_adapter(path, adapter)
+    return AdapterSaved(path, path.stat().st_size, provisional)
+
+
+@functools.lru_cache(maxsize=2)
+def _loaded_adapter(path: Path, changed: int) -> AdapterFile:
+    """The adapter in ``path``; its modification time makes a rewritten file be read anew."""
+    from napari_salt.model.adapter_file import load_adapter
+
+    return load_adapter(path)
+
+
+def predictions_of(reports: Iterable[Report]) -> Generator[SlicePrediction, None, None]:
+    """Only the predictions among the reports of a task."""
+    for report in reports:
+        if isinstance(report, SlicePrediction):
+            yield report
