@@ -191,8 +191,8 @@ class Backbone(nn.Module, ABC):
 def freeze(module: nn.Module) -> nn.Module:
     """Eval mode, no gradients, and convolution kernels in channels-last memory."""
     for layer in module.modules():
-        # a 1 x 1 kernel is the same memory either way; left plain, W + 0 keeps its strides, and with
-        # them the very same convolution routine, to the last bit
+        # a 1 x 1 kernel is the same memory either way; left plain, W + 0 keeps its strides, and
+        # with them the very same convolution routine, to the last bit
         if isinstance(layer, nn.Conv2d) and layer.kernel_size != (1, 1):
             layer.to(memory_format=torch.channels_last)
     return module.eval().requires_grad_(False)
