@@ -1,0 +1,184 @@
+"""Device, precision and memory policy, all in one place."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TypeVar
+
+import torch
+
+from napari_salt.errors import InputError, JobFailed
+
+T = TypeVar("T")
+
+MOST_PER_BATCH = 16
+"""Frames in one batch at most; more gains nothing on any device measured."""
+
+MEMORY_SHARE = 0.6
+"""Part of the free memory that a batch may be planned to fill."""
+
+
+def pick_device(request: str = "auto") -> torch.device:
+    """The device asked for: ``auto``, ``cpu``, ``cuda``, ``cuda:<i>`` or ``mps``.
+
+    ``auto`` takes the first CUDA device, else Apple's GPU, else the CPU. InputError when the device
+    is not there.
+    """
+    request = request.strip().lower()
+    if request == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", 0)
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if request == "cpu":
+        return torch.device("cpu")
+    if request == "mps":
+        if not torch.backends.mps.is_available():
+            raise InputError("This computer has no Apple GPU (mps); choose 'auto' or 'cpu'.")
+        return torch.device("mps")
+    kind, _, number = request.partition(":")
+    if kind != "cuda" or not (number.isdecimal() or request == "cuda"):
+        raise InputError(f"'{request}' is no device; choose auto, cpu, cuda, cuda:<number> or mps.")
+    return _cuda(int(number or 0))
+
+
+def _cuda(index: int) -> torch.device:
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not count:
+        raise InputError(
+            "PyTorch finds no CUDA device here; choose 'auto' or 'cpu', or install a driver and a "
+            "PyTorch build with CUDA."
+        )
+    if index >= count:
+        raise InputError(
+            f"There is no cuda:{index}, the last one is cuda:{count - 1}; choose that or 'auto'."
+        )
+    return torch.device("cuda", index)
+
+
+def autocast_dtype(device: torch.device) -> torch.dtype | None:
+    """Type of the large products, or None for float32 throughout.
+
+    bfloat16 on CUDA devices that compute in it; float16 has too small a range for gradients without
+    loss scaling, and CPUs and Apple GPUs gain nothing reliable, so the rest stays in float32.
+    """
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0):
+        return torch.bfloat16
+    return None
+
+
+def autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Context in which large products run in `autocast_dtype`."""
+    dtype = autocast_dtype(device)
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that can still be allocated on ``device``; None where nothing tells."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        # the allocator's own reserve is free for us too
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    if device.type == "mps":
+        limit = torch.mps.recommended_max_memory()
+        return max(0, limit - torch.mps.driver_allocated_memory())
+    try:
+        with open("/proc/meminfo") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return None
+
+
+def batch_size(bytes_per_item: int, free: int | None, *, most: int = MOST_PER_BATCH) -> int:
+    """Items to run at once: as many as fit in ``MEMORY_SHARE`` of ``free`` bytes, 1 to ``most``.
+
+    With ``free`` None the answer is 1.
+    """
+    if free is None:
+        return 1
+    return max(1, min(most, int(free * MEMORY_SHARE) // max(1, bytes_per_item)))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory of some device is used up."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and (
+        "out of memory" in text or "can't allocate memory" in text
+    )
+
+
+def retry_smaller(
+    run: Callable[[int, torch.device], T],
+    batch: int,
+    device: torch.device,
+    *,
+    on_retry: Callable[[int, torch.device], None] | None = None,
+) -> T:
+    """``run(batch, device)``, again with half the batch when memory runs out, at last on the CPU.
+
+    Parameters
+    ----------
+    run
+        Does the work from its start for a batch size (>= 1) and a device; it may be called again.
+    on_retry
+        Told the batch size and device of each further try.
+
+    Raises
+    ------
+    JobFailed
+        The CPU has too little memory for a batch of one.
+    """
+    while True:
+        try:
+            return run(batch, device)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if batch == 1 and device.type == "cpu":
+                raise JobFailed(
+                    "There is too little memory even for one frame at a time; close other programs "
+                    "or choose a smaller backbone."
+                ) from error
+        # outside the handler: its traceback would keep the tensors of the failed try alive
+        if batch > 1:
+            batch = batch // 2
+        else:
+            device = torch.device("cpu")
+        release_memory()
+        if on_retry is not None:
+            on_retry(batch, device)
+
+
+def release_memory() -> None:
+    """Give unused cached memory back to the devices."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+
+
+def thread_count(cores: int) -> int:
+    """Threads for ``cores`` usable cores: of more than 2, one is left to the viewer."""
+    return max(1, cores - 1) if cores > 2 else max(1, cores)
+
+
+def set_threads() -> int:
+    """Set and return torch's number of threads; ``OMP_NUM_THREADS`` and a lower default win."""
+    if "OMP_NUM_THREADS" not in os.environ:
+        wanted = thread_count(_usable_cores())
+        torch.set_num_threads(min(wanted, torch.get_num_threads()))
+    return torch.get_num_threads()
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
