@@ -74,7 +74,7 @@ setup_python() {
   "$VENV/bin/python" -m pip --version >/dev/null 2>&1 && [ "$(cat "$VENV/.place" 2>/dev/null)" = "$PWD" ] || make_venv
   printf '%s' "$PWD" >"$VENV/.place"
   say "Installing napari-salt[$extras] into $VENV; the first time this downloads PyTorch and takes some minutes."
-  "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -e ".[$extras]" </dev/null >&2 ||
+  "$VENV/bin/python" -m pip install -qq --disable-pip-version-check -e ".[$extras]" </dev/null >&2 ||
     die "pip could not install napari-salt[$extras]; its message is above. Run make again once it is mended."
   touch "$stamp"
 }
