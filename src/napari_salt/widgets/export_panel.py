@@ -32,7 +32,9 @@ class ExportPanel(QWidget):
             "Save adapter…",
             "Write the adapter: a small file for other stacks, machines, colleagues",
         )
-        self._load = ActionButton("Load adapter…", "Segment with an adapter from a file")
+        self._load = ActionButton(
+            "Load…", "Load an adapter from a file, to segment with it or to go on from it"
+        )
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)

@@ -11,6 +11,8 @@ from qtpy.QtGui import QColor
 from napari_salt.views import LabelRow
 
 COLOR, NAME, SLICES, KEY, REMOVE = range(5)
+_QUIET = QColor(140, 140, 140)
+"""Text that steps back, legible on a dark and on a light theme."""
 _TIPS = {
     COLOR: "Click to choose another colour",
     NAME: "Double-click to rename; the name is the prompt that finds the label again",
@@ -71,6 +73,8 @@ class LabelModel(QAbstractTableModel):
             return self._text(row, column)
         if role == Qt.ItemDataRole.DecorationRole and column == COLOR:
             return QColor.fromRgbF(*row.color)
+        if role == Qt.ItemDataRole.ForegroundRole and column in (SLICES, KEY, REMOVE):
+            return _QUIET
         if role == Qt.ItemDataRole.ToolTipRole:
             return self._tip(row, column)
         if role == Qt.ItemDataRole.TextAlignmentRole and column in (SLICES, KEY, REMOVE):

@@ -82,6 +82,7 @@ class LabelTable(QWidget):
     def setValue(self, label_id: int | None) -> None:
         """Select a label without telling anyone."""
         selection = self._rows.selectionModel()
+        assert selection is not None
         was_blocked = selection.blockSignals(True)
         place = self._model.place(label_id)
         if place < 0:
@@ -90,7 +91,7 @@ class LabelTable(QWidget):
         else:
             self._rows.selectRow(place)
         selection.blockSignals(was_blocked)
-        self._rows.viewport().update()
+        self._rows.update()
 
     def rows(self) -> tuple[LabelRow, ...]:
         """The rows shown."""
@@ -128,7 +129,14 @@ class LabelTable(QWidget):
         view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         view.customContextMenuRequested.connect(self._show_menu)
         view.setAccessibleName("labels")
-        header = view.horizontalHeader()
+        header, side, selection = (
+            view.horizontalHeader(),
+            view.verticalHeader(),
+            view.selectionModel(),
+        )
+        assert header is not None
+        assert side is not None
+        assert selection is not None
         header.hide()
         header.setMinimumSectionSize(20)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
@@ -138,9 +146,9 @@ class LabelTable(QWidget):
             header.resizeSection(column, width)
         for column in (SLICES, KEY):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
-        view.verticalHeader().hide()
-        view.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
-        view.selectionModel().currentRowChanged.connect(self._on_row)
+        side.hide()
+        side.setDefaultSectionSize(_ROW_HEIGHT)
+        selection.currentRowChanged.connect(self._on_row)
         view.clicked.connect(self._on_clicked)
         view.deletePressed.connect(self._remove_current)
         return view
@@ -191,5 +199,5 @@ class LabelTable(QWidget):
         menu.addAction("Rename", lambda: self._rows.edit(self._model.index(index.row(), NAME)))
         menu.addAction("Colour…", lambda: self._choose_colour(row))
         menu.addAction("Delete", lambda: self.removeRequested.emit(row.label_id))
-        menu.exec(self._rows.viewport().mapToGlobal(position))
+        menu.exec(self._rows.mapToGlobal(position))
         menu.deleteLater()

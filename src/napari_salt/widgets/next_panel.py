@@ -24,7 +24,9 @@ class NextPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._next = ActionButton("Next slice ▸", "Go where a correction helps most")
-        self._skip = ActionButton("Skip", "Leave the suggested slice out for this round")
+        self._skip = ActionButton(
+            "Skip", "Keep this slice out of the suggestions, and go to the next"
+        )
         self._reason = QLabel(self)
         self._reason.setWordWrap(True)
         self._next.clicked.connect(self.nextRequested)

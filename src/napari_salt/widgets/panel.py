@@ -25,6 +25,7 @@ from napari_salt.widgets.image_choice import ImageChoice
 from napari_salt.widgets.label_table import LabelTable
 from napari_salt.widgets.next_panel import NextPanel
 from napari_salt.widgets.progress_line import ProgressLine
+from napari_salt.widgets.rule import Rule
 from napari_salt.widgets.segment_panel import SegmentPanel
 from napari_salt.widgets.settings_panel import SettingsPanel
 from napari_salt.widgets.slice_panel import SlicePanel
@@ -158,7 +159,7 @@ class Panel(QWidget):
     def _lay_out(self) -> None:
         column = QWidget(self)
         layout = QVBoxLayout(column)
-        layout.setContentsMargins(2, 2, 6, 2)
+        layout.setContentsMargins(0, 0, 6, 0)
         layout.setSpacing(5)
         for part in (
             _caption("Image"),
@@ -166,12 +167,12 @@ class Panel(QWidget):
             _caption("Labels"),
             self.labels,
             self.slice,
-            _rule(),
+            Rule(),
             self.adapt,
-            _rule(),
+            Rule(),
             self.segment,
             self.next,
-            _rule(),
+            Rule(),
             self.export,
             Fold("Advanced", self.settings, self),
         ):
@@ -182,8 +183,11 @@ class Panel(QWidget):
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        bar = area.verticalScrollBar()
+        room = 0 if bar is None else bar.sizeHint().width()
+        area.setMinimumWidth(column.minimumSizeHint().width() + room)
         outer = QVBoxLayout(self)
-        outer.setContentsMargins(6, 4, 2, 6)
+        outer.setContentsMargins(6, 4, 4, 6)
         outer.setSpacing(5)
         outer.addWidget(self.hint)
         outer.addWidget(area, 1)
@@ -228,11 +232,5 @@ def _caption(text: str) -> QLabel:
     font = label.font()
     font.setBold(True)
     label.setFont(font)
+    label.setContentsMargins(0, 2, 0, 0)
     return label
-
-
-def _rule() -> QFrame:
-    line = QFrame()
-    line.setFrameShape(QFrame.Shape.HLine)
-    line.setFixedHeight(1)
-    return line

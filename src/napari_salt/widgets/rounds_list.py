@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari_salt.views import RoundRow
 
 _NUMBER = Qt.ItemDataRole.UserRole
+_MOST_ROWS, _ROW_HEIGHT = 5, 22
 _HEADERS = ("", "Round", "Slices", "Dice", "Time", "Size")
 
 
@@ -36,11 +37,13 @@ class RoundsList(QWidget):
         self._list.setRootIsDecorated(False)
         self._list.setUniformRowHeights(True)
         self._list.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self._list.setFixedHeight(116)
+        self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._list.setAccessibleName("rounds")
         header = self._list.header()
+        assert header is not None
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setMinimumSectionSize(16)
+        header.setStyleSheet("QHeaderView::section { background: transparent; border: 0px; }")
         self._list.itemDoubleClicked.connect(self._restore)
         self._list.itemSelectionChanged.connect(self._update_button)
         self._restore_button = ActionButton(
@@ -73,6 +76,8 @@ class RoundsList(QWidget):
                 item.setToolTip(column, row.detail)
             self._list.addTopLevelItem(item)
             item.setSelected(row.number == selected)
+        shown = min(max(len(rows), 1), _MOST_ROWS)
+        self._list.setFixedHeight((shown + 1) * _ROW_HEIGHT + 6)
         self._update_button()
 
     def count(self) -> int:

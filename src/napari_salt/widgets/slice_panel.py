@@ -65,7 +65,7 @@ class SlicePanel(QWidget):
         elif state.index is None:
             self._where.setText("outside the stack")
         else:
-            self._where.setText(f"Slice {state.index} of 0–{state.count - 1}")
+            self._where.setText(f"Slice {state.index} / {state.count - 1}")
         self._complete.setChecked(state.complete)
 
     def setReadiness(self, readiness: Readiness) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _LOSS = QColor("#56b4e9")
 _DICE = QColor("#e69f00")
+_ON_LIGHT = 155
+"""How much darker (in percent) the colours are drawn on a light theme, to stay legible."""
 
 
 def scaled(
@@ -74,6 +76,8 @@ class Sparkline(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         text = self.palette().color(self.foregroundRole())
+        light = text.lightness() < 128
+        loss_color, dice_color = (c.darker(_ON_LIGHT) if light else c for c in (_LOSS, _DICE))
         faint = QColor(text)
         faint.setAlpha(90)
         box = QRectF(self.rect()).adjusted(2, 4, -2, -4)
@@ -85,14 +89,14 @@ class Sparkline(QWidget):
             return
         caption = self._caption()
         box.setRight(box.right() - painter.fontMetrics().horizontalAdvance(caption[0]) - 8)
-        self._draw_loss(painter, box)
+        self._draw_loss(painter, box, loss_color)
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(_DICE)
+        painter.setBrush(dice_color)
         for point in scaled(dice, self._state.total, 0.0, 1.0, box):
             painter.drawEllipse(point, 3, 3)
-        self._draw_caption(painter, caption, text)
+        self._draw_caption(painter, caption, loss_color, dice_color)
 
-    def _draw_loss(self, painter: QPainter, box: QRectF) -> None:
+    def _draw_loss(self, painter: QPainter, box: QRectF, color: QColor) -> None:
         losses = self._state.losses
         if len(losses) < 2:
             return
@@ -102,7 +106,7 @@ class Sparkline(QWidget):
         for point in points[1:]:
             path.lineTo(point)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.setPen(QPen(_LOSS, 1.6))
+        painter.setPen(QPen(color, 1.6))
         painter.drawPath(path)
 
     def _caption(self) -> tuple[str, str]:
@@ -110,13 +114,14 @@ class Sparkline(QWidget):
         loss = f"loss {losses[-1][1]:.3f}" if losses else ""
         return (loss or "Dice 0.000", f"Dice {dice[-1][1]:.3f}" if dice else "")
 
-    def _draw_caption(self, painter: QPainter, caption: tuple[str, str], text: QColor) -> None:
-        painter.setPen(text)
+    def _draw_caption(
+        self, painter: QPainter, caption: tuple[str, str], loss: QColor, dice: QColor
+    ) -> None:
         area = QRectF(self.rect()).adjusted(0, 2, -2, -4)
         right = Qt.AlignmentFlag.AlignRight
         if self._state.losses:
-            painter.setPen(_LOSS)
+            painter.setPen(loss)
             painter.drawText(area, int(right | Qt.AlignmentFlag.AlignTop), caption[0])
         if caption[1]:
-            painter.setPen(_DICE)
+            painter.setPen(dice)
             painter.drawText(area, int(right | Qt.AlignmentFlag.AlignBottom), caption[1])

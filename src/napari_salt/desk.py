@@ -1,0 +1,76 @@
+"""What the controllers share: the view, the viewer, the open session and the sentence on screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_salt.records import BACKGROUND, BACKGROUND_NAME
+from napari_salt.views import (
+    BACKGROUND_COLOR,
+    BACKGROUND_KEY,
+    LabelRow,
+    NoticeLevel,
+    StatusState,
+    label_key,
+)
+
+if TYPE_CHECKING:
+    from napari_salt.geometry import Place
+    from napari_salt.session.session import Session
+    from napari_salt.viewer_link import ViewerLink
+    from napari_salt.views import DockView
+
+IDLE = StatusState("idle")
+
+
+@dataclass
+class Desk:
+    """The shared state of the controllers; only `Controller.refresh` shows it."""
+
+    view: DockView
+    link: ViewerLink
+    session: Session | None = None
+    place: Place | None = None
+    status: StatusState = IDLE
+    offer: Callable[[], None] | None = None
+    selected: int | None = None
+    then_segment: bool = True
+
+    def say(
+        self,
+        text: str,
+        level: NoticeLevel = "plain",
+        offer: str = "",
+        take: Callable[[], None] | None = None,
+    ) -> None:
+        """Put a sentence on the status line; ``offer`` names a way out and ``take`` goes there."""
+        self.status = StatusState(text, level, offer)
+        self.offer = take
+
+    def fail(self, sentence: str) -> None:
+        """Say what went wrong, on the status line and through the host's notifications."""
+        self.say(sentence, "error")
+        self.view.notify(sentence, "error")
+
+    def rows(self) -> tuple[LabelRow, ...]:
+        """The label table: every label of the session, then background."""
+        if self.session is None:
+            return ()
+        painted = self.session.annotations.painted_slices
+        rows = [
+            LabelRow(
+                label.label_id,
+                label.name,
+                label.color,
+                len(painted(label.label_id)),
+                label_key(place),
+            )
+            for place, label in enumerate(self.session.labels)
+        ]
+        background = len(painted(BACKGROUND))
+        rows.append(
+            LabelRow(BACKGROUND, BACKGROUND_NAME, BACKGROUND_COLOR, background, BACKGROUND_KEY)
+        )
+        return tuple(rows)

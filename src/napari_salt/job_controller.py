@@ -1,0 +1,193 @@
+"""One job at a time, seen from the dock: what runs, how far it is, and who is told. No Qt.
+
+Whatever still comes from a job that nobody waits for any more is dropped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from napari_salt import wording
+from napari_salt.engine.requests import AdapterSaved, AdaptRequest, SegmentRequest, WarmUpRequest
+from napari_salt.records import SlicePrediction, StepReport
+from napari_salt.views import CurveState, ProgressState
+
+if TYPE_CHECKING:
+    from napari_salt.engine.requests import JobRunner, Report, Request, Result
+    from napari_salt.records import Planes
+
+JobKind = Literal["warm up", "adapt", "segment"]
+
+
+@dataclass
+class Job:
+    """A running job: its request, what it has said so far, and whom to tell."""
+
+    kind: JobKind
+    request: Request
+    planes: Planes
+    on_report: Callable[[Report], None]
+    on_done: Callable[[Result], None]
+    on_failed: Callable[[str], None]
+    on_stopped: Callable[[], None]
+    number: int = 0
+    started: float = field(default_factory=time.monotonic)
+    step: StepReport | None = None
+    predicted: int = 0
+    saved: AdapterSaved | None = None
+    stopping: bool = False
+    abandoned: bool = False
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nobody waits for this job: it warms up, or its image is gone."""
+        return self.kind == "warm up" or self.abandoned
+
+    def seconds(self) -> float:
+        """Wall time since the start."""
+        return time.monotonic() - self.started
+
+
+class JobController:
+    """Starts and stops jobs on a runner, follows their reports, keeps the curve of the last fit."""
+
+    def __init__(self, runner: JobRunner, changed: Callable[[], None]) -> None:
+        self._runner = runner
+        self._changed = changed
+        self._job: Job | None = None
+        self._waiting: Job | None = None
+        self.curve = CurveState()
+
+    @property
+    def job(self) -> Job | None:
+        """The job that the user knows of; warming up is not one."""
+        job = self._waiting or self._job
+        return None if job is None or job.quiet else job
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job that the user knows of runs or waits."""
+        return self.job is not None
+
+    def start(self, job: Job) -> None:
+        """Start a job; it waits while the engine warms up or ends an abandoned job."""
+        if self._job is not None:
+            self._waiting = self._waiting if job.quiet else job
+        else:
+            self._submit(job)
+        self._changed()
+
+    def stop(self) -> None:
+        """Ask the running job to stop; a waiting one is dropped at once."""
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            waiting.on_stopped()
+        elif self._job is not None and not self._job.quiet:
+            self._job.stopping = True
+            self._runner.stop()
+        self._changed()
+
+    def abandon(self) -> None:
+        """Stop whatever runs and want nothing from it any more."""
+        self._waiting = None
+        if self._job is not None and not self._job.quiet:
+            self._job.abandoned = True
+            self._runner.stop()
+        self.curve = CurveState()
+        self._changed()
+
+    def close(self) -> None:
+        """Stop whatever runs and end the engine."""
+        self._waiting = self._job = None
+        self._runner.close()
+
+    def progress(self) -> ProgressState:
+        """Progress of the job that the user knows of."""
+        job = self.job
+        if job is None:
+            return ProgressState()
+        if job.stopping:
+            return ProgressState(True, "stopping…")
+        if job is self._waiting:
+            return ProgressState(True, "loading weights…" if self._warming else "starting…")
+        if isinstance(job.request, SegmentRequest) and job.predicted:
+            return self._segmenting(job, len(job.request.slices))
+        if job.step is None:
+            return ProgressState(True, "starting…")
+        step = job.step
+        total = step.total if step.phase not in ("loading", "first fit") else 0
+        return ProgressState(True, wording.report(step), step.step, total)
+
+    @property
+    def _warming(self) -> bool:
+        return self._job is not None and self._job.kind == "warm up"
+
+    @staticmethod
+    def _segmenting(job: Job, total: int) -> ProgressState:
+        left = job.seconds() / job.predicted * (total - job.predicted)
+        text = wording.progress("segmenting", job.predicted, total, left)
+        return ProgressState(True, text, job.predicted, total)
+
+    def _submit(self, job: Job) -> None:
+        self._job = job
+        job.started = time.monotonic()
+        if isinstance(job.request, AdaptRequest):
+            self.curve = CurveState()
+        job.number = self._runner.submit(
+            job.request,
+            job.planes,
+            on_report=lambda report: self._on_report(job, report),
+            on_done=lambda result: self._on_end(job, lambda: job.on_done(result)),
+            on_failed=lambda sentence: self._on_end(job, lambda: job.on_failed(sentence)),
+            on_stopped=lambda: self._on_end(job, job.on_stopped),
+        )
+
+    def _on_report(self, job: Job, report: Report) -> None:
+        if job is not self._job or job.abandoned:
+            return
+        if isinstance(report, StepReport):
+            job.step = report
+            self._follow(report)
+        elif isinstance(report, AdapterSaved):
+            job.saved = report
+        elif isinstance(report, SlicePrediction):
+            job.predicted += 1
+        job.on_report(report)
+        self._changed()
+
+    def _follow(self, step: StepReport) -> None:
+        """Extend the curve: losses of the joint fit, held-out Dice wherever it is told."""
+        losses, dice = self.curve.losses, self.curve.dice
+        if step.phase == "adapting" and step.loss is not None:
+            losses = (*losses, (step.step, step.loss))
+        if step.held_out_dice is not None:
+            dice = (*dice, (step.step, step.held_out_dice))
+        total = step.total if step.phase == "adapting" else self.curve.total
+        self.curve = CurveState(losses, dice, total)
+
+    def _on_end(self, job: Job, tell: Callable[[], None]) -> None:
+        if job is not self._job:
+            return
+        self._job = None
+        waiting, self._waiting = self._waiting, None
+        if not job.abandoned:
+            tell()
+        if waiting is not None and self._job is None:
+            self._submit(waiting)
+        self._changed()
+
+
+def warm_up(request: WarmUpRequest, planes: Planes) -> Job:
+    """A job that loads libraries and weights; its failure shows up at Adapt."""
+    return Job(
+        "warm up",
+        request,
+        planes,
+        on_report=lambda report: None,
+        on_done=lambda result: None,
+        on_failed=lambda sentence: None,
+        on_stopped=lambda: None,
+    )

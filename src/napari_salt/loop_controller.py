@@ -1,0 +1,217 @@
+"""The loop: adapt, segment, suggest the next slice, restore a round. No Qt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_salt import wording
+from napari_salt.engine.requests import AdaptRequest, AdaptResult, SegmentRequest
+from napari_salt.job_controller import Job, JobController
+from napari_salt.records import SlicePrediction
+from napari_salt.rounds_folder import ADAPTER_SUFFIX, rounds_folder
+from napari_salt.views import RoundRow, SuggestionState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_salt.desk import Desk
+    from napari_salt.engine.requests import Report, Result
+    from napari_salt.session.session import Session
+
+
+class LoopController:
+    """Turns the session into requests, and reports into predictions, rounds and suggestions."""
+
+    def __init__(self, desk: Desk, jobs: JobController) -> None:
+        self._desk = desk
+        self._jobs = jobs
+        self.suggestion = SuggestionState()
+
+    # ---- adapt
+
+    def adapt(self) -> None:
+        """Fit a new adapter to a frozen copy of the paint; painting can go on meanwhile."""
+        session = self._desk.session
+        if session is None:
+            return
+        settings = session.settings
+        number = session.rounds.next_number
+        request = AdaptRequest(
+            annotated=session.snapshot(),
+            labels=tuple(session.labels),
+            settings=settings,
+            out=rounds_folder() / f"{id(session):x}-{number}{ADAPTER_SUFFIX}",
+            init=self._warm_start(session),
+            preview=self._desk.link.current_slice(),
+        )
+        self._desk.say("adapting")
+        job = self._job("adapt", request, session, self._adapted(session, number))
+        job.on_stopped = lambda: self._adapt_stopped(session, number, job)
+        job.on_failed = lambda sentence: self._adapt_failed(session, job, sentence)
+        self._jobs.start(job)
+
+    @staticmethod
+    def _warm_start(session: Session) -> Path | None:
+        """The adapter in use, where the settings still mean the same kind of network."""
+        active, settings = session.rounds.active, session.settings
+        if session.adapter_path is None or active is None:
+            return None
+        same = (active.record.kind, active.record.backbone) == (settings.kind, settings.backbone)
+        return Path(session.adapter_path) if same else None
+
+    def _adapted(self, session: Session, number: int) -> Callable[[Result], None]:
+        def done(result: Result) -> None:
+            if not isinstance(result, AdaptResult):
+                return
+            record = result.record
+            session.add_round(record, result.adapter_path, result.size_bytes)
+            session.clear_skipped()
+            self._desk.say(f"round {number} done in {wording.duration(record.seconds)}", "good")
+            if self._desk.then_segment:
+                self.segment_all()
+
+        return done
+
+    def _adapt_stopped(self, session: Session, number: int, job: Job) -> None:
+        kept = self._keep_first_fit(session, job)
+        self._desk.say(f"round {number} stopped; {kept}")
+
+    def _adapt_failed(self, session: Session, job: Job, sentence: str) -> None:
+        kept = self._keep_first_fit(session, job)
+        self._desk.fail(f"{sentence} ({kept.capitalize()}.)")
+
+    @staticmethod
+    def _keep_first_fit(session: Session, job: Job) -> str:
+        """Use what a job has saved before it ended early, unless there is an adapter already."""
+        if session.adapter_path is not None:
+            return "the adapter of the round before is still in use"
+        if job.saved is None:
+            return "there is no adapter yet"
+        session.use_adapter(job.saved.path)
+        return "its first fit is kept"
+
+    def restore(self, number: int) -> None:
+        """Make an earlier round's adapter the one to segment with and to go on from."""
+        session = self._desk.session
+        if session is None:
+            return
+        session.restore_round(number)
+        self._desk.say(f"round {number} restored; segment again to see its masks", "good")
+        if self._desk.then_segment and not self._jobs.busy:
+            self.segment_all()
+
+    # ---- segment
+
+    def segment_slice(self) -> None:
+        """Predict the slice on screen."""
+        index = self._desk.link.current_slice()
+        if index is not None:
+            self._segment((index,))
+
+    def segment_all(self) -> None:
+        """Predict every slice: the one on screen first, then its neighbours outwards."""
+        session = self._desk.session
+        if session is not None:
+            count = session.stack.info.shape[0]
+            start = self._desk.link.current_slice()
+            self._segment(outwards(count, count // 2 if start is None else start))
+
+    def _segment(self, slices: tuple[int, ...]) -> None:
+        session = self._desk.session
+        if session is None or session.adapter_path is None:
+            return
+        request = SegmentRequest(Path(session.adapter_path), slices, device=session.settings.device)
+        job = self._job("segment", request, session, lambda result: self._segmented(len(slices)))
+        job.on_stopped = lambda: self._segment_stopped(job)
+        self._jobs.start(job)
+
+    def _segmented(self, count: int) -> None:
+        self._desk.link.draw_predictions()
+        self.suggest()
+        self._desk.say(f"{wording.count(count, 'slice')} segmented", "good")
+
+    def _segment_stopped(self, job: Job) -> None:
+        self._desk.link.draw_predictions()
+        self.suggest()
+        self._desk.say(f"stopped; {wording.count(job.predicted, 'slice')} segmented")
+
+    def _job(
+        self,
+        kind: str,
+        request: AdaptRequest | SegmentRequest,
+        session: Session,
+        done: Callable[[Result], None],
+    ) -> Job:
+        return Job(
+            "adapt" if kind == "adapt" else "segment",
+            request,
+            session.stack,
+            on_report=lambda report: self._on_report(session, report),
+            on_done=done,
+            on_failed=self._desk.fail,
+            on_stopped=lambda: None,
+        )
+
+    def _on_report(self, session: Session, report: Report) -> None:
+        if isinstance(report, SlicePrediction):
+            known = np.zeros(int(report.labels.max()) + 1, np.uint16)
+            for label in session.labels:
+                if label.label_id < len(known):
+                    known[label.label_id] = label.label_id
+            self._desk.link.write_prediction(replace(report, labels=known[report.labels]))
+            session.add_prediction(report.summary, provisional=report.provisional)
+
+    # ---- suggest
+
+    def next_slice(self) -> None:
+        """Go to the slice where a correction helps most."""
+        self.suggest()
+        if self.suggestion.index is not None:
+            self._desk.link.go_to(self.suggestion.index)
+
+    def skip_slice(self) -> None:
+        """Keep the slice on screen out of this round's suggestions, and go to another."""
+        index = self._desk.link.current_slice()
+        if self._desk.session is not None and index is not None:
+            self._desk.session.skip(index)
+            self.next_slice()
+
+    def suggest(self) -> None:
+        """Look for the slice to correct next, or say why there is none."""
+        found = [] if self._desk.session is None else self._desk.session.suggest()
+        if found:
+            self.suggestion = SuggestionState(found[0].index, found[0].reason)
+        else:
+            self.suggestion = SuggestionState(None, "every slice is painted or skipped")
+
+    def forget_suggestion(self) -> None:
+        """Another stack is open: what was suggested means nothing there."""
+        self.suggestion = SuggestionState()
+
+    def rounds(self) -> tuple[RoundRow, ...]:
+        """The rounds list, ready to show."""
+        session = self._desk.session
+        if session is None:
+            return ()
+        active = session.rounds.active
+        return tuple(
+            RoundRow(
+                round_.number,
+                len(round_.record.slices),
+                wording.dice(round_.record),
+                wording.duration(round_.record.seconds),
+                wording.size(round_.size_bytes),
+                wording.round_detail(round_),
+                active is not None and active.number == round_.number,
+            )
+            for round_ in session.rounds
+        )
+
+
+def outwards(count: int, start: int) -> tuple[int, ...]:
+    """All of ``range(count)``: ``start`` first, then its neighbours, near before far."""
+    return tuple(sorted(range(count), key=lambda index: (abs(index - start), index < start)))

@@ -1,0 +1,119 @@
+"""The viewer's images, read only: which there are, their axes, and their stacks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image
+
+from napari_salt.geometry import Place, StackGeometry, unit_name
+from napari_salt.session.stack import Stack
+from napari_salt.views import AxisEntry, ImageEntry
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+    from napari.viewer import Viewer
+
+META = "napari-salt"
+"""Key of the mark that our own layers carry in their metadata."""
+
+
+class ViewerImages:
+    """Image layers of one viewer, by a key that survives renaming."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
+
+    def entries(self) -> tuple[ImageEntry, ...]:
+        """Image layers of the viewer that can be segmented, topmost first."""
+        return tuple(ImageEntry(layer_key(image), image.name) for image in reversed(self._all()))
+
+    def active(self) -> str | None:
+        """Key of the image to start with: the active layer if it is one, else the topmost image."""
+        images = self._all()
+        active = self._viewer.layers.selection.active
+        if active in images:
+            return layer_key(active)
+        return layer_key(images[-1]) if images else None
+
+    def axes(self, key: str) -> tuple[AxisEntry, ...]:
+        """Axes that can be the slice axis; empty where there is nothing to choose."""
+        image = self._find(key)
+        if image is None or image.ndim <= 3:
+            return ()
+        return tuple(AxisEntry(axis, _axis_name(image, axis)) for axis in range(image.ndim - 2))
+
+    def place(self, key: str, axis: int | None = None) -> Place:
+        """The stack of an image along ``axis`` at the position on screen.
+
+        Without ``axis`` the one next to the rows is taken: z of (t, z, y, x).
+        """
+        image = self.get(key)
+        axis = max(image.ndim - 3, 0) if axis is None else axis
+        point = np.rint(image.world_to_data(self._viewer.dims.point)).astype(int)
+        shape = _level_0(image).shape
+        fixed = {
+            other: int(np.clip(point[other], 0, shape[other] - 1))
+            for other in range(image.ndim - 2)
+            if other != axis
+        }
+        return Place(key, StackGeometry(image.ndim, axis, fixed))
+
+    def open_stack(self, place: Place) -> Stack:
+        """The image as a stack; nothing is read yet. Level 0 of a multiscale image."""
+        image, geometry = self.get(place.key), place.geometry
+        spacing = [abs(float(image.scale[axis])) for axis in geometry.stack_axes]
+        units = [unit_name(image.units[axis]) for axis in geometry.stack_axes]
+        if geometry.ndim == 2:
+            spacing, units = [1.0, *spacing], ["pixel", *units]
+        return Stack(
+            _level_0(image),
+            slice_axis=geometry.slice_axis,
+            rgb=image.rgb,
+            spacing=(spacing[0], spacing[1], spacing[2]),
+            units=(units[0], units[1], units[2]),
+            name=image.name,
+            fixed=geometry.fixed,
+        )
+
+    def get(self, key: str) -> Image:
+        """The image layer of a key; raises KeyError when it has gone."""
+        image = self._find(key)
+        if image is None:
+            raise KeyError(key)
+        return image
+
+    def _find(self, key: str) -> Image | None:
+        return next((image for image in self._all() if layer_key(image) == key), None)
+
+    def _all(self) -> list[Image]:
+        layers = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        return [layer for layer in layers if META not in layer.metadata]
+
+
+def layer_key(layer: Layer) -> str:
+    """Key of a layer; stays the same when the layer is renamed or moved."""
+    return str(layer.unique_id)
+
+
+def _level_0(image: Image) -> Any:
+    return image.data[0] if image.multiscale else image.data
+
+
+def _axis_name(image: Image, axis: int) -> str:
+    label = image.axis_labels[axis]
+    return label if not label.startswith("-") else f"axis {axis}"
+
+
+def transforms_of(image: Image, geometry: StackGeometry) -> dict[str, Any]:
+    """Scale, place and units for a layer on the image; shifted to the stack's fixed position."""
+    shift = np.asarray(image.rotate) @ (np.asarray(image.scale) * geometry.offset())
+    return {
+        "scale": image.scale,
+        "translate": np.asarray(image.translate) + shift,
+        "rotate": image.rotate,
+        "shear": image.shear,
+        "affine": image.affine,
+        "units": image.units,
+    }

@@ -1,0 +1,57 @@
+"""The dock widget: the panel, joined to a viewer and an engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QApplication
+
+from napari_salt.controller import Controller
+from napari_salt.viewer_link import ViewerLink
+from napari_salt.widgets.panel import Panel
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+    from napari_salt.engine.requests import JobRunner
+
+
+class Dock(Panel):
+    """What ``napari -w napari-salt`` opens.
+
+    The engine ends when the dock is taken out of the window, when the window closes, or when the
+    application quits, whichever comes first.
+    """
+
+    def __init__(self, viewer: Viewer, runner: JobRunner | None = None) -> None:
+        super().__init__()
+        self.controller = Controller(self, ViewerLink(viewer), runner or _engine())
+        self._was_docked = False
+        close = self.controller.close
+        self.destroyed.connect(lambda: close())
+        application = QApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(self._close_controller)
+
+    def reset_choices(self, event: object = None) -> None:
+        """Follow the viewer's layer list; napari calls this."""
+        self.controller.images_changed()
+
+    def event(self, event: QEvent | None) -> bool:
+        """Notice that the dock was taken out of the window."""
+        if event is not None and event.type() == QEvent.Type.ParentChange:
+            if self.parentWidget() is None and self._was_docked:
+                self._close_controller()
+                self.deleteLater()
+            self._was_docked = self.parentWidget() is not None
+        return super().event(event)
+
+    def _close_controller(self) -> None:
+        self.controller.close()
+
+
+def _engine() -> JobRunner:
+    from napari_salt.engine.worker import EngineRunner
+
+    return EngineRunner()

@@ -1,0 +1,116 @@
+"""Numbers and records in the words that the dock shows. Pure functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_salt.records import FitRecord, Phase, Round, StackInfo, StepReport
+
+_PHASES: dict[Phase, str] = {
+    "loading": "loading weights",
+    "embedding": "embedding",
+    "first fit": "first fit",
+    "adapting": "adapting",
+    "scoring": "scoring",
+    "segmenting": "segmenting",
+}
+
+
+def count(number: int, noun: str) -> str:
+    """``1 slice``, ``2 slices``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """``9 s``, ``1 min 20 s``, ``1 h 5 min``; never a negative time."""
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def size(count_of_bytes: int) -> str:
+    """``1.2 MB``; small ones in kB."""
+    if count_of_bytes < 1_000_000:
+        return f"{count_of_bytes / 1e3:.0f} kB"
+    return f"{count_of_bytes / 1e6:.1f} MB"
+
+
+def progress(doing: str, done: int, total: int, seconds_left: float | None = None) -> str:
+    """``adapting 84/150 (9 s left)``; without a total just what is being done."""
+    text = f"{doing} {done}/{total}" if total else f"{doing}…"
+    return f"{text} ({duration(seconds_left)} left)" if seconds_left is not None else text
+
+
+def report(step: StepReport) -> str:
+    """A report of a fit as one line."""
+    counted = step.total if step.phase not in ("loading", "first fit") else 0
+    if step.message and not counted:
+        return f"{step.message}…"
+    text = progress(_PHASES[step.phase], step.step, counted, step.seconds_left)
+    return f"{text} · {step.message}" if step.message else text
+
+
+def facts(info: StackInfo) -> str:
+    """``152 slices · 233 × 197 · 1 mm``; the three lengths of a voxel where they differ."""
+    slices, rows, columns = info.shape
+    parts = [count(slices, "slice"), f"{rows} × {columns}"]
+    lengths = [f"{value:.3g}" for value in info.spacing]
+    if set(info.units) == {"pixel"}:
+        if len(set(lengths)) > 1:
+            parts.append(" × ".join(lengths))
+    elif len(set(lengths)) == 1 and len(set(info.units)) == 1:
+        parts.append(f"{lengths[0]} {info.units[0]}")
+    elif len(set(info.units)) == 1:
+        parts.append(f"{' × '.join(lengths)} {info.units[0]}")
+    else:
+        pairs = zip(lengths, info.units, strict=True)
+        parts.append(" × ".join(f"{value} {unit}" for value, unit in pairs))
+    if info.rgb:
+        parts.append("colour")
+    return " · ".join(parts)
+
+
+def dice(record: FitRecord) -> str:
+    """Held-out Dice of the state that was kept; a dash where no honest score exists."""
+    value = record.held_out_before if record.kept == "first fit" else record.held_out_after
+    return "–" if value is None else f"{value:.2f}"
+
+
+def score(active: Round | None, rounds: Sequence[Round]) -> str:
+    """``held-out Dice 0.91 (round 2: 0.88)``, or why there is no score."""
+    if active is None:
+        return ""
+    mine = dice(active.record)
+    if mine == "–":
+        note = active.record.score_note
+        return note or "no held-out score yet: too few painted slices to leave one out"
+    before = [other for other in rounds if other.number < active.number]
+    text = f"held-out Dice {mine}"
+    if before and dice(before[-1].record) != "–":
+        text += f" (round {before[-1].number}: {dice(before[-1].record)})"
+    return text
+
+
+def round_detail(round_: Round) -> str:
+    """Everything known about a round, as lines of a tooltip."""
+    record = round_.record
+    lines = [
+        f"round {round_.number}: {record.kind} on {record.backbone}, {record.device}",
+        f"slices {', '.join(map(str, record.slices))}",
+        f"{record.steps} steps in {duration(record.seconds)}, kept: {record.kept}",
+        f"{record.trainable_parameters:,} trained numbers, seed {record.seed}",
+    ]
+    if record.held_out_before is not None and record.held_out_after is not None:
+        lines.append(f"held-out Dice {record.held_out_before:.3f} → {record.held_out_after:.3f}")
+    lines += [f"  {name} {value:.3f}" for name, value in record.held_out_by_label]
+    if record.score_note:
+        lines.append(record.score_note)
+    return "\n".join(lines)

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+
+from napari_salt import wording
+from napari_salt.records import FitRecord, Round, StackInfo, StepReport
+
+
+def record(**changes):
+    values = {
+        "kind": "salt",
+        "backbone": "lite-medsam",
+        "slices": (3, 8),
+        "steps": 150,
+        "seconds": 41.2,
+        "trainable_parameters": 12_345,
+        "kept": "adapted",
+        "held_out_before": 0.85,
+        "held_out_after": 0.912,
+    }
+    return FitRecord(**{**values, **changes})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-3, "0 s"), (9.4, "9 s"), (59.7, "1 min"), (80, "1 min 20 s"), (3900, "1 h 5 min")],
+)
+def test_duration(seconds, text):
+    assert wording.duration(seconds) == text
+
+
+@pytest.mark.parametrize(("count", "text"), [(640_000, "640 kB"), (1_234_567, "1.2 MB")])
+def test_size(count, text):
+    assert wording.size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("report", "text"),
+    [
+        (StepReport("loading", 0, 1), "loading weights…"),
+        (StepReport("embedding", 3, 5), "embedding 3/5"),
+        (StepReport("adapting", 84, 150, 0.3, 9.2), "adapting 84/150 (9 s left)"),
+        (StepReport("loading", 0, 0, message="Loading the network"), "Loading the network…"),
+        (
+            StepReport("segmenting", 61, 152, message="now on the CPU"),
+            "segmenting 61/152 · now on the CPU",
+        ),
+    ],
+)
+def test_report(report, text):
+    assert wording.report(report) == text
+
+
+@pytest.mark.parametrize(
+    ("info", "text"),
+    [
+        (StackInfo((152, 233, 197), units=("mm",) * 3), "152 slices · 233 × 197 · 1 mm"),
+        (
+            StackInfo((9, 4, 5), spacing=(2.0, 0.5, 0.5), units=("um",) * 3),
+            "9 slices · 4 × 5 · 2 × 0.5 × 0.5 um",
+        ),
+        (StackInfo((1, 4, 5), channels=3, rgb=True), "1 slice · 4 × 5 · colour"),
+        (
+            StackInfo((7, 4, 5), units=("s", "um", "um")),
+            "7 slices · 4 × 5 · 1 s × 1 um × 1 um",
+        ),
+    ],
+)
+def test_facts(info, text):
+    assert wording.facts(info) == text
+
+
+def test_score_compares_with_the_round_before():
+    first = Round(1, record(held_out_after=0.88), "a", 10)
+    second = Round(2, record(), "b", 10)
+    assert wording.score(second, [first, second]) == "held-out Dice 0.91 (round 1: 0.88)"
+    assert wording.score(first, [first, second]) == "held-out Dice 0.88"
+    assert wording.score(None, []) == ""
+
+
+def test_score_of_the_state_that_was_kept():
+    assert wording.dice(record(kept="first fit")) == "0.85"
+
+
+def test_no_score_says_why():
+    alone = record(held_out_before=None, held_out_after=None, score_note="one slice is too few")
+    assert wording.score(Round(1, alone, "a", 10), []) == "one slice is too few"
