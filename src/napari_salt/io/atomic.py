@@ -1,0 +1,59 @@
+"""Write a file so that either all of it is there, or what was there before."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from napari_salt.errors import OutputError
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary name beside ``path``, and rename it to ``path`` when all went well.
+
+    The temporary file keeps the suffix, reaches the disk before it is renamed, and is removed when
+    anything fails; a link is followed.
+
+    Raises
+    ------
+    OutputError
+        When the system refuses (disk full, no folder, no permission); ``path`` is untouched.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise OutputError(f"{target} is a folder; add a file name.")
+    if not target.parent.is_dir():
+        raise OutputError(
+            f"The folder {target.parent} does not exist; create it or choose another."
+        )
+    part = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.part{target.suffix}")
+    try:
+        yield part
+        _reach_disk(part)
+        os.replace(part, target)
+    except OSError as error:
+        raise OutputError(_sentence(error, target)) from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _reach_disk(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _sentence(error: OSError, target: Path) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"The disk is full, so {target.name} was not written; free some space and try again."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY):
+        return (
+            f"{target} cannot be written (no permission, or open in another program); "
+            "choose another place."
+        )
+    return f"{target} could not be written ({error.strerror or error}); choose another place."

@@ -1,0 +1,90 @@
+"""A file that has been opened: an array with named axes, and which of them make a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+
+from napari_salt.errors import InputError
+from napari_salt.io.units import PIXEL
+from napari_salt.records import Color
+from napari_salt.session.stack import ArrayLike, Stack
+
+_CHANNELS = "SC"
+_NAMES = {"SAMPLES": "S", "CHANNEL": "C", "TIME": "T", "FRAME": "T", "SLICE": "Z", "PLANE": "Z"}
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """What a reader found in a file; pixels not read yet.
+
+    ``axes`` has one distinct letter for each axis of ``data``: X, Y, Z, T, C (channels), S (samples
+    of a colour), or another one. ``sizes`` and ``units`` are physical, by letter, where known.
+    """
+
+    data: ArrayLike
+    axes: str
+    name: str
+    sizes: dict[str, float] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    colors: dict[int, Color] = field(default_factory=dict)
+
+    def stack(self, slice_axis: str | None = None, fixed: Mapping[str, int] | None = None) -> Stack:
+        """The stack along an axis (see ``read_stack``)."""
+        places = {self._letter(name): index for name, index in (fixed or {}).items()}
+        wanted = None if slice_axis is None else self._letter(slice_axis)
+        channel = next((c for c in _CHANNELS if c in self.axes and c not in {wanted, *places}), "")
+        free = [a for a in self.axes if a != channel and a not in places]
+        chosen = (
+            self._slice_letter([a for a in free if a not in "YX"]) if wanted is None else wanted
+        )
+        planes = [axis for axis in free if axis != chosen][-2:]
+        if len(planes) < 2:
+            raise InputError(f"{self.name} has the axes {self.axes}; two must be left for a plane.")
+        samples = int(self.data.shape[self.axes.index(channel)]) if channel else 1
+        letters = (chosen or "Z", *planes)
+        return Stack(
+            self.data,
+            slice_axis=self.axes.index(chosen) if chosen else 0,
+            channel_axis=self.axes.index(channel) if channel else None,
+            rgb=channel == "S" and samples in (3, 4),
+            spacing=[self._size(letter) for letter in letters],
+            units=[self.units.get(letter, PIXEL) for letter in letters],
+            name=self.name,
+            axes=self.axes,
+            fixed={self.axes.index(axis): index for axis, index in places.items()},
+        )
+
+    def _letter(self, name: str) -> str:
+        """Axis letter of ``"Z"``, ``"z"`` or ``"time"``."""
+        word = name.strip().upper()
+        letter = _NAMES.get(word, word[:1])
+        if not letter or letter not in self.axes:
+            raise InputError(
+                f"There is no axis “{name}” in {self.name}; it has {', '.join(self.axes)}."
+            )
+        return letter
+
+    def _slice_letter(self, candidates: list[str]) -> str | None:
+        """Z if there is more than one, else the first axis that has more than one."""
+        long = [a for a in candidates if self.data.shape[self.axes.index(a)] > 1] or candidates
+        return "Z" if "Z" in long else next(iter(long), None)
+
+    def _size(self, letter: str) -> float:
+        size = self.sizes.get(letter, 1.0)
+        return size if isfinite(size) and size > 0 else 1.0
+
+
+def distinct_axes(axes: str) -> str:
+    """Axes with letters for those that a file leaves unnamed (Q, I) or names twice.
+
+    From the last to the first they become slices (Z), then time (T), then letters without meaning.
+    """
+    known = [a for a in axes if a not in "QI"]
+    spare = [letter for letter in "ZTPVHABDEFG" if letter not in known]
+    named: list[str] = []
+    for axis in reversed(axes):
+        named.append(spare.pop(0) if axis in "QI" or axis in named else axis)
+    return "".join(reversed(named))

@@ -1,0 +1,66 @@
+"""Pages of a TIFF as an array that reads a page when it is asked for it."""
+
+from __future__ import annotations
+
+import math
+import threading
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_salt.errors import InputError
+
+if TYPE_CHECKING:
+    from tifffile import TiffPageSeries
+
+
+class Pages:
+    """Array over the pages of a series; integers on the leading axes pick pages.
+
+    The file stays open as long as the object lives. Reading is safe from several threads.
+    """
+
+    def __init__(self, series: TiffPageSeries, name: str) -> None:
+        self._series, self._name = series, name
+        self._lock = threading.Lock()
+        self.shape: tuple[int, ...] = tuple(int(length) for length in series.shape)
+        self.dtype: np.dtype[Any] = np.dtype(series.dtype)
+        self._leading = _leading_axes(self.shape, len(series.pages))
+
+    def __getitem__(self, key: Any, /) -> NDArray[Any]:
+        """Basic indexing; each page is read once, and only those that are asked for."""
+        parts = key if isinstance(key, tuple) else (key,)
+        parts = parts + (slice(None),) * (len(self.shape) - len(parts))
+        head, tail = parts[: self._leading], parts[self._leading :]
+        outer = self.shape[: self._leading]
+        wanted = np.arange(math.prod(outer)).reshape(outer)[head]
+        inner = self.shape[self._leading :]
+        planes = [self._page(int(at)).reshape(inner)[tail] for at in np.ravel(wanted)]
+        if np.ndim(wanted) == 0:
+            return planes[0]
+        return np.stack(planes).reshape(np.shape(wanted) + planes[0].shape)
+
+    def _page(self, at: int) -> NDArray[Any]:
+        """One page; pages that a file leaves out are zeros."""
+        page = self._series.pages[at]
+        if page is None:
+            return np.zeros(self.shape[self._leading :], self.dtype)
+        try:
+            with self._lock:
+                return np.asarray(page.asarray())
+        except (OSError, ValueError, RuntimeError, zlib.error) as error:
+            raise InputError(
+                f"Page {at} of {self._name} cannot be read ({error}); the file may be cut short."
+            ) from error
+
+
+def _leading_axes(shape: tuple[int, ...], pages: int) -> int:
+    """How many leading axes count pages: as many as multiply up to them, without trailing ones."""
+    for leading in range(len(shape) - 1):
+        if math.prod(shape[:leading]) == pages:
+            return leading
+    raise InputError(
+        f"The TIFF holds {pages} pages for an array of shape {shape}; save it again as a plain stack."
+    )

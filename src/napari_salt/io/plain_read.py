@@ -1,0 +1,71 @@
+"""PNG, JPEG and npy in: files that know neither axes nor sizes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from napari_salt.errors import InputError
+from napari_salt.io.opened import Opened
+
+_AXES = {2: "YX", 3: "ZYX", 4: "TZYX"}
+
+
+def open_picture(path: Path, *, ids: bool = False) -> Opened:
+    """Open a PNG or JPEG as one plane: grey, colour, or, with ``ids``, the ids of a palette.
+
+    Raises
+    ------
+    InputError
+        When the file is no such picture, or is damaged.
+    """
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            turned = ImageOps.exif_transpose(picture)
+            pixels = np.asarray(_plain(turned, ids=ids))
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+        raise InputError(
+            f"{path.name} cannot be read as a picture ({error}); save it again as PNG or TIFF."
+        ) from error
+    return Opened(pixels, "YX" if pixels.ndim == 2 else "YXS", path.stem)
+
+
+def _plain(picture: Image.Image, *, ids: bool) -> Image.Image:
+    """The picture in a mode whose array is grey (Y, X) or colour (Y, X, 3 or 4)."""
+    if picture.mode == "P":
+        return picture if ids else picture.convert("RGB")
+    if picture.mode in ("LA", "La", "PA"):
+        return picture.convert("L")
+    if picture.mode == "1" and ids:
+        return picture.convert("L").point(lambda value: 1 if value else 0)
+    if picture.mode == "1":
+        return picture.convert("L")
+    if picture.mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX", "RGBa"):
+        return picture.convert("RGB")
+    return picture
+
+
+def open_npy(path: Path) -> Opened:
+    """Open an npy array by memory map; a last axis of 3 or 4 bytes is colour.
+
+    Raises
+    ------
+    InputError
+        When the file is no npy array, holds Python objects, or has too many axes.
+    """
+    try:
+        data = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InputError(
+            f"{path.name} cannot be read as an array of numbers ({error}); save it with numpy.save."
+        ) from error
+    color = data.ndim > 2 and data.shape[-1] in (3, 4) and data.dtype == np.uint8
+    axes = _AXES.get(data.ndim - color)
+    if axes is None:
+        raise InputError(
+            f"{path.name} has the shape {data.shape}; an image has 2 to 4 axes besides colour."
+        )
+    return Opened(data, axes + "S" * color, path.stem)

@@ -1,0 +1,167 @@
+"""TIFF in: ImageJ, OME and plain files, pixels lazily, axes and sizes from their metadata."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+import numpy as np
+import tifffile
+
+from napari_salt.errors import InputError, MissingExtra
+from napari_salt.io import label_text
+from napari_salt.io.opened import Opened, distinct_axes
+from napari_salt.io.pages import Pages
+from napari_salt.io.units import PIXEL, normalise_unit, tidy
+
+if TYPE_CHECKING:
+    from napari_salt.records import Color
+    from napari_salt.session.stack import ArrayLike
+
+_CENTIMETRE = 3
+"""Value of the tag ResolutionUnit; 1 is none, 2 inch."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Metadata of a file: sizes and units by axis letter, label names and colours."""
+
+    sizes: dict[str, float] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    colors: dict[int, Color] = field(default_factory=dict)
+
+
+def open_tiff(path: Path) -> Opened:
+    """Open a TIFF; contiguous pixels are memory-mapped, others are read page by page.
+
+    Raises
+    ------
+    InputError
+        When the file is no TIFF, is damaged, or holds no image.
+    MissingExtra
+        When its compression needs the package imagecodecs.
+    """
+    try:
+        tif = tifffile.TiffFile(path)
+        series = tif.series[0]
+        found = _metadata(tif)
+    except (
+        tifffile.TiffFileError, IndexError, ValueError, KeyError, struct.error,
+        ElementTree.ParseError,
+    ) as error:  # fmt: skip
+        raise InputError(
+            f"{path.name} cannot be read as TIFF ({error}); open it in Fiji and save it again."
+        ) from error
+    return Opened(
+        data=_pixels(path, tif, series),
+        axes=distinct_axes(str(series.axes)),
+        name=path.name.removesuffix(path.suffix).removesuffix(".ome"),
+        sizes=found.sizes,
+        units=found.units,
+        names=found.names,
+        colors=found.colors,
+    )
+
+
+def _pixels(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> ArrayLike:
+    if series.dataoffset is not None:
+        dtype = np.dtype(series.dtype).newbyteorder(tif.byteorder)
+        try:
+            return np.memmap(path, dtype, "r", series.dataoffset, tuple(series.shape))
+        except ValueError as error:
+            raise InputError(
+                f"{path.name} is cut short: it ends before its last slice; copy it again."
+            ) from error
+        finally:
+            tif.close()
+    page = series.keyframe
+    try:
+        _ = tifffile.TIFF.DECOMPRESSORS[page.compression]
+    except KeyError as error:
+        name = getattr(page.compression, "name", page.compression)
+        raise MissingExtra(
+            f"{path.name} is compressed with {name}; install the package imagecodecs, or save the "
+            "file without compression."
+        ) from error
+    return Pages(series, path.name)
+
+
+def _metadata(tif: tifffile.TiffFile) -> _Found:
+    if tif.is_ome and tif.ome_metadata:
+        return _from_ome(tif.ome_metadata)
+    if tif.imagej_metadata is not None:
+        return _from_imagej(tif.imagej_metadata, _resolution(tif))
+    return _from_tags(tif)
+
+
+def _resolution(tif: tifffile.TiffFile) -> tuple[dict[str, float], int]:
+    """Size of a pixel along X and Y by the resolution tags, and the number of their unit."""
+    tags, sizes = tif.pages.first.tags, {}
+    for letter, name in (("X", "XResolution"), ("Y", "YResolution")):
+        pixels, per = tags.valueof(name, (0, 1))
+        if pixels and per:
+            sizes[letter] = tidy(per / pixels)
+    return sizes, int(tags.valueof("ResolutionUnit", 1))
+
+
+def _from_imagej(meta: dict[str, Any], resolution: tuple[dict[str, float], int]) -> _Found:
+    """ImageJ: pixels per unit in the tags, z spacing and unit in the description."""
+    sizes, tag_unit = resolution
+    unit = normalise_unit(meta.get("unit", ""))
+    if unit == PIXEL and tag_unit == _CENTIMETRE:
+        unit = "cm"
+    elif unit == PIXEL and tag_unit != 1:
+        # Print resolutions (72 per inch) say nothing about what was imaged.
+        sizes = {}
+    units = {"X": unit, "Y": normalise_unit(meta.get("yunit", unit))}
+    if "spacing" in meta:
+        # Fiji writes a negative spacing for stacks that were turned over.
+        sizes["Z"] = tidy(abs(float(meta["spacing"])))
+        units["Z"] = normalise_unit(meta.get("zunit", unit))
+    interval = float(meta.get("finterval", 0) or 0)
+    if interval > 0:
+        sizes["T"], units["T"] = tidy(interval), normalise_unit(meta.get("tunit", "s"))
+    names, colors = label_text.from_info(str(meta.get("Info", "")))
+    return _Found(sizes, units, names, colors)
+
+
+def _from_ome(text: str) -> _Found:
+    """OME-XML: sizes of the first image; names and colours of our own map annotations."""
+    root = ElementTree.fromstring(text)
+    space = root.tag.partition("}")[0] + "}" if root.tag.startswith("{") else ""
+    found = _Found()
+    pixels = root.find(f"{space}Image/{space}Pixels")
+    given = {} if pixels is None else pixels.attrib
+    for letter in "XYZ":
+        if f"PhysicalSize{letter}" in given:
+            found.sizes[letter] = tidy(float(given[f"PhysicalSize{letter}"]))
+            found.units[letter] = normalise_unit(given.get(f"PhysicalSize{letter}Unit", "um"))
+    if "TimeIncrement" in given:
+        found.sizes["T"] = tidy(float(given["TimeIncrement"]))
+        found.units["T"] = normalise_unit(given.get("TimeIncrementUnit", "s"))
+    for annotation in root.iter(f"{space}MapAnnotation"):
+        pairs = {m.get("K", ""): m.text or "" for m in annotation.iter(f"{space}M")}
+        kept = {int(key): value for key, value in pairs.items() if key.isdigit()}
+        if annotation.get("Namespace") == label_text.NAMES_SPACE:
+            found.names.update(kept)
+        elif annotation.get("Namespace") == label_text.COLORS_SPACE:
+            colors = {label_id: label_text.color_of(value) for label_id, value in kept.items()}
+            found.colors.update({i: color for i, color in colors.items() if color is not None})
+    return found
+
+
+def _from_tags(tif: tifffile.TiffFile) -> _Found:
+    """A plain TIFF: what tifffile's own JSON says, else pixels per centimetre."""
+    shaped = (tif.shaped_metadata or ({},))[0]
+    unit = normalise_unit(shaped.get("unit", ""))
+    sizes, tag_unit = _resolution(tif)
+    if unit == PIXEL:
+        unit, sizes = ("cm", sizes) if tag_unit == _CENTIMETRE else (PIXEL, {})
+    spacing = shaped.get("spacing")
+    if isinstance(spacing, int | float):
+        sizes["Z"] = float(spacing)
+    return _Found(sizes, dict.fromkeys("XYZ", unit))
