@@ -29,9 +29,6 @@ from napari_salt.engine.tasks import run_task
 from napari_salt.errors import InputError, JobStopped, NapariSaltError
 from napari_salt.records import StackInfo
 
-MORE_THAN_FEW_CORES = 2
-"""Up to so many cores the thread count of torch is left as it is: every core counts there."""
-
 
 def main(pipe: Connection, idle_seconds: float | None) -> None:
     """Body of the child process; ``idle_seconds`` without a job end it, None means never."""
@@ -83,7 +80,9 @@ def _run(pipe: Connection, order: RunJob) -> None:
         sys.exit(0)
     except Exception as error:  # noqa: BLE001
         # The edge of the process: whatever a library raises must reach the user.
-        ending = JobError(order.job, sentence_for(error, order.request.title), _details(error))
+        ours = isinstance(error, NapariSaltError)
+        details = "" if ours else "".join(traceback.format_exception(error))
+        ending = JobError(order.job, sentence_for(error, order.request.title), details)
     pipe.send(ending)
 
 
@@ -97,7 +96,9 @@ def _drain(pipe: Connection, job: int, task: Generator[Any, None, Any]) -> JobDo
                 report = next(task)
             except StopIteration as end:
                 return JobDone(job, end.value)
-            pipe.send(JobReport(job, report))
+            # None only says that a stop may come now.
+            if report is not None:
+                pipe.send(JobReport(job, report))
     finally:
         task.close()
 
@@ -130,20 +131,12 @@ def sentence_for(error: Exception, title: str) -> str:
     return f"The job failed unexpectedly ({type(error).__name__}: {short}); {again}."
 
 
-def _details(error: Exception) -> str:
-    return "".join(traceback.format_exception(error))
-
-
 def _be_a_good_child() -> None:
     """Stay out of the viewer's way, and do not outlive it."""
     # Ctrl-C in a terminal goes to the whole group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "nice"):
         os.nice(10)
-    cores = physical_cores()
-    if cores > MORE_THAN_FEW_CORES:
-        # Must be in place before torch is imported.
-        os.environ.setdefault("OMP_NUM_THREADS", str(cores))
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     threading.Thread(target=_die_with_parent, daemon=True).start()
@@ -155,14 +148,3 @@ def _die_with_parent() -> None:
     if parent is not None:
         mp_connection.wait([parent.sentinel])
         os._exit(1)
-
-
-def physical_cores() -> int:
-    """Cores that this process may use, without hyper-threads where somebody can tell."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    logical = usable or 1
-    try:
-        import psutil  # type: ignore[import-untyped]
-    except ImportError:
-        return logical
-    return min(logical, psutil.cpu_count(logical=False) or logical)

@@ -66,7 +66,7 @@ class JobDone:
 
 @dataclass(frozen=True)
 class JobError:
-    """Child: the task ended with an error; ``details`` is a traceback, not for the screen."""
+    """Child: the task ended with an error; ``details`` is the traceback of an unexpected one."""
 
     job: int
     sentence: str

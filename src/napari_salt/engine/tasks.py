@@ -1,6 +1,7 @@
 """Tasks: one generator function a kind of job.
 
-A task yields picklable, torch-free reports at least about once a second and returns its result. To
+A task yields picklable, torch-free reports at least about once a second, or None where there is
+nothing to say but a stop may come, and returns its result. To
 stop it, close the generator. It runs in the engine's child process, or inline for scripts and
 tests; torch is imported on its first use.
 """
@@ -48,7 +49,7 @@ def finish(task: Generator[Any, None, Any]) -> tuple[list[Any], Any]:
             return reports, end.value
 
 
-def adapt(request: AdaptRequest, planes: Planes) -> Generator[Report, None, AdaptResult]:
+def adapt(request: AdaptRequest, planes: Planes) -> Generator[Report | None, None, AdaptResult]:
     """Fit an adapter; it is on disk from the convex first fit on, and replaced at the end."""
     yield StepReport("loading", 0, 0, message="Loading the network")
     from napari_salt.model.adapter_file import load_adapter
@@ -81,7 +82,9 @@ def adapt(request: AdaptRequest, planes: Planes) -> Generator[Report, None, Adap
     return AdaptResult(outcome.record, saved.path, saved.size_bytes)
 
 
-def segment(request: SegmentRequest, planes: Planes) -> Generator[Report, None, SegmentResult]:
+def segment(
+    request: SegmentRequest, planes: Planes
+) -> Generator[Report | None, None, SegmentResult]:
     """Predict slices in the order asked for."""
     started = time.monotonic()
     total = len(request.slices)
@@ -93,9 +96,12 @@ def segment(request: SegmentRequest, planes: Planes) -> Generator[Report, None, 
         planes, adapter, request.slices, labels=request.labels, device=request.device
     )
     try:
-        for done, prediction in enumerate(predictions, start=1):
+        done = 0
+        for prediction in predictions:
             yield prediction
-            yield _segmenting(done, total, time.monotonic() - started)
+            if prediction is not None:
+                done += 1
+                yield _segmenting(done, total, time.monotonic() - started)
     finally:
         predictions.close()
     return SegmentResult(total, time.monotonic() - started)
@@ -104,10 +110,11 @@ def segment(request: SegmentRequest, planes: Planes) -> Generator[Report, None, 
 def warm_up(request: WarmUpRequest, planes: Planes | None) -> Generator[Report, None, None]:
     """Import torch and load the backbone, so that the next job need not."""
     yield StepReport("loading", 0, 0, message="Loading the network")
-    from napari_salt.model.backbones import load_backbone
+    from napari_salt.model.backbones.registry import load_backbone
     from napari_salt.model.device import pick_device
 
-    load_backbone(request.settings.backbone, pick_device(request.settings.device))
+    device = pick_device(request.settings.device)
+    load_backbone(request.settings.backbone, device=device)
 
 
 def _segmenting(done: int, total: int, seconds: float) -> StepReport:

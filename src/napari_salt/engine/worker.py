@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,8 @@ from napari_salt.engine.requests import Report, Request, Result
 from napari_salt.errors import JobFailed, JobStopped, NapariSaltError
 from napari_salt.records import Planes
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, eq=False)
 class _Callbacks:
@@ -26,8 +29,16 @@ class _Callbacks:
     on_stopped: Callable[[], None]
 
 
+@dataclass(frozen=True)
 class _Stopped:
-    """Returned by a job that was stopped: no error, so nothing red on the screen."""
+    """How a stopped job ends."""
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """How a failed job ends: a value, since what napari does with errors depends on the binding."""
+
+    sentence: str
 
 
 class EngineRunner:
@@ -66,8 +77,14 @@ class EngineRunner:
         reports = self.engine.submit(request, planes)
         self._number += 1
         self._callbacks = _Callbacks(on_report, on_done, on_failed, on_stopped)
+        # Errors come back by ``_fail``; napari need not raise them again on the main thread.
         worker: Any = create_worker(
-            _supervise, self.engine, reports, _start_thread=False, _worker_class=_JobWorker
+            _supervise,
+            self.engine,
+            reports,
+            _start_thread=False,
+            _worker_class=_JobWorker,
+            _ignore_errors=True,
         )
         worker.yielded.connect(partial(self._report, self._number))
         worker.returned.connect(partial(self._return, self._number))
@@ -89,14 +106,16 @@ class EngineRunner:
         if number == self._number and self._callbacks is not None:
             self._callbacks.on_report(report)
 
-    def _return(self, number: int, result: Result | _Stopped) -> None:
+    def _return(self, number: int, ending: Result | _Stopped | _Failed) -> None:
         callbacks = self._take(number)
         if callbacks is None:
             return
-        if isinstance(result, _Stopped):
+        if isinstance(ending, _Stopped):
             callbacks.on_stopped()
+        elif isinstance(ending, _Failed):
+            callbacks.on_failed(ending.sentence)
         else:
-            callbacks.on_done(result)
+            callbacks.on_done(ending)
 
     def _fail(self, number: int, error: Exception) -> None:
         callbacks = self._take(number)
@@ -124,7 +143,7 @@ class _JobWorker(GeneratorWorker):  # type: ignore[misc]  # napari gives no type
 
 
 def _supervise(engine: Engine, reports: Generator[Any, None, Any]) -> Generator[Any, None, Any]:
-    """Pass the reports on; the one place where a RuntimeError becomes an error of ours.
+    """Pass the reports on; the one place where a RuntimeError becomes a sentence of ours.
 
     A worker whose generator raises RuntimeError emits neither ``errored`` nor ``finished``: the
     dock would wait for ever.
@@ -133,8 +152,10 @@ def _supervise(engine: Engine, reports: Generator[Any, None, Any]) -> Generator[
         return (yield from reports)
     except JobStopped:
         return _Stopped()
-    except RuntimeError as error:
-        raise JobFailed(_sentence(error)) from error
+    except (NapariSaltError, RuntimeError) as error:
+        if not isinstance(error, NapariSaltError) or hasattr(error, "__notes__"):
+            logger.error("A job failed", exc_info=error)
+        return _Failed(_sentence(error))
 
 
 def _sentence(error: Exception) -> str:
