@@ -354,7 +354,7 @@ def test_another_image_hides_the_layers_of_the_first(link, viewer):
 
 
 def test_close_lets_go(link, viewer):
-    _, _, session = open_image(link, viewer, stack(6, 8, 8))
+    open_image(link, viewer, stack(6, 8, 8))
     heard = Heard(link)
     link.close()
     paint_layer(viewer).paint((0, 4, 4), 1)

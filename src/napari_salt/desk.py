@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_salt.records import BACKGROUND, BACKGROUND_NAME
@@ -37,6 +37,8 @@ class Desk:
     offer: Callable[[], None] | None = None
     selected: int | None = None
     then_segment: bool = True
+    label_maps: dict[str, dict[int, int]] = field(default_factory=dict)
+    """For adapters from files, by path: the session's label id of each trained id."""
 
     def say(
         self,

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_salt.errors import OutputError
-from napari_salt.records import BACKGROUND, Round
+from napari_salt.io.write import write_masks
+from napari_salt.model.adapter_info import read_info
+from napari_salt.records import BACKGROUND, UNLABELLED
 from napari_salt.rounds_folder import ADAPTER_SUFFIX
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from napari_salt.desk import Desk
     from napari_salt.job_controller import JobController
+    from napari_salt.records import Label
     from napari_salt.session.session import Session
 
 _MASKS = "TIFF (*.tif *.tiff)"
@@ -34,8 +37,6 @@ class FilesController:
 
     def export_masks(self) -> None:
         """Write what is segmented and painted as one label image."""
-        from napari_salt.io.write import write_masks
-
         session = self._desk.session
         if session is None:
             return
@@ -46,7 +47,7 @@ class FilesController:
         path = path if path.suffix else path.with_suffix(".tif")
         write_masks(
             path,
-            merged(session, self._desk.link.predictions()),
+            MergedMasks(session, self._desk.link.predictions()),
             names={label.label_id: label.name for label in session.labels},
             colors={label.label_id: label.color for label in session.labels},
             spacing=info.spacing,
@@ -69,36 +70,50 @@ class FilesController:
 
     def load_adapter(self) -> None:
         """Make an adapter from a file the one to segment with; its labels join the table."""
-        from napari_salt.model.adapter_file import read_info
-
         session = self._desk.session
         if session is None:
             return
         path = self._desk.view.ask_open("Load adapter", _ADAPTERS)
         if path is None:
             return
-        info = read_info(path)
-        number = max((done.number for done in session.rounds), default=0) + 1
-        session.rounds.add(Round(number, info.record, str(path), path.stat().st_size))
-        self._desk.say(f"{path.name} loaded as round {number}; segment to use it", "good")
+        trained = read_info(path).labels
+        self._desk.label_maps[str(path)] = {
+            label.label_id: _label_in(session, label) for label in trained
+        }
+        session.use_adapter(path)
+        names = ", ".join(label.name for label in trained)
+        self._desk.say(f"{path.name} loaded; it finds {names}", "good")
 
 
-def merged(session: Session, predictions: NDArray[Any] | None) -> NDArray[np.uint16]:
-    """Masks ``(N, Y, X)`` to export: predictions, with paint on top; 0 is none of the labels.
+class MergedMasks:
+    """Masks ``(N, Y, X)`` to export, one slice at a time: predictions with paint on top.
 
-    On a complete slice only paint counts. Elsewhere painted pixels win and background paint
-    clears what was predicted there.
+    0 is none of the labels. On a complete slice only paint counts; elsewhere painted pixels win,
+    and background paint clears what was predicted there.
     """
-    annotations = session.annotations
-    shape = annotations.paint.shape
-    masks = np.zeros(shape, np.uint16)
-    if predictions is not None:
-        masks[...] = predictions
-    for index in annotations.usable_slices():
-        targets = annotations.slice_targets(index)
-        masks[index] = np.where(targets > 0, targets, masks[index])
-        masks[index][targets == BACKGROUND] = 0
-    return masks
+
+    def __init__(self, session: Session, predictions: NDArray[Any] | None) -> None:
+        self._annotations, self._predictions = session.annotations, predictions
+        self._ids = session.labels.ids
+        self.shape: tuple[int, ...] = session.stack.info.shape
+        self.dtype = np.dtype(np.uint16)
+
+    def __getitem__(self, index: int) -> NDArray[np.uint16]:
+        """One slice, ``(Y, X)`` uint16."""
+        targets = self._annotations.slice_targets(index, self._ids)
+        if self._predictions is not None:
+            targets = np.where(targets == UNLABELLED, self._predictions[index], targets)
+        targets[targets == BACKGROUND] = 0
+        return targets.astype(np.uint16)
+
+
+def _label_in(session: Session, trained: Label) -> int:
+    """Id of the session's label of that name; added, with the trained id where it is free."""
+    known = session.labels.by_name(trained.name)
+    if known is None:
+        wanted = None if trained.label_id in session.labels else trained.label_id
+        known = session.labels.add(trained.name, trained.color, label_id=wanted)
+    return known.label_id
 
 
 def copy_file(source: Path, target: Path) -> None:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from napari_salt import wording
 from napari_salt.engine.requests import AdaptRequest, AdaptResult, SegmentRequest
 from napari_salt.job_controller import Job, JobController
+from napari_salt.model.adapter_info import read_info
 from napari_salt.records import SlicePrediction
 from napari_salt.rounds_folder import ADAPTER_SUFFIX, rounds_folder
 from napari_salt.views import RoundRow, SuggestionState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from napari_salt.desk import Desk
     from napari_salt.engine.requests import Report, Result
     from napari_salt.session.session import Session
+
+
+Value = TypeVar("Value", int, float)
 
 
 class LoopController:
@@ -57,10 +61,10 @@ class LoopController:
     @staticmethod
     def _warm_start(session: Session) -> Path | None:
         """The adapter in use, where the settings still mean the same kind of network."""
-        active, settings = session.rounds.active, session.settings
-        if session.adapter_path is None or active is None:
+        if session.adapter_path is None:
             return None
-        same = (active.record.kind, active.record.backbone) == (settings.kind, settings.backbone)
+        info, settings = read_info(Path(session.adapter_path)), session.settings
+        same = (info.kind, info.backbone) == (settings.kind, settings.backbone)
         return Path(session.adapter_path) if same else None
 
     def _adapted(self, session: Session, number: int) -> Callable[[Result], None]:
@@ -150,20 +154,25 @@ class LoopController:
             "adapt" if kind == "adapt" else "segment",
             request,
             session.stack,
-            on_report=lambda report: self._on_report(session, report),
+            on_report=lambda report: self._on_report(session, request, report),
             on_done=done,
             on_failed=self._desk.fail,
             on_stopped=lambda: None,
         )
 
-    def _on_report(self, session: Session, report: Report) -> None:
-        if isinstance(report, SlicePrediction):
-            known = np.zeros(int(report.labels.max()) + 1, np.uint16)
-            for label in session.labels:
-                if label.label_id < len(known):
-                    known[label.label_id] = label.label_id
-            self._desk.link.write_prediction(replace(report, labels=known[report.labels]))
-            session.add_prediction(report.summary, provisional=report.provisional)
+    def _on_report(
+        self, session: Session, request: AdaptRequest | SegmentRequest, report: Report
+    ) -> None:
+        if not isinstance(report, SlicePrediction):
+            return
+        ids = {label.label_id: label.label_id for label in session.labels}
+        if isinstance(request, SegmentRequest):
+            ids = self._desk.label_maps.get(str(request.adapter), ids)
+        prediction = relabelled(
+            report, {old: new for old, new in ids.items() if new in session.labels}
+        )
+        self._desk.link.write_prediction(prediction)
+        session.add_prediction(prediction.summary, provisional=prediction.provisional)
 
     # ---- suggest
 
@@ -215,3 +224,20 @@ class LoopController:
 def outwards(count: int, start: int) -> tuple[int, ...]:
     """All of ``range(count)``: ``start`` first, then its neighbours, near before far."""
     return tuple(sorted(range(count), key=lambda index: (abs(index - start), index < start)))
+
+
+def relabelled(prediction: SlicePrediction, ids: Mapping[int, int]) -> SlicePrediction:
+    """A prediction in the session's label ids; labels that ``ids`` does not name become 0."""
+    table = np.zeros(max([int(prediction.labels.max()), *ids]) + 1, np.uint16)
+    for old, new in ids.items():
+        table[old] = new
+    summary = replace(
+        prediction.summary,
+        areas=_renamed(prediction.summary.areas, ids),
+        label_uncertainty=_renamed(prediction.summary.label_uncertainty, ids),
+    )
+    return replace(prediction, labels=table[prediction.labels], summary=summary)
+
+
+def _renamed(values: dict[int, Value], ids: Mapping[int, int]) -> dict[int, Value]:
+    return {ids[old]: value for old, value in values.items() if old in ids}

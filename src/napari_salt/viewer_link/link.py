@@ -342,8 +342,8 @@ class ViewerLink:
                 self._leave(role)
                 if role == "paint":
                     self.signals.paint_lost.emit()
-        if layer is self._image:
-            self.signals.image_lost.emit(layer_key(layer), layer.name)
+        if self._image is not None and layer is self._image:
+            self.signals.image_lost.emit(layer_key(self._image), self._image.name)
         self.signals.images_changed.emit()
 
     def _on_dims(self, event: Any = None) -> None:

@@ -1,0 +1,615 @@
+"""The controller with mock views: wishes in, states out; no Qt, no viewer, no engine."""
+
+from __future__ import annotations
+
+from unittest.mock import create_autospec
+
+import numpy as np
+import pytest
+
+from napari_salt import loop_controller
+from napari_salt.controller import Controller
+from napari_salt.engine.requests import (
+    AdapterSaved,
+    AdaptRequest,
+    AdaptResult,
+    SegmentRequest,
+    SegmentResult,
+    WarmUpRequest,
+)
+from napari_salt.errors import OutputError
+from napari_salt.files_controller import MergedMasks, copy_file
+from napari_salt.geometry import Place, StackGeometry
+from napari_salt.loop_controller import outwards
+from napari_salt.model.adapter_info import AdapterInfo
+from napari_salt.records import (
+    BACKGROUND,
+    FitRecord,
+    FitSettings,
+    Label,
+    SlicePrediction,
+    SliceSummary,
+    StepReport,
+)
+from napari_salt.session.stack import Stack
+from napari_salt.viewer_link import ViewerLink
+from napari_salt.viewer_link.images import ViewerImages
+from napari_salt.views import DockView, ImageEntry, ViewerSignals, Wishes
+
+SHAPE = (6, 8, 8)
+RECORD = FitRecord("salt", "lite-medsam", (2,), 30, 12.0, 1000, "adapted", 0.8, 0.9)
+
+
+class Runner:
+    """Keeps the callbacks of the one job that runs; tests play the engine."""
+
+    def __init__(self):
+        self.requests, self.calls, self.stops, self.closed = [], None, 0, False
+
+    @property
+    def running(self):
+        return self.calls is not None
+
+    def submit(self, request, planes, **calls):
+        assert not self.running, "one job at a time"
+        self.requests.append(request)
+        self.calls = calls
+        return len(self.requests)
+
+    def stop(self):
+        self.stops += 1
+
+    def close(self):
+        self.closed = True
+
+    def report(self, *reports):
+        for report in reports:
+            self.calls["on_report"](report)
+
+    def end(self, how, *args):
+        calls, self.calls = self.calls, None
+        calls[how](*args)
+
+
+class Bench:
+    """A controller among mocks, with one image of six slices."""
+
+    def __init__(self):
+        self.view = create_autospec(DockView, instance=True)
+        self.view.wishes = Wishes()
+        self.view.confirm.return_value = True
+        self.link = create_autospec(ViewerLink, instance=True)
+        self.link.signals = ViewerSignals()
+        self.link.images = create_autospec(ViewerImages, instance=True)
+        self.link.images.entries.return_value = (ImageEntry("a", "t1"), ImageEntry("b", "t2"))
+        self.link.images.active.return_value = "a"
+        self.link.images.axes.return_value = ()
+        self.link.images.place.side_effect = lambda key, axis=None: Place(key, StackGeometry(3))
+        self.link.images.open_stack.side_effect = lambda place: Stack(
+            np.zeros(SHAPE, np.uint8), name=place.key
+        )
+        self.link.session_of.return_value = None
+        self.link.current_slice.return_value = 2
+        self.link.predictions.return_value = None
+        self.runner = Runner()
+        self.controller = Controller(self.view, self.link, self.runner)
+        self.wishes = self.view.wishes
+
+    @property
+    def session(self):
+        return self.controller.desk.session
+
+    def shown(self, name):
+        """What the view was shown last."""
+        return getattr(self.view, f"set_{name}").call_args.args[0]
+
+    def paint(self, index=2, label=1, where=np.s_[2:5, 2:5]):
+        self.session.annotations.paint[index][where] = label
+        self.link.signals.painted.emit((index,))
+
+    def ready(self):
+        """Two labels, one slice painted and complete, warmed up."""
+        self.wishes.label_added.emit("cell")
+        self.wishes.label_added.emit("nucleus")
+        self.paint()
+        self.runner.end("on_done", None)
+        self.wishes.complete_set.emit(True)
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    info = create_autospec(AdapterInfo, instance=True)
+    info.kind, info.backbone = "salt", "lite-medsam"
+    monkeypatch.setattr(loop_controller, "read_info", lambda path: info)
+    return Bench()
+
+
+def prediction(index, label=1, **kwargs):
+    summary = SliceSummary(index, 0.3, {label: 64}, {label: 0.4})
+    uncertain = np.full(SHAPE[1:], 0.3, np.float16)
+    return SlicePrediction(
+        index, np.full(SHAPE[1:], label, np.uint16), uncertain, summary, **kwargs
+    )
+
+
+# ---- images and labels
+
+
+def test_opens_the_active_image(bench):
+    state = bench.shown("image")
+    assert (state.key, state.facts) == ("a", "6 slices · 8 × 8")
+    place, session = bench.link.attach.call_args.args
+    assert place.key == "a"
+    assert session is bench.session
+
+
+def test_nothing_open_says_what_to_do(monkeypatch):
+    view = create_autospec(DockView, instance=True)
+    view.wishes = Wishes()
+    link = create_autospec(ViewerLink, instance=True)
+    link.signals, link.images = ViewerSignals(), create_autospec(ViewerImages, instance=True)
+    link.images.active.return_value = None
+    link.images.entries.return_value = ()
+    link.current_slice.return_value = None
+    Controller(view, link, Runner())
+    readiness = view.set_readiness.call_args.args[0]
+    assert "image" in readiness.hint
+    assert not readiness.adapt.enabled
+    view.wishes.label_added.emit("cell")
+    assert view.set_status.call_args.args[0].level == "error"
+
+
+def test_a_new_label_is_taken_up_by_the_brush(bench):
+    bench.wishes.label_added.emit("cell")
+    assert [row.name for row in bench.shown("labels")] == ["cell", "background"]
+    assert bench.shown("selected_label") == 1
+    bench.link.select_label.assert_called_with(1, brush=True)
+    rows = bench.link.set_labels.call_args.args[0]
+    assert rows[0].key == "Alt+1"
+
+
+def test_a_bad_name_becomes_a_sentence(bench):
+    bench.wishes.label_added.emit("cell")
+    bench.wishes.label_added.emit("Cell")
+    assert "already" in bench.shown("status").text
+    assert bench.view.notify.call_args.args[1] == "error"
+
+
+def test_unchanged_states_are_not_shown_again(bench):
+    bench.view.reset_mock()
+    bench.controller.refresh()
+    assert bench.view.method_calls == []
+
+
+def test_removing_a_painted_label_asks_first(bench):
+    bench.ready()
+    bench.view.confirm.return_value = False
+    bench.wishes.label_removed.emit(1)
+    assert 1 in bench.session.labels
+    assert "1 slice" in bench.view.confirm.call_args.args[0]
+    bench.view.confirm.return_value = True
+    bench.wishes.label_removed.emit(1)
+    assert 1 not in bench.session.labels
+    assert not (bench.session.annotations.paint == 1).any()
+    bench.link.refresh_paint.assert_called()
+
+
+def test_an_unpainted_label_goes_without_asking(bench):
+    bench.wishes.label_added.emit("cell")
+    bench.wishes.label_removed.emit(1)
+    bench.view.confirm.assert_not_called()
+    assert len(bench.session.labels) == 0
+
+
+def test_keys_select_rows(bench):
+    bench.ready()
+    bench.link.signals.label_key_pressed.emit(1)
+    assert bench.shown("selected_label") == 2
+    bench.link.signals.label_key_pressed.emit(-1)
+    assert bench.shown("selected_label") == BACKGROUND
+    bench.link.signals.label_key_pressed.emit(7)
+    assert bench.shown("selected_label") == BACKGROUND
+
+
+def test_an_unknown_label_picked_in_the_viewer_selects_nothing(bench):
+    bench.ready()
+    bench.link.signals.label_picked.emit(9)
+    assert bench.shown("selected_label") is None
+
+
+def test_another_image_keeps_the_labels_and_settings(bench):
+    bench.ready()
+    bench.wishes.settings_changed.emit(FitSettings(steps=7))
+    first = bench.session
+    bench.wishes.image_chosen.emit("b")
+    assert bench.session is not first
+    assert [label.name for label in bench.session.labels] == ["cell", "nucleus"]
+    assert bench.session.settings.steps == 7
+    assert bench.session.annotations.painted_slices() == ()
+
+
+def test_going_back_to_an_image_finds_its_session(bench):
+    first = bench.session
+    bench.wishes.image_chosen.emit("b")
+    bench.link.session_of.return_value = first
+    bench.wishes.image_chosen.emit("a")
+    assert bench.session is first
+
+
+# ---- paint
+
+
+def test_strokes_are_counted_and_warm_the_engine_up_once(bench):
+    bench.wishes.label_added.emit("cell")
+    bench.paint()
+    assert bench.shown("labels")[0].slices == 1
+    bench.paint(3)
+    assert [type(request) for request in bench.runner.requests] == [WarmUpRequest]
+    assert not bench.shown("progress").busy
+
+
+def test_complete_belongs_to_the_slice_on_screen(bench):
+    bench.ready()
+    assert bench.session.annotations.complete == {2}
+    assert bench.shown("slice").complete
+    bench.link.current_slice.return_value = 3
+    bench.link.signals.slice_changed.emit()
+    assert not bench.shown("slice").complete
+
+
+def test_accept_is_one_step_and_undo_takes_strokes_first(bench):
+    bench.ready()
+    bench.link.current_slice.return_value = 4
+    bench.link.predictions.return_value = np.full(SHAPE, 2, np.uint16)
+    bench.session.add_prediction(SliceSummary(4, 0.1))
+    bench.wishes.accept.emit()
+    assert (bench.session.annotations.paint[4] == 2).all()
+    bench.link.refresh_paint.assert_called()
+    bench.link.signals.stroke_made.emit()
+    bench.link.signals.undo_pressed.emit()
+    bench.link.undo_stroke.assert_called_once()
+    assert (bench.session.annotations.paint[4] == 2).all()
+    bench.link.signals.undo_pressed.emit()
+    assert not bench.session.annotations.paint[4].any()
+    bench.link.undo_stroke.assert_called_once()
+    bench.link.signals.redo_pressed.emit()
+    assert (bench.session.annotations.paint[4] == 2).all()
+
+
+def test_undo_of_accept_survives_a_change_of_slice_and_goes_there(bench):
+    bench.ready()
+    bench.link.current_slice.return_value = 4
+    bench.link.predictions.return_value = np.full(SHAPE, 2, np.uint16)
+    bench.wishes.accept.emit()
+    bench.link.current_slice.return_value = 0
+    bench.link.signals.slice_changed.emit()
+    bench.wishes.undo_accept.emit()
+    assert not bench.session.annotations.paint[4].any()
+    bench.link.go_to.assert_called_with(4)
+
+
+def test_lost_paint_layer_offers_it_back(bench):
+    bench.ready()
+    bench.link.signals.paint_lost.emit()
+    status = bench.shown("status")
+    assert "1 slice is kept" in status.text
+    assert status.offer
+    bench.wishes.offer_taken.emit()
+    bench.link.show_paint.assert_called_with(bench.session)
+    assert not bench.shown("status").offer
+
+
+def test_lost_image_stops_its_job_and_says_so(bench):
+    bench.ready()
+    bench.wishes.adapt.emit()
+    bench.link.images.entries.return_value = (ImageEntry("b", "t2"),)
+    bench.link.images.active.return_value = None
+    bench.link.signals.image_lost.emit("a", "t1")
+    assert bench.runner.stops == 1
+    assert bench.session is None
+    text = bench.shown("status").text
+    assert "t1" in text
+    assert "1 slice" in text
+    bench.runner.report(prediction(2))
+    bench.link.write_prediction.assert_not_called()
+
+
+# ---- adapt
+
+
+def test_adapt_works_on_a_frozen_copy(bench):
+    bench.ready()
+    bench.wishes.adapt.emit()
+    request = bench.runner.requests[-1]
+    assert isinstance(request, AdaptRequest)
+    assert [part.index for part in request.annotated] == [2]
+    assert [label.name for label in request.labels] == ["cell", "nucleus"]
+    assert (request.preview, request.init) == (2, None)
+    before = request.annotated[0].targets.copy()
+    bench.paint(2, 2, np.s_[:])
+    np.testing.assert_array_equal(request.annotated[0].targets, before)
+
+
+def test_adapt_shows_progress_curve_and_first_masks(bench):
+    bench.ready()
+    bench.wishes.adapt.emit()
+    assert bench.shown("status").text == "starting…"
+    bench.runner.report(StepReport("embedding", 1, 3))
+    assert bench.shown("status").text == "embedding 1/3"
+    bench.runner.report(prediction(2, provisional=True))
+    assert bench.link.write_prediction.call_args.args[0].provisional
+    bench.runner.report(
+        StepReport("adapting", 10, 30, 0.5, 9.0),
+        StepReport("adapting", 20, 30, 0.3, 4.0, 0.85),
+    )
+    progress = bench.shown("progress")
+    assert (progress.done, progress.total) == (20, 30)
+    assert progress.text == "adapting 20/30 (4 s left)"
+    assert bench.shown("curve").losses == ((10, 0.5), (20, 0.3))
+    assert bench.shown("curve").dice == ((20, 0.85),)
+    assert not bench.shown("readiness").adapt.enabled
+    assert bench.shown("readiness").stop.enabled
+
+
+def finish(bench, tmp_path):
+    path = tmp_path / "round.salt.safetensors"
+    path.write_bytes(b"x" * 10)
+    bench.runner.end("on_done", AdaptResult(RECORD, path, 10))
+    return path
+
+
+def test_a_finished_round_is_listed_and_the_stack_segmented(bench, tmp_path):
+    bench.ready()
+    bench.wishes.adapt.emit()
+    path = finish(bench, tmp_path)
+    request = bench.runner.requests[-1]
+    assert isinstance(request, SegmentRequest)
+    assert request.adapter == path
+    assert request.slices == (2, 3, 1, 4, 0, 5)
+    (row,) = bench.shown("rounds")
+    assert (row.number, row.dice, row.active) == (1, "0.90", True)
+    assert bench.shown("score") == "held-out Dice 0.90"
+    bench.runner.report(*(prediction(index) for index in request.slices))
+    bench.runner.end("on_done", SegmentResult(6, 1.0))
+    assert bench.shown("status").text == "6 slices segmented"
+    assert bench.shown("suggestion").index in {0, 1, 3, 4, 5}
+    bench.link.draw_predictions.assert_called()
+
+
+def test_without_the_tick_nothing_is_segmented(bench, tmp_path):
+    bench.ready()
+    bench.wishes.then_segment_set.emit(False)
+    bench.wishes.adapt.emit()
+    finish(bench, tmp_path)
+    assert isinstance(bench.runner.requests[-1], AdaptRequest)
+    assert "round 1 done" in bench.shown("status").text
+
+
+def test_the_next_round_goes_on_from_the_last(bench, tmp_path):
+    bench.ready()
+    bench.wishes.then_segment_set.emit(False)
+    bench.wishes.adapt.emit()
+    path = finish(bench, tmp_path)
+    bench.wishes.adapt.emit()
+    assert bench.runner.requests[-1].init == path
+    bench.runner.end("on_stopped")
+    bench.wishes.settings_changed.emit(FitSettings(kind="lora"))
+    bench.wishes.adapt.emit()
+    assert bench.runner.requests[-1].init is None
+
+
+def test_adapt_during_warm_up_waits_for_it(bench):
+    bench.wishes.label_added.emit("cell")
+    bench.paint()
+    bench.wishes.complete_set.emit(True)
+    bench.wishes.adapt.emit()
+    assert len(bench.runner.requests) == 1
+    assert bench.shown("status").text == "loading weights…"
+    bench.runner.end("on_done", None)
+    assert isinstance(bench.runner.requests[-1], AdaptRequest)
+
+
+def test_a_waiting_adapt_can_be_stopped(bench):
+    bench.wishes.label_added.emit("cell")
+    bench.paint()
+    bench.wishes.complete_set.emit(True)
+    bench.wishes.adapt.emit()
+    bench.wishes.stop.emit()
+    assert "stopped" in bench.shown("status").text
+    bench.runner.end("on_done", None)
+    assert len(bench.runner.requests) == 1
+
+
+def test_stop_keeps_the_first_fit(bench, tmp_path):
+    bench.ready()
+    bench.wishes.adapt.emit()
+    bench.runner.report(AdapterSaved(tmp_path / "first", 10, True))
+    bench.wishes.stop.emit()
+    assert bench.shown("status").text == "stopping…"
+    bench.runner.end("on_stopped")
+    assert bench.session.adapter_path == str(tmp_path / "first")
+    assert bench.shown("status").text == "round 1 stopped; its first fit is kept"
+    assert bench.shown("readiness").segment_all.enabled
+
+
+def test_a_failed_job_is_a_sentence_and_the_next_one_works(bench):
+    bench.ready()
+    before = bench.session.annotations.paint.copy()
+    bench.wishes.adapt.emit()
+    bench.runner.end("on_failed", "The engine has died; press Adapt again.")
+    assert "The engine has died; press Adapt again." in bench.shown("status").text
+    assert bench.shown("status").level == "error"
+    bench.view.notify.assert_called_once()
+    np.testing.assert_array_equal(bench.session.annotations.paint, before)
+    bench.wishes.adapt.emit()
+    assert bench.runner.running
+
+
+def test_a_late_answer_of_a_left_image_is_dropped(bench):
+    bench.ready()
+    bench.wishes.adapt.emit()
+    bench.wishes.image_chosen.emit("b")
+    bench.view.confirm.assert_called_once()
+    assert bench.runner.stops == 1
+    bench.runner.report(prediction(2))
+    bench.link.write_prediction.assert_not_called()
+    bench.runner.end("on_failed", "late")
+    assert "late" not in bench.shown("status").text
+
+
+def test_staying_with_the_image_keeps_the_job(bench):
+    bench.ready()
+    bench.wishes.adapt.emit()
+    bench.view.confirm.return_value = False
+    bench.wishes.image_chosen.emit("b")
+    assert bench.runner.stops == 0
+    assert bench.shown("image").key == "a"
+
+
+def test_adapt_on_the_new_image_waits_for_the_abandoned_job(bench):
+    bench.ready()
+    bench.wishes.adapt.emit()
+    bench.wishes.image_chosen.emit("b")
+    bench.paint(1)
+    bench.wishes.complete_set.emit(True)
+    bench.wishes.adapt.emit()
+    assert len([r for r in bench.runner.requests if isinstance(r, AdaptRequest)]) == 1
+    bench.runner.end("on_stopped")
+    assert [part.index for part in bench.runner.requests[-1].annotated] == [1, 2]
+
+
+# ---- segment, suggest, restore
+
+
+def adapted(bench, tmp_path):
+    bench.ready()
+    bench.wishes.then_segment_set.emit(False)
+    bench.wishes.adapt.emit()
+    return finish(bench, tmp_path)
+
+
+def test_labels_that_are_gone_are_not_shown(bench, tmp_path):
+    adapted(bench, tmp_path)
+    bench.wishes.segment_slice.emit()
+    assert bench.runner.requests[-1].slices == (2,)
+    bench.runner.report(prediction(2, label=9))
+    assert not bench.link.write_prediction.call_args.args[0].labels.any()
+
+
+def test_a_stopped_segmentation_keeps_what_it_has(bench, tmp_path):
+    adapted(bench, tmp_path)
+    bench.wishes.segment_all.emit()
+    bench.runner.report(prediction(2), prediction(3))
+    assert bench.shown("progress").text.startswith("segmenting 2/6")
+    bench.wishes.stop.emit()
+    bench.runner.end("on_stopped")
+    assert bench.shown("status").text == "stopped; 2 slices segmented"
+    assert bench.session.predicted_slices() == (2, 3)
+
+
+def test_restore_uses_the_older_adapter(bench, tmp_path):
+    first = adapted(bench, tmp_path)
+    bench.wishes.adapt.emit()
+    second = tmp_path / "second.salt.safetensors"
+    bench.runner.end("on_done", AdaptResult(RECORD, second, 10))
+    bench.wishes.restore_round.emit(1)
+    assert bench.session.adapter_path == str(first)
+    assert [row.active for row in bench.shown("rounds")] == [True, False]
+
+
+def test_next_goes_there_and_skip_goes_elsewhere(bench):
+    bench.ready()
+    bench.wishes.next_slice.emit()
+    first = bench.shown("suggestion").index
+    bench.link.go_to.assert_called_with(first)
+    bench.link.current_slice.return_value = first
+    bench.wishes.skip_slice.emit()
+    assert bench.shown("suggestion").index not in {None, first}
+    assert first in bench.session.skipped
+
+
+@pytest.mark.parametrize(
+    ("count", "start", "order"), [(4, 0, (0, 1, 2, 3)), (5, 2, (2, 3, 1, 4, 0)), (1, 0, (0,))]
+)
+def test_outwards(count, start, order):
+    assert outwards(count, start) == order
+
+
+# ---- files
+
+
+def test_masks_to_export_put_paint_on_top(bench):
+    bench.ready()
+    session = bench.session
+    session.annotations.paint[3, 0, 0] = 2
+    session.annotations.paint[3, 0, 1] = BACKGROUND
+    session.annotations.touched(3)
+    merged = MergedMasks(session, np.full(SHAPE, 1, np.uint16))
+    masks = np.stack([merged[index] for index in range(SHAPE[0])])
+    assert (masks[0] == 1).all()
+    assert set(np.unique(masks[2])) == {0, 1}
+    assert masks[2].sum() == 9
+    assert (masks[3, 0, 0], masks[3, 0, 1], masks[3, 0, 2]) == (2, 0, 1)
+
+
+def test_masks_are_saved_with_names_and_sizes(bench, tmp_path):
+    from napari_salt.io.read import read_labels
+
+    bench.ready()
+    bench.view.ask_save.return_value = tmp_path / "masks"
+    bench.wishes.export_masks.emit()
+    image = read_labels(tmp_path / "masks.tif")
+    assert np.asarray(image.labels).shape == SHAPE
+    assert image.names == {1: "cell", 2: "nucleus"}
+    assert bench.shown("status").text == "masks saved to masks.tif"
+
+
+def test_an_adapter_from_a_file_brings_its_labels(bench, tmp_path, monkeypatch):
+    bench.ready()
+    info = create_autospec(AdapterInfo, instance=True)
+    info.labels = (Label(1, "Nucleus"), Label(5, "liver", (0.0, 1.0, 0.0, 1.0)))
+    monkeypatch.setattr("napari_salt.files_controller.read_info", lambda path: info)
+    path = tmp_path / "a.salt.safetensors"
+    bench.view.ask_open.return_value = path
+    bench.wishes.load_adapter.emit()
+    assert bench.session.adapter_path == str(path)
+    assert bench.session.labels.names == {1: "cell", 2: "nucleus", 5: "liver"}
+    bench.wishes.segment_slice.emit()
+    bench.runner.report(prediction(2, label=1))
+    written = bench.link.write_prediction.call_args.args[0]
+    assert set(np.unique(written.labels)) == {2}
+    assert written.summary.areas == {2: 64}
+
+
+def test_the_adapter_is_copied_under_the_asked_name(bench, tmp_path):
+    adapted(bench, tmp_path)
+    bench.view.ask_save.return_value = tmp_path / "mine"
+    bench.wishes.export_adapter.emit()
+    assert (tmp_path / "mine.salt.safetensors").read_bytes() == b"x" * 10
+    assert [path for path in tmp_path.iterdir() if path.suffix == ".part"] == []
+
+
+def test_a_file_that_cannot_be_written_is_a_sentence(tmp_path):
+    source = tmp_path / "a"
+    source.write_bytes(b"x")
+    with pytest.raises(OutputError, match="could not be written"):
+        copy_file(source, tmp_path / "missing" / "b")
+
+
+def test_thinking_better_of_it_writes_nothing(bench, tmp_path):
+    adapted(bench, tmp_path)
+    bench.view.ask_save.return_value = None
+    bench.wishes.export_adapter.emit()
+    bench.wishes.export_masks.emit()
+    assert [path.name for path in tmp_path.iterdir()] == ["round.salt.safetensors"]
+
+
+def test_close_ends_the_engine_and_hears_nothing_more(bench):
+    bench.ready()
+    bench.controller.close()
+    bench.controller.close()
+    assert bench.runner.closed
+    bench.view.reset_mock()
+    bench.wishes.label_added.emit("late")
+    bench.link.signals.slice_changed.emit()
+    assert bench.view.method_calls == []
