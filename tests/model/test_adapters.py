@@ -200,8 +200,8 @@ def test_layers_without_an_activation_path_take_the_weight_path(net, images):
     [
         (4096, 40, False, "weight"),  # a slice: forming the weight once is cheaper
         (16, 40, False, "activation"),  # a few tokens
-        (4096, 40, True, "activation"),  # the weight path would need the whole weight's gradient
-        (4096, 80, True, "weight"),  # wide factors cost more than that
+        (4096, 8, True, "activation"),  # the weight path would need the whole weight's gradient
+        (4096, 40, True, "weight"),  # wider factors cost more than that
         (16, 40, True, "activation"),
     ],
 )
