@@ -135,7 +135,8 @@ class Annotations:
 
     def touched(self, index: int) -> None:
         """Take note that the paint of a slice was edited from outside."""
-        self._ids[self._checked(index)] = _ids_of(self._paint[index])
+        self._checked(index)
+        self._ids[index] = _ids_of(self._paint[index])
         self.changed.emit(index)
 
     def set_complete(self, index: int, complete: bool) -> None:

@@ -168,7 +168,10 @@ def _worth(summaries: Sequence[SliceSummary], labels: Sequence[Label]) -> _Worth
 
 
 def _label_column(summaries: Sequence[SliceSummary], label_id: int) -> Floats:
-    """Uncertainty of one label over candidates, 1 at its most uncertain.
+    """Uncertainty of one label over candidates, compared partly within the label.
+
+    It is the geometric mean of the uncertainty and its ratio to the label's own maximum: an easy
+    label gets its turn, yet one that is sure everywhere does not pass for uncertain.
 
     A sliver of a label is uncertain all over and teaches little, so small areas count for less.
     """
@@ -179,7 +182,7 @@ def _label_column(summaries: Sequence[SliceSummary], label_id: int) -> Floats:
         return np.zeros(len(summaries))
     usual = float(np.median(areas[areas > 0]))
     values = values * np.sqrt(np.minimum(1.0, areas / usual))
-    return np.asarray(values / values.max(), np.float64)
+    return np.asarray(values / np.sqrt(values.max()), np.float64)
 
 
 def _choose(field: _Field, k: int) -> list[Suggestion]:

@@ -1,0 +1,275 @@
+"""Three pixel states, the complete tick, accepting and taking back."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from napari_salt.errors import InputError
+from napari_salt.records import BACKGROUND, UNLABELLED
+from napari_salt.session.annotations import Annotations
+
+SHAPE = (6, 4, 5)
+
+
+def painted(*strokes):
+    """Annotations with (slice, row, id) painted across."""
+    annotations = Annotations(SHAPE)
+    for index, row, label_id in strokes:
+        annotations.paint[index, row] = label_id
+        annotations.touched(index)
+    return annotations
+
+
+def listen(annotations):
+    heard = []
+    annotations.changed.connect(lambda index: heard.append(("changed", index)))
+    annotations.completed.connect(lambda index, on: heard.append(("completed", index, on)))
+    return heard
+
+
+def rows(*ids):
+    return np.repeat(np.array(ids, np.uint16)[:, None], SHAPE[2], axis=1)
+
+
+# ---- keeping the books
+
+
+def test_slices_are_counted_by_label():
+    annotations = painted((1, 0, 7), (3, 0, 7), (3, 1, BACKGROUND), (5, 0, 300))
+    assert annotations.painted_slices() == (1, 3, 5)
+    assert annotations.painted_slices(7) == (1, 3)
+    assert annotations.painted_slices(300) == (5,)
+    assert annotations.ids(3) == {7, BACKGROUND}
+    assert annotations.stray_ids([7]) == {300: (5,)}
+
+
+def test_only_the_touched_slice_is_looked_at():
+    annotations = painted((1, 0, 7))
+    annotations.paint[4] = 7
+    assert annotations.painted_slices(7) == (1,)
+    annotations.touched(4)
+    annotations.paint[1] = UNLABELLED
+    annotations.touched(1)
+    assert annotations.painted_slices(7) == (4,)
+
+
+def test_paint_is_the_array_given_and_read_at_the_start():
+    paint = np.zeros(SHAPE, np.uint16)
+    paint[2, 0, 0] = 9
+    annotations = Annotations(SHAPE, paint, complete=[4])
+    assert annotations.paint is paint
+    assert annotations.usable_slices() == (2, 4)
+
+
+@pytest.mark.parametrize("paint", [np.zeros(SHAPE, np.uint8), np.zeros((6, 5, 4), np.uint16)])
+def test_paint_of_another_image_is_refused(paint):
+    with pytest.raises(InputError, match="another image"):
+        Annotations(SHAPE, paint)
+
+
+@pytest.mark.parametrize("index", [-1, 6])
+def test_slices_that_do_not_exist(index):
+    annotations = Annotations(SHAPE)
+    for call in (
+        lambda: annotations.touched(index),
+        lambda: annotations.set_complete(index, True),
+        lambda: annotations.slice_targets(index),
+        lambda: annotations.accept(index, rows(1, 1, 1, 1)),
+    ):
+        with pytest.raises(InputError, match="slices 0 to 5"):
+            call()
+
+
+def test_complete_is_told_once():
+    annotations = Annotations(SHAPE)
+    heard = listen(annotations)
+    annotations.set_complete(2, True)
+    annotations.set_complete(2, True)
+    annotations.set_complete(2, False)
+    annotations.set_complete(2, False)
+    assert heard == [("completed", 2, True), ("completed", 2, False)]
+
+
+# ---- what a job gets
+
+
+def test_unlabelled_is_background_only_where_complete():
+    annotations = painted((1, 0, 7), (2, 0, 7))
+    annotations.set_complete(2, True)
+    np.testing.assert_array_equal(annotations.slice_targets(1), rows(7, 0, 0, 0))
+    np.testing.assert_array_equal(annotations.slice_targets(2), rows(7, 255, 255, 255))
+    np.testing.assert_array_equal(annotations.paint[2], rows(7, 0, 0, 0))
+
+
+def test_paint_of_no_label_says_nothing_not_even_background():
+    annotations = painted((2, 0, 7), (2, 1, 99), (2, 2, BACKGROUND))
+    annotations.set_complete(2, True)
+    np.testing.assert_array_equal(annotations.slice_targets(2, [7]), rows(7, 0, 255, 255))
+
+
+def test_snapshots_are_frozen_copies():
+    annotations = painted((1, 0, 7), (3, 0, 7))
+    annotations.set_complete(4, True)
+    frozen = annotations.snapshot()
+    annotations.paint[:] = 8
+    annotations.set_complete(1, True)
+    assert [(s.index, s.complete) for s in frozen] == [(1, False), (3, False), (4, True)]
+    np.testing.assert_array_equal(frozen[0].targets, rows(7, 0, 0, 0))
+    assert frozen[0].targets.dtype == np.uint16
+    assert not np.shares_memory(frozen[0].targets, annotations.paint)
+    with pytest.raises(ValueError, match="read-only"):
+        frozen[0].targets[0, 0] = 1
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(frozen))[2].targets, rows(*[255] * 4))
+
+
+def test_snapshot_of_chosen_slices():
+    annotations = painted((1, 0, 7), (3, 0, 7))
+    assert [s.index for s in annotations.snapshot([3, 0])] == [3, 0]
+
+
+# ---- accepting
+
+
+@pytest.mark.parametrize(
+    ("paint", "prediction", "options", "expected", "changed"),
+    [
+        ((0, 0, 0, 0), (1, 2, 0, 0), {}, (1, 2, 0, 0), 2),
+        ((2, 0, 0, 0), (1, 1, 0, 0), {}, (2, 1, 0, 0), 1),
+        ((255, 0, 0, 0), (1, 1, 0, 0), {}, (255, 1, 0, 0), 1),
+        ((0, 0, 0, 0), (1, 2, 0, 0), {"label_ids": [2]}, (0, 2, 0, 0), 1),
+        ((1, 2, 0, 0), (0, 0, 0, 0), {}, (1, 2, 0, 0), 0),
+        ((2, 1, 255, 255), (1, 0, 1, 0), {"keep_paint": False}, (1, 0, 1, 255), 3),
+        ((2, 1, 1, 0), (1, 0, 2, 0), {"keep_paint": False, "label_ids": [1]}, (1, 0, 0, 0), 3),
+        ((2, 2, 0, 0), (1, 0, 0, 0), {"keep_paint": False, "label_ids": [1]}, (1, 2, 0, 0), 1),
+    ],
+)
+def test_accept(paint, prediction, options, expected, changed):
+    annotations = Annotations(SHAPE)
+    annotations.paint[1] = rows(*paint)
+    annotations.touched(1)
+    heard = listen(annotations)
+    assert annotations.accept(1, rows(*prediction), **options) == changed * SHAPE[2]
+    np.testing.assert_array_equal(annotations.paint[1], rows(*expected))
+    assert annotations.ids(1) == set(expected) - {0}
+    assert heard == ([("changed", 1)] if changed else [])
+    assert annotations.can_undo is bool(changed)
+    annotations.undo()
+    np.testing.assert_array_equal(annotations.paint[1], rows(*paint))
+    assert annotations.ids(1) == set(paint) - {0}
+
+
+def test_accept_on_a_complete_slice_fills_what_was_left_unlabelled():
+    annotations = painted((1, 0, 7))
+    annotations.set_complete(1, True)
+    annotations.accept(1, rows(8, 8, 0, 0))
+    np.testing.assert_array_equal(annotations.slice_targets(1), rows(7, 8, 255, 255))
+
+
+def test_accept_and_tick_are_one_step():
+    annotations = Annotations(SHAPE)
+    heard = listen(annotations)
+    annotations.accept(1, rows(7, 0, 0, 0), complete=True)
+    assert annotations.undo() == 1
+    assert annotations.complete == frozenset()
+    assert annotations.usable_slices() == ()
+    assert annotations.redo() == 1
+    assert annotations.is_complete(1)
+    assert heard == [
+        ("changed", 1), ("completed", 1, True), ("changed", 1), ("completed", 1, False),
+        ("changed", 1), ("completed", 1, True),
+    ]  # fmt: skip
+
+
+def test_undo_leaves_a_tick_that_was_there_before():
+    annotations = Annotations(SHAPE, complete=[1])
+    annotations.accept(1, rows(7, 0, 0, 0), complete=True)
+    annotations.undo()
+    assert annotations.is_complete(1)
+
+
+def test_an_empty_prediction_can_be_accepted_as_complete():
+    annotations = Annotations(SHAPE)
+    assert annotations.accept(1, rows(0, 0, 0, 0), complete=True) == 0
+    assert annotations.is_complete(1)
+    assert annotations.next_undo == 1
+    annotations.undo()
+    assert not annotations.is_complete(1)
+
+
+def test_steps_survive_changes_of_slice_and_come_back_in_order():
+    annotations = Annotations(SHAPE)
+    for index in (4, 0, 2):
+        annotations.accept(index, rows(7, 0, 0, 0))
+    assert [annotations.undo() for _ in range(4)] == [2, 0, 4, None]
+    assert not annotations.paint.any()
+    assert [annotations.redo() for _ in range(4)] == [4, 0, 2, None]
+    assert annotations.painted_slices(7) == (0, 2, 4)
+
+
+def test_a_new_step_ends_redo():
+    annotations = Annotations(SHAPE)
+    annotations.accept(0, rows(7, 0, 0, 0))
+    annotations.undo()
+    annotations.accept(1, rows(7, 0, 0, 0))
+    assert not annotations.can_redo
+    assert annotations.redo() is None
+
+
+def test_undo_keeps_what_was_painted_since():
+    annotations = Annotations(SHAPE)
+    annotations.accept(1, rows(7, 7, 0, 0))
+    annotations.paint[1, 0] = 9
+    annotations.paint[1, 3] = 9
+    annotations.touched(1)
+    annotations.undo()
+    np.testing.assert_array_equal(annotations.paint[1], rows(9, 0, 0, 9))
+
+
+def test_the_array_stays_the_same_object():
+    annotations = Annotations(SHAPE)
+    before = annotations.paint
+    annotations.accept(1, rows(7, 0, 0, 0))
+    annotations.undo()
+    annotations.erase_label(7)
+    assert annotations.paint is before
+
+
+def test_accept_works_on_paint_of_any_memory_layout():
+    paint = np.zeros((5, 4, 6), np.uint16).T
+    annotations = Annotations(SHAPE, paint)
+    annotations.accept(1, rows(7, 0, 8, 0))
+    np.testing.assert_array_equal(paint[1], rows(7, 0, 8, 0))
+    annotations.undo()
+    assert not paint.any()
+
+
+def test_a_prediction_of_another_shape_is_refused():
+    with pytest.raises(InputError, match="segment this slice again"):
+        Annotations(SHAPE).accept(0, np.zeros((5, 4), np.uint16))
+
+
+# ---- erasing
+
+
+def test_erasing_a_label():
+    annotations = painted((1, 0, 7), (1, 1, 8), (4, 0, 7), (5, 0, 8))
+    heard = listen(annotations)
+    assert annotations.erase_label(7) == (1, 4)
+    assert heard == [("changed", 1), ("changed", 4)]
+    assert annotations.painted_slices() == (1, 5)
+    assert annotations.erase_label(7) == ()
+
+
+def test_undo_never_brings_an_erased_label_back():
+    annotations = painted((1, 0, 7))
+    annotations.accept(1, rows(8, 8, 7, 0), keep_paint=False)
+    annotations.accept(2, rows(7, 7, 0, 0))
+    annotations.erase_label(7)
+    assert annotations.undo() == 1
+    np.testing.assert_array_equal(annotations.paint[1], rows(0, 0, 0, 0))
+    assert not annotations.can_undo
+    annotations.redo()
+    np.testing.assert_array_equal(annotations.paint[1], rows(8, 8, 0, 0))

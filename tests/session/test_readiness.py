@@ -1,0 +1,200 @@
+"""What can be pressed, why not, and the next thing to do."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from napari_salt.records import FitRecord, SliceSummary
+from napari_salt.session.readiness import (
+    Facts,
+    JobState,
+    Readiness,
+    facts_of,
+    readiness,
+    readiness_of,
+)
+from napari_salt.session.session import Session
+from napari_salt.session.stack import Stack
+
+OPENED = Facts(has_stack=True, slice_count=10, slice_index=3, left_to_suggest=10)
+NAMED = replace(OPENED, labels=("nucleus", "cell"))
+PAINTED = replace(
+    NAMED, painted_labels=("nucleus",), usable=1, painted_here=True, changed_since_round=1,
+    left_to_suggest=9,
+)  # fmt: skip
+READY = replace(PAINTED, has_background=True, complete_here=True)
+ADAPTED = replace(READY, has_adapter=True, rounds=1, changed_since_round=0)
+SEGMENTED = replace(ADAPTED, predicted=10, fresh=10, predicted_here=True)
+
+
+def on(facts):
+    state = readiness_of(facts)
+    names = [field.name for field in fields(state) if field.name != "hint"]
+    return {name for name in names if getattr(state, name).enabled}
+
+
+ALWAYS = {"load_adapter", "next_slice", "add_label"}
+ALL = {field.name for field in fields(Readiness)} - {"hint"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (Facts(), set()),
+        (OPENED, ALWAYS | {"skip_slice"}),
+        (NAMED, ALWAYS | {"skip_slice", "complete"}),
+        (replace(NAMED, slice_index=None), ALWAYS),
+        (PAINTED, ALWAYS | {"complete"}),
+        (READY, ALWAYS | {"complete", "adapt"}),
+        (
+            ADAPTED,
+            ALWAYS
+            | {"complete", "adapt", "segment_slice", "segment_all", "export_adapter", "restore"},
+        ),
+        (SEGMENTED, ALL - {"stop", "undo_accept", "skip_slice"}),
+        (
+            replace(SEGMENTED, can_undo=True, complete_here=False, painted_here=False),
+            ALL - {"stop"},
+        ),
+        (
+            replace(SEGMENTED, job="adapt"),
+            {"add_label", "stop", "next_slice", "accept", "complete", "export_masks"},
+        ),
+        (
+            replace(SEGMENTED, job="segment"),
+            {"add_label", "stop", "next_slice", "accept", "complete", "export_adapter"},
+        ),
+        (
+            replace(SEGMENTED, job="adapt", stopping=True),
+            {"add_label", "next_slice", "accept", "complete", "export_masks"},
+        ),
+        (replace(Facts(), job="segment"), {"stop"}),
+    ],
+)
+def test_what_can_be_done(facts, expected):
+    assert on(facts) == expected
+
+
+@pytest.mark.parametrize(
+    ("facts", "action", "why_not"),
+    [
+        (Facts(), "adapt", "Open or choose an image first."),
+        (OPENED, "adapt", "Add a label first."),
+        (NAMED, "adapt", "Paint a label on at least one slice first."),
+        (
+            PAINTED,
+            "adapt",
+            "Say what is not “nucleus”: tick complete, or scribble some background.",
+        ),
+        (replace(READY, job="adapt"), "adapt", "Adapting now; wait for it, or press Stop."),
+        (replace(READY, job="segment"), "adapt", "Segmenting now; wait for it, or press Stop."),
+        (READY, "stop", "Nothing is running."),
+        (replace(READY, job="adapt", stopping=True), "stop", "Stopping already."),
+        (READY, "segment_all", "Press Adapt, or load an adapter, first."),
+        (replace(ADAPTED, slice_index=None), "segment_slice", "Go back to a slice of the image."),
+        (READY, "accept", "No prediction on this slice yet; press Adapt first."),
+        (ADAPTED, "accept", "No prediction on this slice yet; press Segment this slice."),
+        (ADAPTED, "export_masks", "No masks yet; press Segment all first."),
+        (replace(READY, left_to_suggest=0), "next_slice", "Every slice is painted already."),
+        (
+            replace(READY, left_to_suggest=0, skipped=2),
+            "next_slice",
+            "Every slice is painted or skipped.",
+        ),
+        (READY, "skip_slice", "This slice is painted; it will not be suggested anyway."),
+    ],
+)
+def test_why_not(facts, action, why_not):
+    assert getattr(readiness_of(facts), action).why_not == why_not
+
+
+@pytest.mark.parametrize(
+    ("facts", "hint"),
+    [
+        (Facts(), "Open an image, or pick one that is open."),
+        (OPENED, "Name what you want to find: add a label."),
+        (NAMED, "Paint “nucleus” on a slice, then tick complete."),
+        (
+            PAINTED,
+            "Say what is background: tick complete on a painted slice, or scribble background.",
+        ),
+        (READY, "Paint “cell” too, or press Adapt."),
+        (replace(READY, painted_labels=("nucleus", "cell")), "Press Adapt."),
+        (
+            replace(READY, job="adapt"),
+            "Adapting; paint on meanwhile, it counts in the next round.",
+        ),
+        (
+            replace(READY, job="segment"),
+            "Segmenting; look through the slices as they fill in.",
+        ),
+        (replace(READY, job="adapt", stopping=True), "Stopping; your paint is safe."),
+        (ADAPTED, "Press Segment all to see every slice."),
+        (replace(ADAPTED, labels=(), painted_labels=()), "Press Segment all to see every slice."),
+        (
+            SEGMENTED,
+            "Press Next slice to correct where it helps most, or export the masks.",
+        ),
+        (
+            replace(SEGMENTED, changed_since_round=1),
+            "Press Adapt to learn from 1 slice you changed since the last round.",
+        ),
+        (
+            replace(SEGMENTED, changed_since_round=3),
+            "Press Adapt to learn from 3 slices you changed since the last round.",
+        ),
+        (replace(SEGMENTED, left_to_suggest=0), "Export the masks, or paint where they are wrong."),
+        (
+            replace(READY, stray_slices=(4, 7)),
+            "Slice 4 carries paint of no label (shown loud); it is not learned from.",
+        ),
+    ],
+)
+def test_hint(facts, hint):
+    assert readiness_of(facts).hint == hint
+
+
+@pytest.mark.parametrize("facts", [Facts(), OPENED, NAMED, PAINTED, READY, ADAPTED, SEGMENTED])
+@pytest.mark.parametrize("job", ["none", "adapt", "segment"])
+def test_off_always_has_a_reason_and_on_never(facts, job):
+    state = readiness_of(replace(facts, job=job))
+    for name in ALL:
+        action = getattr(state, name)
+        assert bool(action.why_not) is not action.enabled
+        assert not action.why_not or action.why_not.endswith(".")
+    assert state.hint.endswith(".")
+    assert "{" not in state.hint
+
+
+def test_names_with_braces_do_no_harm():
+    state = readiness_of(replace(NAMED, labels=("{odd}",)))
+    assert state.hint == "Paint “{odd}” on a slice, then tick complete."
+
+
+def test_facts_are_read_off_a_session():
+    session = Session(Stack(np.zeros((4, 3, 3), np.uint8)))
+    assert facts_of(None, JobState(), 0) == Facts()
+    session.labels.add("nucleus")
+    session.annotations.paint[1] = 1
+    session.annotations.touched(1)
+    session.annotations.paint[2, 0] = 9
+    session.annotations.touched(2)
+    session.annotations.set_complete(1, True)
+    session.snapshot()
+    record = FitRecord("salt", "lite-medsam", (1,), 9, 1.0, 9, "adapted")
+    session.add_round(record, "a", 1)
+    session.add_prediction(SliceSummary(0, 0.5))
+    session.annotations.accept(0, np.ones((3, 3), np.uint8))
+    session.skip(3)
+    assert facts_of(session, JobState("adapt", stopping=True), 1) == Facts(
+        has_stack=True, slice_count=4, slice_index=1, labels=("nucleus",),
+        painted_labels=("nucleus",), usable=3, has_background=True, stray_slices=(2,),
+        has_adapter=True, rounds=1, predicted=1, fresh=1, predicted_here=False, complete_here=True,
+        painted_here=True, changed_since_round=1, can_undo=True, left_to_suggest=0, skipped=1,
+        job="adapt", stopping=True,
+    )  # fmt: skip
+    assert readiness(session, None, 0).accept.enabled
+    assert readiness(session, None, 4) == readiness(session, None, None)

@@ -1,0 +1,188 @@
+"""The session ties labels, paint, rounds and predictions together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_salt.errors import InputError
+from napari_salt.records import BACKGROUND, FitRecord, FitSettings, SliceSummary
+from napari_salt.session.annotations import Annotations
+from napari_salt.session.labels import LabelTable
+from napari_salt.session.rounds import Rounds
+from napari_salt.session.session import Session
+from napari_salt.session.stack import Stack
+
+RECORD = FitRecord("salt", "lite-medsam", (1, 2), 100, 12.0, 5000, "adapted")
+
+
+def new_session(count=5):
+    return Session(Stack(np.zeros((count, 4, 6), np.uint8)))
+
+
+def paint(session, index, label_id, row=0):
+    session.annotations.paint[index, row] = label_id
+    session.annotations.touched(index)
+
+
+def predict(session, *indices):
+    for index in indices:
+        session.add_prediction(SliceSummary(index, 0.5))
+
+
+def test_removing_a_label_erases_its_paint():
+    session = new_session()
+    first, second = session.labels.add("a"), session.labels.add("b")
+    paint(session, 1, first.label_id)
+    paint(session, 2, second.label_id)
+    session.labels.remove(first.label_id)
+    assert session.annotations.painted_slices() == (2,)
+    assert session.painted_labels() == (second,)
+
+
+@pytest.mark.parametrize(
+    ("index", "label_id", "complete", "expected"),
+    [(1, 1, False, False), (1, BACKGROUND, False, True), (1, 1, True, True)],
+)
+def test_background_is_known(index, label_id, complete, expected):
+    session = new_session()
+    paint(session, index, label_id)
+    session.annotations.set_complete(index, complete)
+    assert session.has_background() is expected
+
+
+def test_a_snapshot_leaves_paint_of_no_label_out():
+    session = new_session()
+    session.labels.add("a")
+    paint(session, 1, 1)
+    paint(session, 1, 66, row=1)
+    (frozen,) = session.snapshot()
+    assert set(np.unique(frozen.targets)) == {0, 1}
+
+
+def test_work_done_while_adapting_counts_as_new():
+    session = new_session()
+    session.labels.add("a")
+    paint(session, 1, 1)
+    paint(session, 2, 1)
+    session.snapshot()
+    paint(session, 2, 1, row=1)
+    session.annotations.set_complete(4, True)
+    assert session.slices_since_round == (1, 2, 4)
+    session.add_round(RECORD, "a.salt.safetensors", 10)
+    assert session.slices_since_round == (2, 4)
+
+
+def test_a_failed_round_forgets_no_work():
+    session = new_session()
+    paint(session, 1, 1)
+    session.snapshot()
+    session.snapshot()
+    assert session.slices_since_round == (1,)
+
+
+def test_predictions_of_an_older_adapter_are_out_of_date():
+    session = new_session()
+    heard = []
+    session.predicted.connect(lambda index: heard.append(("predicted", index)))
+    session.adapter_changed.connect(lambda path: heard.append(("adapter", path)))
+    session.predictions_outdated.connect(lambda: heard.append("outdated"))
+    session.add_round(RECORD, Path("a"), 10)
+    predict(session, 3, 1)
+    assert session.predicted_slices() == session.fresh_slices() == (1, 3)
+    assert session.missing_slices() == (0, 2, 4)
+    session.add_round(RECORD, "b", 10)
+    assert (session.predicted_slices(), session.fresh_slices()) == ((1, 3), ())
+    predict(session, 1)
+    assert session.fresh_slices() == (1,)
+    assert heard == [
+        ("adapter", "a"), "outdated", ("predicted", 3), ("predicted", 1),
+        ("adapter", "b"), "outdated", ("predicted", 1),
+    ]  # fmt: skip
+
+
+def test_a_provisional_prediction_is_shown_but_done_again():
+    session = new_session()
+    session.add_prediction(SliceSummary(2, 0.5), provisional=True)
+    assert session.has_prediction(2)
+    assert 2 in session.missing_slices()
+
+
+def test_the_same_path_may_hold_another_adapter():
+    session = new_session()
+    session.use_adapter("a")
+    predict(session, 0)
+    session.add_round(RECORD, "a", 10)
+    assert session.fresh_slices() == ()
+
+
+def test_restoring_a_round():
+    session = new_session()
+    session.add_round(RECORD, "a", 10)
+    session.add_round(RECORD, "b", 10)
+    predict(session, 0)
+    assert session.restore_round(2).number == 2
+    assert session.fresh_slices() == (0,)
+    session.restore_round(1)
+    assert (session.adapter_path, session.fresh_slices()) == ("a", ())
+    with pytest.raises(InputError, match="no round 9"):
+        session.restore_round(9)
+    assert session.adapter_path == "a"
+
+
+def test_an_adapter_from_elsewhere_leaves_the_rounds():
+    session = new_session()
+    session.add_round(RECORD, "a", 10)
+    session.use_adapter(Path("other"))
+    assert (session.rounds.active, session.adapter_path) == (None, "other")
+    session.use_adapter(None)
+    assert session.adapter_path is None
+
+
+def test_settings_are_told_when_they_change():
+    session = new_session()
+    heard = []
+    session.settings_changed.connect(heard.append)
+    session.settings = FitSettings()
+    session.settings = FitSettings(kind="lora")
+    assert heard == [FitSettings(kind="lora")]
+
+
+def test_suggestions_leave_painted_and_skipped_slices_out():
+    session = new_session(3)
+    paint(session, 1, 7)
+    session.skip(0)
+    assert [suggestion.index for suggestion in session.suggest(3)] == [2]
+    session.skip(2)
+    assert session.suggest() == []
+    session.clear_skipped()
+    assert len(session.suggest(3)) == 2
+
+
+def test_forgotten_predictions():
+    session = new_session()
+    predict(session, 0, 1)
+    session.forget_predictions()
+    assert session.predicted_slices() == ()
+    assert session.missing_slices() == (0, 1, 2, 3, 4)
+
+
+def test_going_on_with_earlier_work():
+    labels, annotations, rounds = LabelTable(), Annotations((5, 4, 6)), Rounds()
+    labels.add("a")
+    rounds.add(RECORD, "a.salt.safetensors", 10)
+    session = Session(
+        Stack(np.zeros((5, 4, 6))), labels=labels, annotations=annotations, rounds=rounds
+    )
+    assert session.adapter_path == "a.salt.safetensors"
+    annotations.paint[1] = 1
+    annotations.touched(1)
+    labels.remove(1)
+    assert not annotations.paint.any()
+
+
+def test_annotations_of_another_image_are_refused():
+    with pytest.raises(InputError, match="painted on"):
+        Session(Stack(np.zeros((5, 4, 6))), annotations=Annotations((5, 6, 4)))
