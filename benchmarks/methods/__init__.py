@@ -1,0 +1,71 @@
+"""The methods of the comparison, one file each, all behind one function ``train(case) -> Trained``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from data import Dataset
+    from protocol import Case
+
+Segment = Callable[["Dataset", Sequence[int]], Iterator[NDArray[np.unsignedinteger]]]
+"""Slices of a stack in, one label image ``(Y, X)`` each out, 0 = none of the labels."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a method made of the paint; ``note`` is anything the table should tell."""
+
+    segment: Segment
+    parameters: int | None = None
+    size_bytes: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the tables: its key, what it is in words, and the module with its ``train``."""
+
+    key: str
+    title: str
+    module: str
+    options: tuple[tuple[str, str], ...] = ()
+
+    def train(self, case: Case) -> Trained:
+        """Fit to the paint of the case."""
+        return import_module(f"methods.{self.module}").train(case, **dict(self.options))
+
+
+METHODS = {
+    method.key: method
+    for method in (
+        Method("filters-forest", "filters + coordinates → random forest", "filters_forest"),
+        Method("features-forest", "frozen features → random forest", "features_forest"),
+        Method("probe", "frozen features → linear probe", "linear_probe"),
+        Method("text-decoder", "text token → SAM decoder, trained", "text_decoder"),
+        Method("unet", "small U-Net from scratch", "unet"),
+        Method("none", "ours, first fit alone", "ours", (("kind", "none"),)),
+        Method("lora", "ours, LoRA", "ours", (("kind", "lora"),)),
+        Method("ssam", "ours, S-SAM", "ours", (("kind", "ssam"),)),
+        Method("full", "ours, tail fully tuned", "ours", (("kind", "full"),)),
+        Method("salt", "ours, SALT", "ours", (("kind", "salt"),)),
+    )
+}
+
+
+def method(spec: str) -> Method:
+    """A method by its key, or a variant of it: ``salt@low_rank=4,steps=20`` changes the settings of ours."""
+    key, _, changes = spec.partition("@")
+    if key not in METHODS:
+        raise KeyError(f"unknown method {key!r}; known: {', '.join(METHODS)}")
+    known = METHODS[key]
+    if not changes:
+        return known
+    options = tuple(tuple(change.split("=", 1)) for change in changes.split(","))
+    return Method(spec, f"{known.title}, {changes}", known.module, known.options + options)
