@@ -234,7 +234,7 @@ def _leading(field: _Field, place: int, turns: Floats) -> list[int]:
         return []
     weighted = field.worth.by_label[place] * turns
     order = np.argsort(-weighted, kind="stable")[:2]
-    return [int(i) for i in order if weighted[i] > 0 and weighted[i] >= 0.8 * weighted[order[0]]]
+    return [int(i) for i in order if weighted[i] > 0 and weighted[i] >= 0.7 * weighted[order[0]]]
 
 
 def _reason(field: _Field, place: int, taken: list[int], leading: list[int]) -> str:
