@@ -75,6 +75,9 @@ class Backbone(nn.Module, ABC):
         Whether the decoder was trained to offer three masks for an ambiguous click.
     """
 
+    tail_blocks: int
+    """Trailing blocks that belong to the tail; set by each backbone."""
+
     def __init__(
         self,
         identity: Identity,
