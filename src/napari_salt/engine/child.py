@@ -25,6 +25,7 @@ from napari_salt.engine.messages import (
     RunJob,
     StopJob,
 )
+from napari_salt.engine.quiet import quiet_libraries
 from napari_salt.engine.tasks import run_task
 from napari_salt.errors import InputError, JobStopped, NapariSaltError
 from napari_salt.records import StackInfo
@@ -137,8 +138,7 @@ def _be_a_good_child() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "nice"):
         os.nice(10)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    quiet_libraries()
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 

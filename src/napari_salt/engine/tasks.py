@@ -53,6 +53,7 @@ def adapt(request: AdaptRequest, planes: Planes) -> Generator[Report | None, Non
     """Fit an adapter; it is on disk from the convex first fit on, and replaced at the end."""
     yield StepReport("loading", 0, 0, message="Loading the network")
     from napari_salt.model.adapter_file import load_adapter
+    from napari_salt.model.feature_cache import FeatureCache
     from napari_salt.model.fit import FirstFit, fit
 
     init = load_adapter(request.init) if request.init is not None else None
@@ -63,6 +64,7 @@ def adapt(request: AdaptRequest, planes: Planes) -> Generator[Report | None, Non
         request.settings,
         init=init,
         preview=request.preview,
+        cache=FeatureCache(),
     )
     try:
         while True:
@@ -89,11 +91,17 @@ def segment(
     started = time.monotonic()
     total = len(request.slices)
     yield StepReport("loading", 0, total, message="Loading the network")
+    from napari_salt.model.feature_cache import FeatureCache
     from napari_salt.model.predict import predict
 
     adapter = _loaded_adapter(request.adapter, request.adapter.stat().st_mtime_ns)
     predictions = predict(
-        planes, adapter, request.slices, labels=request.labels, device=request.device
+        planes,
+        adapter,
+        request.slices,
+        labels=request.labels,
+        device=request.device,
+        cache=FeatureCache(),
     )
     try:
         done = 0

@@ -1,0 +1,205 @@
+"""``napari-salt``: the loop from a terminal.
+
+Only the parser lives here, so that ``--help`` and mistakes in the arguments cost no imports; each
+subcommand is a file in ``commands``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
+
+from napari_salt import __version__
+
+BAD_INPUT = 2
+FAILED = 1
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand.
+
+    Returns the exit code: 0 when all went well, 2 for bad input and what cannot be written, 1 when
+    a job failed, 130 after Ctrl-C. Errors are one sentence on standard error.
+    """
+    try:
+        args = _parser().parse_args(arguments)
+        return _run(args)
+    except KeyboardInterrupt:
+        return _say("Stopped.", INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; nothing more can be said there, not even at exit.
+        sys.stdout = None
+        return 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    from napari_salt.commands.console import open_console
+    from napari_salt.errors import InputError, NapariSaltError, OutputError
+
+    try:
+        with open_console(as_json=args.json) as console:
+            command = importlib.import_module(f"napari_salt.commands.{args.command}")
+            command.run(args, console)
+    except (InputError, OutputError) as error:
+        return _say(str(error), BAD_INPUT)
+    except NapariSaltError as error:
+        return _say(str(error), FAILED)
+    return 0
+
+
+def _say(sentence: str, code: int) -> int:
+    sys.stderr.write(f"napari-salt: {sentence}\n")
+    return code
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without repeating the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SystemExit(_say(f"{message}; see '{self.prog} --help'.", BAD_INPUT))
+
+
+if TYPE_CHECKING:
+    Subcommands: TypeAlias = argparse._SubParsersAction[_Parser]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="napari-salt",
+        description="Segment image stacks from a few labelled slices; label names are prompts.",
+    )
+    parser.add_argument("--version", action="version", version=f"napari-salt {__version__}")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=_Parser
+    )
+    _add_demo(commands)
+    _add_adapt(commands)
+    _add_segment(commands)
+    _add_suggest(commands)
+    _add_evaluate(commands)
+    _add_info(commands)
+    return parser
+
+
+def _add(commands: Subcommands, name: str, purpose: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=purpose, description=purpose)
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object on standard output, for programs"
+    )
+    return parser
+
+
+def _add_demo(commands: Subcommands) -> None:
+    parser = _add(commands, "demo", "run the whole loop on sample data, without a person")
+    parser.add_argument(
+        "--out", type=Path, default=Path("demo_out"), metavar="DIR", help="default: demo_out"
+    )
+    parser.add_argument("--rounds", type=_count, default=2, metavar="N", help="default: 2")
+    _add_device(parser)
+
+
+def _add_adapt(commands: Subcommands) -> None:
+    parser = _add(commands, "adapt", "fit an adapter to labelled slices")
+    add = parser.add_argument
+    add("image", type=Path, metavar="IMAGE", help="image stack")
+    add("labels", type=Path, metavar="LABELS", help="label image of its shape; 0 = unlabelled")
+    add(
+        "--names",
+        metavar='"ID=NAME,..."',
+        help="names of the ids in LABELS, background among them or not; default: those in the file",
+    )
+    add("--out", type=Path, required=True, metavar="A.salt.safetensors")
+    add(
+        "--slices",
+        metavar="10,40,70-72",
+        help="slices to use, the first is 0; default: all that carry a label",
+    )
+    add("--complete", action="store_true", help="0 is background on the slices used")
+    kinds = ("salt", "ssam", "lora", "full", "none")
+    add("--kind", choices=kinds, default="salt", help="default: salt")
+    add("--backbone", default="lite-medsam", metavar="NAME|PATH", help="default: lite-medsam")
+    add("--rank", type=_count, metavar="R", help="singular values to scale and shift")
+    add("--low-rank", type=_whole, metavar="Q", help="rank of the update on the rest")
+    add("--steps", type=_whole, metavar="N", help="steps of fine-tuning")
+    add("--time-budget", type=_seconds, metavar="SECONDS", help="wall time, after loading")
+    add("--seed", type=_whole, default=0, metavar="N")
+    add("--init", type=Path, metavar="ADAPTER", help="adapter to go on from")
+    add("--text-model", metavar="NAME|PATH", help="sentence-transformers model; default: embedded")
+    _add_device(parser)
+
+
+def _add_segment(commands: Subcommands) -> None:
+    parser = _add(commands, "segment", "segment a stack by label name")
+    _add_image_and_adapter(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="MASKS.tif")
+    parser.add_argument("--labels", metavar='"a,b"', help="names to segment; default: all")
+    parser.add_argument("--slices", metavar="10,40,70-72", help="default: all; the first is 0")
+    parser.add_argument("--uncertainty", type=Path, metavar="U.tif", help="write it as float32")
+    _add_device(parser)
+
+
+def _add_suggest(commands: Subcommands) -> None:
+    parser = _add(commands, "suggest", "tell which slices to correct next")
+    _add_image_and_adapter(parser)
+    parser.add_argument(
+        "--labelled", metavar="10,40", help="default: those that the adapter was trained on"
+    )
+    parser.add_argument("-k", type=_count, default=5, metavar="K", help="how many; default: 5")
+    _add_device(parser)
+
+
+def _add_evaluate(commands: Subcommands) -> None:
+    parser = _add(commands, "evaluate", "Dice, IoU and HD95 of masks against a reference")
+    parser.add_argument("masks", type=Path, metavar="MASKS")
+    parser.add_argument("reference", type=Path, metavar="REFERENCE")
+    parser.add_argument(
+        "--names", metavar='"ID=NAME,..."', help="ids in REFERENCE to compare; default: all"
+    )
+    parser.add_argument("--slices", metavar="10,40,70-72", help="default: all; the first is 0")
+
+
+def _add_info(commands: Subcommands) -> None:
+    parser = _add(commands, "info", "tell what an adapter knows and how it was trained")
+    parser.add_argument("adapter", type=Path, metavar="ADAPTER")
+
+
+def _add_image_and_adapter(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="image stack")
+    parser.add_argument("adapter", type=Path, metavar="ADAPTER", help=".salt.safetensors file")
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--device", default="auto", metavar="auto|cpu|cuda[:i]|mps", help="default: auto"
+    )
+
+
+def _whole(text: str) -> int:
+    """A whole number from 0 up."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 0 up")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    """A whole number from 1 up."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1 up")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    """A positive, finite number."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive number of seconds")
+    return seconds

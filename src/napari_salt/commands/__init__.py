@@ -1,0 +1,1 @@
+"""Subcommands of ``napari-salt``: one file each, imported when it runs."""

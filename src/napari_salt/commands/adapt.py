@@ -1,0 +1,148 @@
+"""``napari-salt adapt``: fit an adapter to labelled slices."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from napari_salt import wording
+from napari_salt.commands import checks
+from napari_salt.commands.annotated import Paint, read_paint
+from napari_salt.commands.console import Console
+from napari_salt.commands.parsing import listed, parse_names, parse_slices
+from napari_salt.commands.running import run_here
+from napari_salt.engine.requests import AdapterSaved, AdaptRequest, AdaptResult, Report
+from napari_salt.errors import InputError
+from napari_salt.io.read import LabelImage, read_labels, read_stack
+from napari_salt.model.adapter_info import read_info
+from napari_salt.model.annotation_checks import check_annotations
+from napari_salt.model.backbones.registry import backbone_sha256
+from napari_salt.records import FitSettings
+from napari_salt.session.stack import Stack
+
+
+def run(args: argparse.Namespace, console: Console) -> None:
+    """Check everything, adapt, and tell how it went."""
+    started = time.monotonic()
+    out = checks.writable(args.out, (checks.ADAPTER_SUFFIX,))
+    settings = _settings(args)
+    checks.check_device(settings.device)
+    backbone_sha256(settings.backbone)
+    stack = read_stack(args.image)
+    if args.init is not None:
+        _check_init(args.init, settings, stack)
+    paint = _paint(args, stack)
+    check_annotations(stack, paint.annotated, paint.labels)
+    for sentence in _notices(paint):
+        console.note(sentence)
+    request = AdaptRequest(paint.annotated, paint.labels, settings, out, init=args.init)
+    result = _adapt(request, stack, console)
+    console.answer(
+        _text(result),
+        _data(result, paint) | {"total_seconds": round(time.monotonic() - started, 2)},
+    )
+
+
+def _settings(args: argparse.Namespace) -> FitSettings:
+    return FitSettings(
+        kind=args.kind,
+        backbone=args.backbone,
+        rank=args.rank,
+        low_rank=args.low_rank,
+        steps=args.steps,
+        time_budget=args.time_budget,
+        seed=args.seed,
+        device=args.device,
+        text_model=args.text_model,
+    )
+
+
+def _check_init(init: Path, settings: FitSettings, stack: Stack) -> None:
+    info = read_info(init)
+    checks.check_base(info, settings.backbone)
+    checks.check_channels(stack, info)
+
+
+def _paint(args: argparse.Namespace, stack: Stack) -> Paint:
+    image = read_labels(args.labels)
+    checks.check_shapes(image.shape, args.labels, stack.info.shape, args.image)
+    slices = None if args.slices is None else parse_slices(args.slices, image.shape[0])
+    return read_paint(image, args.labels, _names(args, image), slices, complete=args.complete)
+
+
+def _names(args: argparse.Namespace, image: LabelImage) -> dict[int, str]:
+    if args.names is not None:
+        return parse_names(args.names)
+    if not image.names:
+        raise InputError(
+            f"'{args.labels}' carries no label names; give them by --names "
+            '"1=gray matter,2=white matter".'
+        )
+    return image.names
+
+
+def _notices(paint: Paint) -> list[str]:
+    names = {label.label_id: label.name for label in paint.labels}
+    sentences = [
+        f"Id {old} stands for background in napari-salt: '{names[new]}' gets id {new} in the adapter "
+        "and its masks."
+        for old, new in paint.renumbered.items()
+    ]
+    if paint.missing:
+        sentences.append(f"Left out, as no slice used carries it: {listed(paint.missing)}.")
+    return sentences
+
+
+def _adapt(request: AdaptRequest, stack: Stack, console: Console) -> AdaptResult:
+    saved: list[AdapterSaved] = []
+
+    def keep(report: Report) -> None:
+        if isinstance(report, AdapterSaved):
+            saved.append(report)
+
+    try:
+        result: AdaptResult = run_here(request, stack, console, on_report=keep)
+    except KeyboardInterrupt:
+        if saved:
+            console.note(f"The first fit is kept in '{saved[-1].path}'.")
+        raise
+    return result
+
+
+def _text(result: AdaptResult) -> str:
+    record = result.record
+    dice = record.held_out_after if record.kept == "adapted" else record.held_out_before
+    score = record.score_note or "no held-out score"
+    if dice is not None:
+        score = f"held-out Dice {dice:.3f}"
+    return (
+        f"Adapted to {wording.count(len(record.slices), 'slice')} in "
+        f"{wording.duration(record.seconds)}, {wording.count(record.steps, 'step')}: {score}\n"
+        f"{result.adapter_path} ({wording.size(result.size_bytes)})"
+    )
+
+
+def _data(result: AdaptResult, paint: Paint) -> dict[str, Any]:
+    record = result.record
+    kept = record.held_out_after if record.kept == "adapted" else record.held_out_before
+    return {
+        "adapter": str(result.adapter_path),
+        "size_bytes": result.size_bytes,
+        "labels": {label.label_id: label.name for label in paint.labels},
+        "left_out": list(paint.missing),
+        "slices": list(record.slices),
+        "kind": record.kind,
+        "backbone": record.backbone,
+        "device": record.device,
+        "seed": record.seed,
+        "seconds": record.seconds,
+        "steps": record.steps,
+        "trainable_parameters": record.trainable_parameters,
+        "kept": record.kept,
+        "dice": kept,
+        "dice_first_fit": record.held_out_before,
+        "dice_by_label": dict(record.held_out_by_label),
+        "score_note": record.score_note,
+    }

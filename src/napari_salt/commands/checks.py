@@ -1,0 +1,107 @@
+"""Checks that every command makes before anything heavy is imported or done."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from napari_salt.errors import AdapterError, InputError, OutputError
+from napari_salt.io.read import read_stack
+from napari_salt.model.adapter_info import AdapterInfo, read_info
+from napari_salt.model.backbones.registry import backbone_sha256
+from napari_salt.session.stack import Stack
+
+ADAPTER_SUFFIX = ".safetensors"
+TIFF_SUFFIXES = (".tif", ".tiff")
+
+
+def writable(path: Path, suffixes: Sequence[str]) -> Path:
+    """``path`` as a file that can be written; what is there stays untouched for now.
+
+    Raises
+    ------
+    InputError
+        When the name ends otherwise than in one of ``suffixes``.
+    OutputError
+        When its folder is missing or cannot be written to.
+    """
+    if not path.name.lower().endswith(tuple(suffixes)):
+        raise InputError(f"'{path}' must end in {' or '.join(suffixes)}; give it such a name.")
+    if path.is_dir():
+        raise OutputError(f"'{path}' is a folder; give the name of a file in it.")
+    if not path.parent.is_dir():
+        raise OutputError(f"There is no folder '{path.parent}'; create it or choose another one.")
+    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise OutputError(f"'{path}' cannot be written; choose a folder that you may write to.")
+    return path
+
+
+def usable_adapter(path: Path) -> AdapterInfo:
+    """Description of an adapter whose base weights are here and are the right ones.
+
+    Raises
+    ------
+    AdapterError
+        When it cannot be read, or belongs to other base weights; both hashes are told.
+    WeightsError
+        When its base weights are unknown here.
+    """
+    info = read_info(path)
+    check_base(info, info.backbone)
+    return info
+
+
+def check_base(info: AdapterInfo, backbone: str) -> None:
+    """``AdapterError`` with both hashes when ``backbone`` is not what the adapter was trained on."""
+    found = backbone_sha256(backbone)
+    if found != info.weights_sha256:
+        raise AdapterError(
+            f"This adapter belongs to the base weights '{info.backbone}' with SHA-256 "
+            f"{info.weights_sha256}, but '{backbone}' has {found}; use the backbone that it was "
+            "trained on."
+        )
+
+
+def stack_for(path: Path, info: AdapterInfo) -> Stack:
+    """The image at ``path``; ``InputError`` when its channels are not those of the adapter."""
+    stack = read_stack(path)
+    check_channels(stack, info)
+    return stack
+
+
+def check_channels(stack: Stack, info: AdapterInfo) -> None:
+    """``InputError`` when the image has other channels than the adapter was trained on."""
+    found = stack.info
+    if (found.channels, found.rgb) != (info.channels, info.rgb):
+        raise InputError(
+            f"The adapter was trained on {_kind(info.channels, rgb=info.rgb)} images and this one "
+            f"is {_kind(found.channels, rgb=found.rgb)}; choose an image like those it was "
+            "trained on."
+        )
+
+
+def _kind(channels: int, *, rgb: bool) -> str:
+    return "colour" if rgb else "grey" if channels == 1 else f"{channels}-channel"
+
+
+def check_device(device: str) -> None:
+    """``InputError`` when ``device`` is not the name of one; whether it is there shows later."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise InputError(f"'{device}' is no device; choose auto, cpu, cuda, cuda:<number> or mps.")
+
+
+def check_shapes(
+    labels: tuple[int, int, int], labels_path: Path, image: tuple[int, int, int], image_path: Path
+) -> None:
+    """``InputError`` when labels and image differ in slices, rows or columns."""
+    if labels != image:
+        raise InputError(
+            f"'{labels_path}' has {_shape(labels)} and '{image_path}' {_shape(image)}; give labels "
+            "of the image's shape."
+        )
+
+
+def _shape(shape: tuple[int, int, int]) -> str:
+    return f"{shape[0]} slices of {shape[1]} × {shape[2]} pixels"

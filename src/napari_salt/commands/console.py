@@ -1,0 +1,122 @@
+"""What a command says: its answer on standard output, all else on standard error."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, TextIO
+
+from napari_salt import wording
+from napari_salt.engine.quiet import quiet_libraries
+from napari_salt.records import StepReport
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+class Console:
+    """Where a command speaks.
+
+    Parameters
+    ----------
+    as_json
+        Answer with one JSON object instead of text.
+    out
+        Stream of the answer.
+    err
+        Stream of everything else.
+    """
+
+    def __init__(self, *, as_json: bool, out: TextIO, err: TextIO) -> None:
+        self.as_json = as_json
+        self._out = out
+        self._err = err
+        self._phase = ""
+        self._next_line = 0.0
+        self._line = False
+
+    def note(self, sentence: str) -> None:
+        """A sentence on standard error."""
+        self._end_line()
+        self._err.write(sentence + "\n")
+        self._err.flush()
+
+    def progress(self, step: StepReport, prefix: str = "") -> None:
+        """One line that is rewritten in a terminal; else a line now and then."""
+        text = prefix + wording.report(step)
+        if self._err.isatty():
+            self._err.write(f"\r\x1b[K{text}")
+            self._err.flush()
+            self._line = True
+            return
+        now = time.monotonic()
+        if prefix + step.phase != self._phase or now >= self._next_line:
+            self._phase, self._next_line = prefix + step.phase, now + SECONDS_BETWEEN_LINES
+            self.note(text)
+
+    def answer(self, text: str, data: dict[str, Any]) -> None:
+        """The result: ``text`` for people, ``data`` for programs."""
+        self._end_line()
+        self._out.write((_json(data) if self.as_json else text) + "\n")
+        self._out.flush()
+
+    def text(self, text: str) -> None:
+        """A part of a long answer for people; nothing where JSON is wanted."""
+        if not self.as_json:
+            self.answer(text, {})
+
+    def _end_line(self) -> None:
+        if self._line:
+            self._err.write("\n")
+            self._line = False
+
+
+@contextmanager
+def open_console(*, as_json: bool) -> Iterator[Console]:
+    """A console on the real streams, while whatever libraries print goes to standard error."""
+    quiet_libraries()
+    with _own_stdout() as out, redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("default", module="napari_salt")
+        yield Console(as_json=as_json, out=out, err=sys.stderr)
+
+
+@contextmanager
+def _own_stdout() -> Iterator[TextIO]:
+    """Standard output for us alone: file descriptor 1 leads to standard error meanwhile.
+
+    Libraries in C write to the descriptor, which no redirection in Python reaches.
+    """
+    if sys.stdout is not sys.__stdout__ or sys.stdout is None:
+        # Somebody has put another stream there already, in a test for instance.
+        yield sys.stdout
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with open(kept, "w", encoding=sys.stdout.encoding, closefd=False) as out:
+            yield out
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _json(data: dict[str, Any]) -> str:
+    return json.dumps(_plain(data), ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    """Numbers that JSON does not know (not a number, infinite) become null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

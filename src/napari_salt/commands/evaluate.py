@@ -1,0 +1,156 @@
+"""``napari-salt evaluate``: Dice, IoU and HD95 of masks against a reference."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_salt.commands import checks
+from napari_salt.commands.console import Console
+from napari_salt.commands.parsing import listed, parse_names, parse_slices
+from napari_salt.errors import InputError
+from napari_salt.io.read import LabelImage, read_labels
+from napari_salt.io.units import PIXEL
+from napari_salt.model.metrics import LabelScore, mean_over, score_stack
+from napari_salt.records import BACKGROUND_NAME
+
+
+def run(args: argparse.Namespace, console: Console) -> None:
+    """Compare two label images of one shape."""
+    started = time.monotonic()
+    masks, reference = read_labels(args.masks), read_labels(args.reference)
+    checks.check_shapes(masks.shape, args.masks, reference.shape, args.reference)
+    count = reference.shape[0]
+    slices = tuple(range(count)) if args.slices is None else parse_slices(args.slices, count)
+    names = None if args.names is None else parse_names(args.names)
+    present = _ids(masks, slices), _ids(reference, slices)
+    labels = _labels(names, masks, reference, present)
+    sized = masks if set(reference.units[1:]) == {PIXEL} else reference
+    scores = score_stack(
+        _Renumbered(masks, {ids.in_masks: ids.label_id for ids in labels}),
+        reference,
+        [one.label_id for one in labels],
+        sized.spacing,
+        slices,
+    )
+    named = {one.label_id: one.name for one in labels}
+    unit = sized.units[2]
+    console.answer(
+        _text(scores, named, unit),
+        _data(scores, named, unit, slices) | {"seconds": round(time.monotonic() - started, 2)},
+    )
+
+
+@dataclass(frozen=True)
+class _ToScore:
+    """A label: its id in the reference, its name, and its id in the masks."""
+
+    label_id: int
+    name: str
+    in_masks: int
+
+
+class _Renumbered:
+    """Masks with the ids that the reference uses for the same names; all other ids become 0."""
+
+    def __init__(self, image: LabelImage, ids: Mapping[int, int]) -> None:
+        self.shape = image.shape
+        self._image = image
+        self._ids = ids
+
+    def plane(self, index: int) -> NDArray[np.uint32]:
+        """Slice ``index`` ``(Y, X)``."""
+        found = self._image.plane(index)
+        plane = np.zeros(found.shape, np.uint32)
+        for old, new in self._ids.items():
+            plane[found == old] = new
+        return plane
+
+
+def _ids(image: LabelImage, slices: Sequence[int]) -> set[int]:
+    found: set[int] = set()
+    for index in slices:
+        found.update(int(label_id) for label_id in np.unique(image.plane(index)))
+    return found - {0}
+
+
+def _labels(
+    names: Mapping[int, str] | None,
+    masks: LabelImage,
+    reference: LabelImage,
+    present: tuple[set[int], set[int]],
+) -> list[_ToScore]:
+    """What to score: the names given, else those of the files, else every id found."""
+    in_masks, in_reference = present
+    if not in_masks | in_reference:
+        raise InputError("Neither file has a labelled pixel on these slices; nothing to compare.")
+    wanted = dict(names or reference.names or masks.names)
+    if names is None:
+        for label_id in sorted(in_masks | in_reference):
+            wanted.setdefault(label_id, f"label {label_id}")
+        wanted = {i: name for i, name in wanted.items() if i in in_masks | in_reference}
+    elsewhere = {name.casefold(): label_id for label_id, name in masks.names.items()}
+    labels = [
+        _ToScore(label_id, name, elsewhere.get(name.casefold(), label_id))
+        for label_id, name in sorted(wanted.items())
+        if name.casefold() != BACKGROUND_NAME
+    ]
+    strange = [
+        f"{one.label_id} ({one.name})"
+        for one in labels
+        if one.label_id not in in_reference and one.in_masks not in in_masks
+    ]
+    if strange:
+        raise InputError(f"Neither file has the label {listed(strange)} on these slices.")
+    if not labels:
+        raise InputError("There is no label besides background to compare; name at least one.")
+    return labels
+
+
+def _text(scores: Sequence[LabelScore], names: Mapping[int, str], unit: str) -> str:
+    width = max(len("label"), len("mean"), *(len(name) for name in names.values()))
+    head = f"{'label':{width}}    Dice     IoU  HD95 ({unit})"
+    rows = [
+        f"{names[one.label_id]:{width}}  {_number(one.dice)}  {_number(one.iou)}  "
+        f"{_number(one.hd95, 2)}"
+        for one in scores
+    ]
+    mean = (
+        f"{'mean':{width}}  {_number(mean_over(scores))}  {_number(mean_over(scores, 'iou'))}  "
+        f"{_number(mean_over(scores, 'hd95'), 2)}"
+    )
+    return "\n".join([head, *rows, mean])
+
+
+def _number(value: float, digits: int = 3) -> str:
+    return f"{'–':>6}" if math.isnan(value) else f"{value:6.{digits}f}"
+
+
+def _data(
+    scores: Sequence[LabelScore], names: Mapping[int, str], unit: str, slices: Sequence[int]
+) -> dict[str, Any]:
+    return {
+        "dice": mean_over(scores),
+        "iou": mean_over(scores, "iou"),
+        "hd95": mean_over(scores, "hd95"),
+        "unit": unit,
+        "slices": len(slices),
+        "labels": {
+            names[one.label_id]: {
+                "id": one.label_id,
+                "dice": one.dice,
+                "iou": one.iou,
+                "hd95": one.hd95,
+                "predicted_pixels": one.predicted_pixels,
+                "reference_pixels": one.reference_pixels,
+            }
+            for one in scores
+        },
+    }

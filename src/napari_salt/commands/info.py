@@ -1,0 +1,50 @@
+"""``napari-salt info``: what an adapter file says about itself; without torch."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+
+from napari_salt import wording
+from napari_salt.commands.console import Console
+from napari_salt.commands.parsing import listed
+from napari_salt.model.adapter_info import AdapterInfo, read_info
+
+
+def run(args: argparse.Namespace, console: Console) -> None:
+    """Read the header and tell."""
+    info = read_info(args.adapter)
+    size = args.adapter.stat().st_size
+    record = info.record
+    dice = record.held_out_after if record.kept == "adapted" else record.held_out_before
+    shared = {
+        "seconds": record.seconds,
+        "steps": record.steps,
+        "trainable_parameters": record.trainable_parameters,
+        "dice": dice,
+    }
+    console.answer(
+        _text(info, size, dice),
+        {"adapter": str(args.adapter), "size_bytes": size, **shared, **asdict(info)},
+    )
+
+
+def _text(info: AdapterInfo, size: int, dice: float | None) -> str:
+    record = info.record
+    score = record.score_note or "none" if dice is None else f"{dice:.3f}"
+    planes = "colour" if info.rgb else "grey" if info.channels == 1 else f"{info.channels} channels"
+    rows = {
+        "labels": ", ".join(f"{label.label_id} {label.name}" for label in info.labels),
+        "backbone": f"{info.backbone} (SHA-256 {info.weights_sha256[:12]}…)",
+        "adapter": f"{info.kind}, {record.trainable_parameters:,} trainable parameters",
+        "images": f"{planes}, voxels of "
+        + " × ".join(f"{value:g}" for value in info.spacing)
+        + f" {info.units[-1]}",
+        "trained on": f"{wording.count(len(record.slices), 'slice')} ({listed(record.slices)})",
+        "training": f"{record.steps} steps in {wording.duration(record.seconds)} on "
+        f"{record.device}, kept: {record.kept}",
+        "held-out Dice": score,
+        "written": f"{info.created} by napari-salt {info.version}",
+        "size": wording.size(size),
+    }
+    return "\n".join(f"{name:14} {value}" for name, value in rows.items())

@@ -1,0 +1,65 @@
+"""Arguments as text: label names by id, slice numbers, lists of names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from napari_salt.errors import InputError
+
+
+def parse_names(text: str) -> dict[int, str]:
+    """``"1=gray matter,2=white matter"`` as names by id, in the order given.
+
+    A comma belongs to a name unless a number and ``=`` follow it. Raises ``InputError`` for
+    anything else, and for an id that comes twice.
+    """
+    names: dict[int, str] = {}
+    for part in re.split(r",(?=\s*\d+\s*=)", text):
+        found = re.fullmatch(r"\s*(\d+)\s*=\s*(.*?)\s*", part, re.DOTALL)
+        if found is None or not found[2]:
+            raise InputError(
+                f"Cannot read the names '{text}'; write them like \"1=gray matter,2=white matter\"."
+            )
+        label_id = int(found[1])
+        if label_id in names:
+            raise InputError(f"Id {label_id} has two names in '{text}'; give each id one name.")
+        names[label_id] = found[2]
+    return names
+
+
+def parse_slices(text: str, count: int) -> tuple[int, ...]:
+    """``"10,40,70-72"`` as slice numbers, ascending, each once; the first slice is 0.
+
+    ``InputError`` when the text is no such list, or a slice lies outside a stack of ``count``.
+    """
+    found: set[int] = set()
+    for part in text.split(","):
+        ends = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        if ends is None:
+            raise InputError(f"Cannot read the slices '{text}'; write them like 10,40,70 or 10-20.")
+        first, last = int(ends[1]), int(ends[2] or ends[1])
+        if last < first:
+            raise InputError(f"The slices {part.strip()} run backwards; write {last}-{first}.")
+        if last >= count:
+            raise InputError(
+                f"There is no slice {last}; the image has {count} slices, numbered 0 to {count - 1}."
+            )
+        found.update(range(first, last + 1))
+    return tuple(sorted(found))
+
+
+def parse_list(text: str) -> tuple[str, ...]:
+    """``"gray matter, white matter"`` as names; ``InputError`` when one is empty."""
+    names = tuple(part.strip() for part in text.split(","))
+    if not all(names):
+        raise InputError(f"Cannot read the label names '{text}'; separate them by single commas.")
+    return names
+
+
+def listed(values: Iterable[object], most: int = 8) -> str:
+    """``"3, 5 and 9"``; of a long list the first few, and how many more there are."""
+    texts = [str(value) for value in values]
+    if len(texts) > most:
+        return f"{', '.join(texts[:most])} and {len(texts) - most} more"
+    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)

@@ -1,0 +1,159 @@
+"""``napari-salt segment``: masks of a stack from an adapter and label names."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_salt import wording
+from napari_salt.commands import checks
+from napari_salt.commands.console import Console
+from napari_salt.commands.parsing import parse_list, parse_slices
+from napari_salt.commands.running import run_here
+from napari_salt.commands.slice_file import SliceFile
+from napari_salt.engine.requests import Report, SegmentRequest
+from napari_salt.errors import InputError
+from napari_salt.io.write import write_image, write_masks
+from napari_salt.model.adapter_info import AdapterInfo
+from napari_salt.records import Label, SlicePrediction
+from napari_salt.session.stack import Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_salt.model.label_prompts import ResolvedName
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is to be segmented, and where the results go."""
+
+    stack: Stack
+    adapter: Path
+    labels: tuple[Label, ...]
+    slices: tuple[int, ...]
+    out: Path
+    uncertainty: Path | None
+    device: str
+
+
+def run(args: argparse.Namespace, console: Console) -> None:
+    """Check everything, segment slice by slice, write the whole stack."""
+    started = time.monotonic()
+    out, uncertainty = _outputs(args)
+    checks.check_device(args.device)
+    info = checks.usable_adapter(args.adapter)
+    stack = checks.stack_for(args.image, info)
+    count = stack.info.shape[0]
+    slices = tuple(range(count)) if args.slices is None else parse_slices(args.slices, count)
+    names = None if args.labels is None else parse_list(args.labels)
+    labels, resolved = choose_labels(args.adapter, info, names, console)
+    job = _Job(stack, args.adapter, labels, slices, out, uncertainty, args.device)
+    pixels = _segment(job, console)
+    seconds = round(time.monotonic() - started, 2)
+    console.answer(_text(job, seconds), _data(job, pixels, resolved, seconds))
+
+
+def choose_labels(
+    adapter: Path, info: AdapterInfo, names: Sequence[str] | None, console: Console
+) -> tuple[tuple[Label, ...], list[ResolvedName]]:
+    """Trained labels of the names asked for, all of them where None; tells which near name was
+    taken.
+
+    Raises ``UnknownLabelName`` with the trained names for one that is far from all.
+    """
+    if names is None:
+        return info.labels, []
+    from napari_salt.model.adapter_file import load_adapter
+    from napari_salt.model.label_prompts import resolve_labels
+
+    resolved = resolve_labels(load_adapter(adapter), names)
+    for one in resolved:
+        if not one.exact:
+            console.note(f"Using '{one.label.name}' for '{one.asked}'.")
+    chosen = {one.label.label_id for one in resolved}
+    return tuple(label for label in info.labels if label.label_id in chosen), resolved
+
+
+def _outputs(args: argparse.Namespace) -> tuple[Path, Path | None]:
+    out = checks.writable(args.out, checks.TIFF_SUFFIXES)
+    if args.uncertainty is None:
+        return out, None
+    uncertainty = checks.writable(args.uncertainty, checks.TIFF_SUFFIXES)
+    if uncertainty.resolve() == out.resolve():
+        raise InputError("Masks and uncertainty need two files; give --uncertainty another name.")
+    return out, uncertainty
+
+
+def _segment(job: _Job, console: Console) -> dict[int, int]:
+    """Write masks and uncertainty; returns the number of pixels of each label."""
+    info = job.stack.info
+    largest = max(label.label_id for label in job.labels)
+    pixels = dict.fromkeys((label.label_id for label in job.labels), 0)
+    with ExitStack() as files:
+        masks = files.enter_context(
+            SliceFile(info.shape, np.min_scalar_type(largest), job.out.parent)
+        )
+        doubts = None
+        if job.uncertainty is not None:
+            # Half precision is what a prediction has; the file gets float32, which all read.
+            doubts = files.enter_context(SliceFile(info.shape, np.float16, job.uncertainty.parent))
+
+        def keep(report: Report) -> None:
+            if not isinstance(report, SlicePrediction):
+                return
+            masks.put(report.index, report.labels)
+            if doubts is not None:
+                doubts.put(report.index, report.uncertainty)
+            for label_id, area in report.summary.areas.items():
+                pixels[label_id] += area
+
+        names = tuple(label.name for label in job.labels)
+        request = SegmentRequest(job.adapter, job.slices, names, job.device)
+        run_here(request, job.stack, console, on_report=keep)
+        geometry: dict[str, Any] = {"spacing": info.spacing, "units": info.units}
+        write_masks(
+            job.out,
+            masks,
+            names={label.label_id: label.name for label in job.labels},
+            colors={label.label_id: label.color for label in job.labels},
+            **geometry,
+        )
+        if job.uncertainty is not None and doubts is not None:
+            write_image(job.uncertainty, doubts, **geometry)
+    return pixels
+
+
+def _text(job: _Job, seconds: float) -> str:
+    names = ", ".join(label.name for label in job.labels)
+    done = wording.count(len(job.slices), "slice")
+    return f"Segmented {done} ({names}) in {wording.duration(seconds)}\n{job.out}"
+
+
+def _data(
+    job: _Job, pixels: dict[int, int], resolved: Sequence[ResolvedName], seconds: float
+) -> dict[str, Any]:
+    return {
+        "masks": str(job.out),
+        "uncertainty": None if job.uncertainty is None else str(job.uncertainty),
+        "shape": list(job.stack.info.shape),
+        "slices": list(job.slices),
+        "labels": {label.label_id: label.name for label in job.labels},
+        "pixels": {label.name: pixels[label.label_id] for label in job.labels},
+        "resolved": [
+            {
+                "asked": one.asked,
+                "used": one.label.name,
+                "similarity": round(one.similarity, 4),
+                "exact": one.exact,
+            }
+            for one in resolved
+        ],
+        "seconds": seconds,
+    }
