@@ -11,6 +11,7 @@ Runs that are in ``results/*.jsonl`` already are not repeated (``--redo`` repeat
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from pathlib import Path
 
@@ -20,8 +21,8 @@ import report
 import results
 from data import BASE, HELD_OUT
 from methods import METHODS, Method, method
+from napari_salt.model.metrics import score_stack
 from protocol import SHIFTS, VARIANTS, Case, NoCase, case
-from scores import dice, hausdorff95
 
 HERE = Path(__file__).resolve().parent
 TASKS = (*BASE, *(f"{name}/{variant}" for variant in VARIANTS if variant for name in BASE))
@@ -91,10 +92,15 @@ def run(question: Case, chosen: Method) -> results.Result:
     fitted = time.perf_counter()
     predictions = list(trained.segment(question.test, question.test_slices))
     segmented = time.perf_counter()
-    references = [question.test.labels[index] for index in question.test_slices]
-    names = question.test.names
-    dices = {names[i]: dice(predictions, references, i) for i in question.scored}
-    distances = {names[i]: hausdorff95(predictions, references, i) for i in question.scored}
+    reference = question.test.labels[list(question.test_slices)]
+    diagonal = math.hypot(*reference.shape[1:])
+    scores = {
+        question.test.names[score.label_id]: score
+        for score in score_stack(np.stack(predictions), reference, question.scored, (1.0, 1.0))
+    }
+    dices = {name: score.dice for name, score in scores.items()}
+    # A label found nowhere has no distance; the longest possible one keeps the mean finite.
+    distances = {name: min(score.hd95, diagonal) for name, score in scores.items()}
     return results.Result(
         method=chosen.key,
         task=question.task,
