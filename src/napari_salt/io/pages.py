@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import weakref
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from napari_salt.errors import InputError
 
 if TYPE_CHECKING:
-    from tifffile import TiffPageSeries
+    from tifffile import TiffFile, TiffPageSeries
 
 
 class Pages:
@@ -22,8 +23,9 @@ class Pages:
     The file stays open as long as the object lives. Reading is safe from several threads.
     """
 
-    def __init__(self, series: TiffPageSeries, name: str) -> None:
+    def __init__(self, tif: TiffFile, series: TiffPageSeries, name: str) -> None:
         self._series, self._name = series, name
+        weakref.finalize(self, tif.close)
         self._lock = threading.Lock()
         self.shape: tuple[int, ...] = tuple(int(length) for length in series.shape)
         self.dtype: np.dtype[Any] = np.dtype(series.dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,17 @@ _CENTIMETRE = 3
 """Value of the tag ResolutionUnit; 1 is none, 2 inch."""
 
 
+_DAMAGED = (
+    tifffile.TiffFileError,
+    IndexError,
+    ValueError,
+    KeyError,
+    struct.error,
+    ElementTree.ParseError,
+)
+"""What tifffile and the parsers raise on files that are damaged or no TIFF."""
+
+
 @dataclass(frozen=True)
 class _Found:
     """Metadata of a file: sizes and units by axis letter, label names and colours."""
@@ -45,49 +57,43 @@ def open_tiff(path: Path) -> Opened:
     MissingExtra
         When its compression needs the package imagecodecs.
     """
-    try:
-        tif = tifffile.TiffFile(path)
-        series = tif.series[0]
-        found = _metadata(tif)
-    except (
-        tifffile.TiffFileError, IndexError, ValueError, KeyError, struct.error,
-        ElementTree.ParseError,
-    ) as error:  # fmt: skip
-        raise InputError(
-            f"{path.name} cannot be read as TIFF ({error}); open it in Fiji and save it again."
-        ) from error
-    return Opened(
-        data=_pixels(path, tif, series),
-        axes=distinct_axes(str(series.axes)),
-        name=path.name.removesuffix(path.suffix).removesuffix(".ome"),
-        sizes=found.sizes,
-        units=found.units,
-        names=found.names,
-        colors=found.colors,
-    )
+    with ExitStack() as on_failure:
+        try:
+            tif = tifffile.TiffFile(path)
+            on_failure.callback(tif.close)
+            series = tif.series[0]
+            found = _metadata(tif)
+        except _DAMAGED as error:
+            raise InputError(
+                f"{path.name} cannot be read as TIFF ({error}); open it in Fiji and save it again."
+            ) from error
+        data = _pixels(path, tif, series)
+        on_failure.pop_all()
+    axes = distinct_axes(str(series.axes))
+    name = path.name.removesuffix(path.suffix).removesuffix(".ome")
+    return Opened(data, axes, name, found.sizes, found.units, found.names, found.colors)
 
 
 def _pixels(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> ArrayLike:
     if series.dataoffset is not None:
         dtype = np.dtype(series.dtype).newbyteorder(tif.byteorder)
         try:
-            return np.memmap(path, dtype, "r", series.dataoffset, tuple(series.shape))
+            data = np.memmap(path, dtype, "r", series.dataoffset, tuple(series.shape))
         except ValueError as error:
             raise InputError(
                 f"{path.name} is cut short: it ends before its last slice; copy it again."
             ) from error
-        finally:
-            tif.close()
-    page = series.keyframe
+        tif.close()
+        return data
+    compression = series.keyframe.compression
     try:
-        _ = tifffile.TIFF.DECOMPRESSORS[page.compression]
+        _ = tifffile.TIFF.DECOMPRESSORS[compression]
     except KeyError as error:
-        name = getattr(page.compression, "name", page.compression)
         raise MissingExtra(
-            f"{path.name} is compressed with {name}; install the package imagecodecs, or save the "
-            "file without compression."
+            f"{path.name} is compressed with {getattr(compression, 'name', compression)}; install "
+            "the package imagecodecs, or save the file without compression."
         ) from error
-    return Pages(series, path.name)
+    return Pages(tif, series, path.name)
 
 
 def _metadata(tif: tifffile.TiffFile) -> _Found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -121,6 +122,8 @@ class _Sizes:
         named = [normalise_unit(unit) for unit in units]
         if len(sizes) != 3 or len(named) != 3:
             raise InputError("Give three sizes and three units: slices, rows, columns.")
+        if not all(isfinite(size) and size > 0 for size in sizes):
+            raise InputError(f"Sizes are positive numbers, not {tuple(sizes)}.")
         for axis in (0, 1):
             same = convert(sizes[axis], named[axis], named[2])
             if same is not None:
