@@ -1,0 +1,185 @@
+"""Adapter files: everything needed to segment by label name, beside the base weights themselves.
+
+A ``.salt.safetensors`` file holds the folded thin factors of every adapted layer, the label queries, the text
+embeddings and the feature scaling, and its header holds an `AdapterInfo`. Nothing in it is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from napari_salt.errors import AdapterError, OutputError
+from napari_salt.model.adapter_info import HEADER_KEY, SUFFIX, AdapterInfo, read_info
+from napari_salt.model.adapters import load_adapter_state, merge
+from napari_salt.model.features import Banks, Standard
+from napari_salt.model.framing import Framing, Intensity
+from napari_salt.model.head import LabelHead
+from napari_salt.model.segmenter import Segmenter
+
+if TYPE_CHECKING:
+    from napari_salt.model.backbones.base import Backbone
+    from napari_salt.records import Label
+
+__all__ = ["SUFFIX", "AdapterFile", "build_segmenter", "load_adapter", "read_info", "save_adapter"]
+
+LAYERS = "adapter."
+HEAD = "head."
+STANDARD = "standard."
+
+
+@dataclass(frozen=True, eq=False)
+class AdapterFile:
+    """An adapter in memory: its description, and CPU tensors by name."""
+
+    info: AdapterInfo
+    tensors: Mapping[str, Tensor]
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """Trained labels, in the order of the head's rows 1, 2, …"""
+        return self.info.labels
+
+    def label_embeddings(self) -> Tensor:
+        """Unit text embeddings (K, E) of the trained label names."""
+        return self.tensors[HEAD + "embeddings"][1:]
+
+    def layer_state(self) -> dict[str, Tensor]:
+        """State of the adapted layers, as `adapters.adapter_state` gave it."""
+        return {
+            name.removeprefix(LAYERS): values
+            for name, values in self.tensors.items()
+            if name.startswith(LAYERS)
+        }
+
+    def check_base(self, backbone: Backbone) -> None:
+        """AdapterError with both hashes when ``backbone`` has other base weights."""
+        if backbone.weights_sha256 != self.info.weights_sha256:
+            raise AdapterError(
+                f"This adapter belongs to the base weights '{self.info.backbone}' with SHA-256 "
+                f"{self.info.weights_sha256}, but '{backbone.name}' has {backbone.weights_sha256}; "
+                "use the backbone it was trained on."
+            )
+
+    def framing(self) -> Framing:
+        """How slices meet the network."""
+        return Framing(self.info.frame_size, self.info.zoom)
+
+    def trained_intensity(self) -> Intensity:
+        """Intensity scale of the stack it was trained on."""
+        kept = self.info.intensity
+        return Intensity(tuple(kept["low"]), tuple(kept["high"]), kept["method"])
+
+
+def pack(segmenter: Segmenter, layers: Mapping[str, Tensor], info: AdapterInfo) -> AdapterFile:
+    """Gather a segmenter's head and the state of its adapted layers into an adapter."""
+    head = segmenter.head
+    tensors = {LAYERS + name: values for name, values in layers.items()}
+    tensors |= {HEAD + name: values for name, values in head.state_dict().items()}
+    tensors |= {
+        STANDARD + "filter_mean": head.filter_standard.mean,
+        STANDARD + "filter_deviation": head.filter_standard.deviation,
+        STANDARD + "tap_mean": head.tap_standard.mean,
+        STANDARD + "tap_deviation": head.tap_standard.deviation,
+    }
+    copies = {
+        name: values.detach().to("cpu", copy=True).contiguous() for name, values in tensors.items()
+    }
+    return AdapterFile(info, copies)
+
+
+def build_segmenter(adapter: AdapterFile, backbone: Backbone) -> Segmenter:
+    """The finished segmenter, with the adapter merged into an own copy of the backbone's tail.
+
+    Raises
+    ------
+    AdapterError
+        Other base weights, or tensors that do not fit them.
+    """
+    adapter.check_base(backbone)
+    info = adapter.info
+    tail = backbone.make_tail()
+    load_adapter_state(tail, adapter.layer_state())
+    merge(tail)
+    try:
+        head = LabelHead(
+            Banks(info.filters, info.taps),
+            adapter.tensors[HEAD + "embeddings"],
+            Standard(
+                adapter.tensors[STANDARD + "filter_mean"],
+                adapter.tensors[STANDARD + "filter_deviation"],
+            ),
+            Standard(
+                adapter.tensors[STANDARD + "tap_mean"], adapter.tensors[STANDARD + "tap_deviation"]
+            ),
+        )
+        head.load_state_dict(
+            {
+                name.removeprefix(HEAD): values
+                for name, values in adapter.tensors.items()
+                if name.startswith(HEAD)
+            }
+        )
+    except (KeyError, RuntimeError) as error:
+        raise AdapterError(
+            "The adapter file is damaged: some of its tensors are missing or of another shape; "
+            "use another copy of it."
+        ) from error
+    return Segmenter(tail, head).eval().requires_grad_(False)
+
+
+def save_adapter(path: str | Path, adapter: AdapterFile) -> None:
+    """Write to a temporary name and rename, so that a reader never sees half a file.
+
+    Raises
+    ------
+    OutputError
+        The folder is missing, not writable, or the disk is full; an older file stays as it was.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        save_file(dict(adapter.tensors), temporary, metadata={HEADER_KEY: adapter.info.to_json()})
+        temporary.chmod(0o644)  # mkstemp makes it private; an adapter is there to be shared
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        full = getattr(error, "errno", None) == errno.ENOSPC or "No space" in str(error)
+        reason = "the disk is full" if full else str(error)
+        raise OutputError(
+            f"The adapter could not be written to '{path}': {reason}; free some space or choose another folder."
+        ) from error
+
+
+def load_adapter(path: str | Path) -> AdapterFile:
+    """Read an adapter file.
+
+    Raises
+    ------
+    AdapterError
+        Missing, damaged, or not an adapter of napari-salt.
+    """
+    info = read_info(path)
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise AdapterError(
+            f"The adapter '{path}' is damaged and cannot be read; use another copy of it."
+        ) from error
+    if not all(torch.isfinite(values).all() for values in tensors.values() if values.is_floating_point()):
+        raise AdapterError(f"The adapter '{path}' holds values that are not numbers; adapt again.")
+    return AdapterFile(info, tensors)

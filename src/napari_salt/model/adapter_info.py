@@ -1,0 +1,140 @@
+"""What an adapter file says about itself; read from its header alone, without torch."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from napari_salt.errors import AdapterError
+from napari_salt.records import AdapterKind, FitRecord, Label
+
+FORMAT = "napari-salt adapter"
+FORMAT_VERSION = 1
+HEADER_KEY = "napari_salt"
+SUFFIX = ".salt.safetensors"
+LARGEST_HEADER = 100_000_000
+"""Bytes; the limit of the safetensors format itself."""
+
+
+@dataclass(frozen=True)
+class AdapterInfo:
+    """Everything but the tensors.
+
+    Attributes
+    ----------
+    labels
+        Trained labels, in the order of the head's rows 1, 2, …; row 0 is the background.
+    backbone, architecture, weights_sha256
+        Name of the base weights, network they belong to, and hash of their file.
+    kind, rank, low_rank
+        Adapter method and its sizes; None = the default of that kind.
+    intensity
+        Method and values (``low``, ``high`` per channel) of the stack it was trained on. Percentiles are measured
+        anew on another stack; a window is kept.
+    channels, rgb
+        What planes it takes.
+    frame_size, zoom
+        Framing; ``zoom`` is None where a slice fills one frame.
+    filters, taps
+        Sizes of the feature banks.
+    bank_weights
+        Share that each bank got in the convex fit.
+    text_model
+        None = the embedded one.
+    record
+        How it came to be.
+    created
+        ISO 8601, UTC.
+    """
+
+    labels: tuple[Label, ...]
+    backbone: str
+    architecture: str
+    weights_sha256: str
+    kind: AdapterKind
+    rank: int | None
+    low_rank: int | None
+    intensity: dict[str, Any]
+    channels: int
+    rgb: bool
+    frame_size: int
+    zoom: float | None
+    filters: int
+    taps: tuple[tuple[str, int], ...]
+    bank_weights: dict[str, float]
+    text_model: str | None
+    record: FitRecord
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    units: tuple[str, str, str] = ("pixel", "pixel", "pixel")
+    created: str = ""
+    version: str = ""
+    format_version: int = field(default=FORMAT_VERSION)
+
+    def to_json(self) -> str:
+        """The text that the file's header keeps."""
+        return json.dumps({"format": FORMAT, **asdict(self)})
+
+    @staticmethod
+    def from_json(text: str) -> AdapterInfo:
+        """Inverse of `to_json`; AdapterError when it is not ours or of a later version."""
+        try:
+            content = json.loads(text)
+            if content.pop("format") != FORMAT:
+                raise KeyError("format")
+            if content["format_version"] > FORMAT_VERSION:
+                raise AdapterError(
+                    "This adapter was written by a later napari-salt; update with "
+                    "'pip install -U napari-salt'."
+                )
+            content["labels"] = tuple(
+                Label(one["label_id"], one["name"], tuple(one["color"]))
+                for one in content["labels"]
+            )
+            record = content["record"]
+            record["slices"] = tuple(record["slices"])
+            record["held_out_by_label"] = tuple(map(tuple, record["held_out_by_label"]))
+            content["record"] = FitRecord(**record)
+            content["taps"] = tuple(map(tuple, content["taps"]))
+            content["spacing"], content["units"] = (
+                tuple(content["spacing"]),
+                tuple(content["units"]),
+            )
+            return AdapterInfo(**content)
+        except (KeyError, TypeError, ValueError) as error:
+            raise AdapterError(
+                "The file's description is damaged or not from napari-salt; choose another adapter."
+            ) from error
+
+
+def read_info(path: str | Path) -> AdapterInfo:
+    """Description of the adapter file at ``path``, from the safetensors header.
+
+    Raises
+    ------
+    AdapterError
+        The file is missing, no safetensors file, or not an adapter of napari-salt.
+    """
+    path = Path(path)
+    not_ours = AdapterError(
+        f"'{path}' is not an adapter of napari-salt; choose a file ending in {SUFFIX}."
+    )
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+            if len(start) < 8:
+                raise not_ours
+            (length,) = struct.unpack("<Q", start)
+            if length > LARGEST_HEADER:
+                raise not_ours
+            header = json.loads(file.read(length))
+    except OSError as error:
+        raise AdapterError(f"The adapter '{path}' cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise not_ours from error
+    described = header.get("__metadata__", {}) if isinstance(header, dict) else {}
+    if HEADER_KEY not in described:
+        raise not_ours
+    return AdapterInfo.from_json(described[HEADER_KEY])

@@ -1,0 +1,48 @@
+"""What was painted, checked before any work starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from napari_salt.errors import InputError
+from napari_salt.records import BACKGROUND, UNLABELLED, AnnotatedSlice, Label, Planes
+
+
+def check_annotations(
+    planes: Planes, annotated: Sequence[AnnotatedSlice], labels: Sequence[Label]
+) -> list[AnnotatedSlice]:
+    """The slices that carry paint; InputError when they cannot be trained on."""
+    size = planes.info.shape[1:]
+    known = {UNLABELLED, BACKGROUND, *(label.label_id for label in labels)}
+    seen: set[int] = set()
+    painted = []
+    for one in annotated:
+        if one.targets.shape != size:
+            raise InputError(
+                f"The labels of slice {one.index} are {one.targets.shape} pixels and the image is {size}; "
+                "give labels of the image's shape."
+            )
+        ids = {int(value) for value in np.unique(one.targets)}
+        if ids - known:
+            raise InputError(
+                f"Slice {one.index} carries the unknown label id {min(ids - known)}; give it a name first."
+            )
+        if ids - {UNLABELLED}:
+            painted.append(one)
+            seen |= ids
+    seen -= {UNLABELLED}
+    if not seen - {BACKGROUND}:
+        raise InputError("No pixel of a label is painted yet; paint at least one slice first.")
+    if len(seen) == 1:
+        raise InputError(
+            "Only one label is painted; paint some background too, or mark a slice as complete."
+        )
+    return painted
+
+
+def painted_labels(annotated: Sequence[AnnotatedSlice], labels: Sequence[Label]) -> list[Label]:
+    """Those of ``labels`` that occur in ``annotated``, in order."""
+    seen = {int(value) for one in annotated for value in np.unique(one.targets)}
+    return [label for label in labels if label.label_id in seen]

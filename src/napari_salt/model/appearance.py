@@ -1,0 +1,96 @@
+"""Appearance of a pixel at full resolution: filters at several scales, and a fixed random expansion of them.
+
+The filters are those of interactive pixel classifiers (smoothed intensity, edge strength, ridge and blob strength). The
+expansion is random Fourier features (Rahimi & Recht, 2007): cos(Wx + b) with Gaussian W, whose inner products tend to
+a Gaussian kernel, so that a *linear* query on them draws curved boundaries and the fit stays convex.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_salt.model.framing import resize
+
+SCALES = (0.7, 1.5, 3.0, 6.0, 12.0)
+"""Standard deviations of the Gaussians, in pixels of the detail grid."""
+COARSE = 3.0
+"""A scale at least this wide (in pixels of its pyramid level) is computed on the next coarser level."""
+FILTERS_PER_CHANNEL = 1 + 4 * len(SCALES)
+
+
+def filters(image: Tensor) -> Tensor:
+    """Filter responses of an image.
+
+    Parameters
+    ----------
+    image
+        (C, Y, X) float32, intensities mostly in 0..1.
+
+    Returns
+    -------
+    Tensor
+        (C * FILTERS_PER_CHANNEL, Y, X): the intensity, then for each scale s: G_s * I, s |grad|, and s² times the larger
+        and smaller eigenvalue of the Hessian (scale-normalised derivatives, Lindeberg 1998).
+    """
+    size = (image.shape[1], image.shape[2])
+    responses = [image]
+    level, factor = image, 1.0
+    for scale in SCALES:
+        while scale / factor >= 2 * COARSE and min(level.shape[1:]) >= 16:
+            half = ((level.shape[1] + 1) // 2, (level.shape[2] + 1) // 2)
+            level, factor = resize(level, half), factor * 2
+        # shrinking has blurred already: a box of two pixels has variance 1/4 on the finer level
+        blurred = (factor**2 - 1) / 12
+        rest = math.sqrt(max(scale**2 - blurred, 0.04)) / factor
+        smooth = gaussian(level, rest)
+        sigma = scale / factor
+        dy, dx = _slopes(smooth)
+        dyy, dyx = _slopes(dy)
+        dxx = _slopes(dx)[1]
+        mean, half_gap = (dyy + dxx) / 2, (((dyy - dxx) / 2) ** 2 + dyx**2).sqrt()
+        edge = (dy**2 + dx**2).sqrt() * sigma
+        found = [smooth, edge, (mean + half_gap) * sigma**2, (mean - half_gap) * sigma**2]
+        responses += [resize(one, size) for one in found]
+    return torch.cat(responses)
+
+
+def gaussian(image: Tensor, sigma: float) -> Tensor:
+    """(C, Y, X) smoothed by a sampled, normalised Gaussian cut at 3.5 sigma; edges are repeated."""
+    radius = max(1, math.ceil(3.5 * sigma))
+    taps = torch.arange(-radius, radius + 1, device=image.device, dtype=image.dtype)
+    kernel = torch.exp(-(taps**2) / (2 * sigma**2))
+    kernel = kernel / kernel.sum()
+    stack = F.pad(image[:, None], (radius, radius, radius, radius), mode="replicate")
+    stack = F.conv2d(stack, kernel[None, None, None, :])
+    return F.conv2d(stack, kernel[None, None, :, None])[:, 0]
+
+
+def _slopes(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Central differences along Y and X of (C, Y, X), edges repeated."""
+    padded = F.pad(image[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
+    along_y = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
+    along_x = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2
+    return along_y, along_x
+
+
+class FourierFeatures:
+    """√2 cos(Wx + b): ``inputs`` → ``count`` features, drawn from a seed and never trained.
+
+    ``bandwidth`` is the standard deviation of the frequencies along the whole input vector (each weight has
+    ``bandwidth`` / √inputs), so that it means the same for few and for many standardised inputs.
+    """
+
+    def __init__(self, inputs: int, count: int, bandwidth: float, seed: int) -> None:
+        generator = torch.Generator("cpu").manual_seed(seed)
+        weight = torch.randn(count, inputs, generator=generator)
+        self.weight = weight * (bandwidth / math.sqrt(inputs))
+        self.phase = torch.rand(count, generator=generator) * 2 * math.pi
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """(M, inputs) → (M, count)."""
+        weight, phase = self.weight.to(values.device), self.phase.to(values.device)
+        return torch.addmm(phase, values, weight.T).cos_().mul_(math.sqrt(2))

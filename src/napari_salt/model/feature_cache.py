@@ -1,0 +1,112 @@
+"""Prefix activations kept on disk under a size limit, least recently used out first."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from platformdirs import user_cache_path
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from napari_salt.model.backbones.base import Activations
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+DEFAULT_LIMIT = 2 * 1024**3
+FORMAT = "1"
+LIMIT_VARIABLE = "NAPARI_SALT_CACHE_MB"
+FOLDER_VARIABLE = "NAPARI_SALT_CACHE"
+TAIL_INPUT = "tail_input"
+
+
+class FeatureCache:
+    """Half-precision activations by content: a key stands for the very pixels of a frame and the very weights.
+
+    Parameters
+    ----------
+    folder
+        Where the files go; by default the user's cache folder, or ``$NAPARI_SALT_CACHE``.
+    limit
+        Bytes on disk; by default 2 GiB, or ``$NAPARI_SALT_CACHE_MB``. 0 keeps nothing.
+    """
+
+    def __init__(self, folder: Path | None = None, limit: int | None = None) -> None:
+        chosen = os.environ.get(FOLDER_VARIABLE)
+        default = Path(chosen) if chosen else user_cache_path("napari-salt")
+        self.folder = (folder or default) / "features"
+        if limit is None:
+            megabytes = os.environ.get(LIMIT_VARIABLE)
+            limit = int(megabytes) * 1024**2 if megabytes else DEFAULT_LIMIT
+        self.limit = limit
+        self._lock = threading.Lock()
+
+    @staticmethod
+    def key(frames: Tensor, *context: str) -> str:
+        """Hash of ``frames`` (T, 3, S, S) and whatever else decides the activations."""
+        digest = hashlib.sha256(FORMAT.encode())
+        for part in context:
+            digest.update(part.encode() + b"\0")
+        digest.update(frames.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def get(self, key: str, device: torch.device) -> Activations | None:
+        """Stored activations in float32 on ``device``, or None; a damaged file counts as absent."""
+        path = self._path(key)
+        try:
+            tensors = load_file(path)
+            os.utime(path)
+        except (OSError, SafetensorError):
+            return None
+        floats = {name: values.to(device, torch.float32) for name, values in tensors.items()}
+        tail_input = floats.pop(TAIL_INPUT)
+        return Activations(tail_input, dict(sorted(floats.items())))
+
+    def put(self, key: str, activations: Activations) -> None:
+        """Store; a full or read-only disk only costs the time saved."""
+        tensors = {TAIL_INPUT: activations.tail_input, **activations.taps}
+        halves = {
+            name: values.detach().to("cpu", torch.float16).contiguous()
+            for name, values in tensors.items()
+        }
+        size = sum(values.numel() * 2 for values in halves.values())
+        if size > self.limit:
+            return
+        path = self._path(key)
+        with self._lock:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._make_room(size)
+                temporary = path.with_suffix(f".{os.getpid()}.tmp")
+                save_file(halves, temporary)
+                temporary.replace(path)
+            except OSError:
+                return
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for path in self.folder.glob("*.safetensors"):
+            path.unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.safetensors"
+
+    def _make_room(self, size: int) -> None:
+        entries = []
+        for path in self.folder.glob("*.safetensors"):
+            try:
+                state = path.stat()
+            except FileNotFoundError:
+                continue  # another process made room at the same time
+            entries.append((state.st_mtime, state.st_size, path))
+        used = sum(entry[1] for entry in entries)
+        for _, freed, path in sorted(entries):
+            if used + size <= self.limit:
+                return
+            path.unlink(missing_ok=True)
+            used -= freed

@@ -1,0 +1,305 @@
+"""Adapt to painted slices: encode, convex first fit, guarded fine-tuning; a generator of frozen reports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_salt import __version__
+from napari_salt.model import probe
+from napari_salt.model.adapter_file import AdapterFile, pack
+from napari_salt.model.adapter_info import AdapterInfo
+from napari_salt.model.annotation_checks import check_annotations, painted_labels
+from napari_salt.model.backbones.registry import load_backbone
+from napari_salt.model.device import pick_device, set_threads
+from napari_salt.model.fine_tune import mean_dice
+from napari_salt.model.framing import choose_framing, measure_intensity
+from napari_salt.model.label_prompts import embed_names
+from napari_salt.model.predict import check_channels, check_slices, segment_plane
+from napari_salt.model.segmenter import EncodedSlice, Encoder, Segmenter
+from napari_salt.model.training_set import TrainingSet
+from napari_salt.model.tuning import Tuned, tune
+from napari_salt.records import (
+    BACKGROUND_NAME,
+    AnnotatedSlice,
+    FitRecord,
+    FitSettings,
+    Label,
+    Phase,
+    Planes,
+    SlicePrediction,
+    StepReport,
+)
+
+if TYPE_CHECKING:
+    from napari_salt.model.backbones.base import Backbone
+    from napari_salt.model.feature_cache import FeatureCache
+
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, eq=False)
+class FirstFit:
+    """The convex first fit, ready to segment; fine-tuning follows."""
+
+    adapter: AdapterFile
+
+
+@dataclass(frozen=True, eq=False)
+class FitOutcome:
+    """The kept state and how it came to be."""
+
+    adapter: AdapterFile
+    record: FitRecord
+
+
+Report = StepReport | SlicePrediction | FirstFit
+
+
+def fit(
+    planes: Planes,
+    annotated: Sequence[AnnotatedSlice],
+    labels: Sequence[Label],
+    settings: FitSettings,
+    *,
+    init: AdapterFile | None = None,
+    preview: int | None = None,
+    cache: FeatureCache | None = None,
+) -> Generator[Report, None, FitOutcome]:
+    """Adapt a backbone to the painted slices of a stack.
+
+    Parameters
+    ----------
+    planes
+        The stack; only the painted slices, a few for the intensity, and the preview are read.
+    annotated
+        What was painted; ids that are neither ``UNLABELLED``, ``BACKGROUND`` nor of ``labels`` are
+        refused.
+    labels
+        What to segment. A label that nobody has painted is left out.
+    init
+        Adapter of an earlier round to start from; all of ``annotated`` is trained on again.
+    preview
+        A slice to segment as soon as the convex first fit stands.
+    cache
+        Where prefix activations are kept between jobs.
+
+    Yields
+    ------
+    StepReport
+        At least about once a second.
+    FirstFit
+        Once, when the convex fit can already segment.
+    SlicePrediction
+        The preview, ``provisional``.
+
+    Raises
+    ------
+    InputError
+        Nothing painted, an unknown id, only one kind of pixel, other shapes, unknown device or
+        backbone.
+    AdapterError
+        ``init`` belongs to other base weights or to another kind of image.
+    """
+    painted = check_annotations(planes, annotated, labels)
+    wanted = [one.index for one in painted] + ([] if preview is None else [preview])
+    check_slices(planes, wanted)
+    if init is not None:
+        check_channels(planes, init)
+    used = painted_labels(painted, labels)
+    return (yield from _Fit(planes, painted, used, settings, init, preview, cache).run())
+
+
+class _Fit:
+    """One run of `fit`, step by step in the order of `run`."""
+
+    def __init__(
+        self,
+        planes: Planes,
+        painted: list[AnnotatedSlice],
+        labels: list[Label],
+        settings: FitSettings,
+        init: AdapterFile | None,
+        preview: int | None,
+        cache: FeatureCache | None,
+    ) -> None:
+        self.planes, self.painted, self.labels = planes, painted, labels
+        self.settings, self.init, self.preview, self.cache = settings, init, preview, cache
+        self.device = pick_device(settings.device)
+        self.began = 0.0
+
+    def run(self) -> Generator[Report, None, FitOutcome]:
+        """The whole fit."""
+        yield StepReport("loading", 0, 1, message="loading weights")
+        set_threads()
+        backbone = load_backbone(self.settings.backbone, device=self.device)
+        if self.init is not None:
+            self.init.check_base(backbone)
+        yield StepReport("loading", 0, 1, message="reading label names")
+        names = [BACKGROUND_NAME, *(label.name for label in self.labels)]
+        embeddings = embed_names(names, self.settings.text_model)
+        self.began = time.monotonic()
+        encoder = self._encoder(backbone)
+        data = yield from self._encode(encoder, backbone, embeddings)
+        fitted = yield from _progress("first fit", data.fit_banks())
+        weights = probe.prior_weights(data.count)
+        segmenter = data.segmenter(data.everything(), fitted, weights)
+        yield FirstFit(self._pack(encoder, segmenter, weights, {}, self._record(None)))
+        if self.preview is not None:
+            plane, count = self.planes.plane(self.preview), self.planes.info.shape[0]
+            looking = segment_plane(segmenter, encoder, plane, self.preview, count, self.labels)
+            for found in looking:
+                yield replace(found, provisional=True) if found else StepReport("segmenting", 0, 1)
+        folds = yield from _progress("scoring", data.fit_folds())
+        held_out = data.held_out_logits(folds)
+        weights = probe.stack(held_out, data.samples.targets, weights, data.count)
+        data.set_queries(segmenter, fitted, weights)
+        tuned = yield from tune(data, segmenter, folds, weights, self.settings, self._deadline())
+        record = self._record(tuned, data.score(held_out, weights))
+        adapter = self._pack(encoder, segmenter, weights, tuned.layers, record)
+        return FitOutcome(adapter, record)
+
+    def _deadline(self) -> float | None:
+        budget = self.settings.time_budget
+        return None if budget is None else self.began + budget
+
+    def _encoder(self, backbone: Backbone) -> Encoder:
+        if self.init is not None and self.init.info.intensity["method"] == "window":
+            intensity = self.init.trained_intensity()
+        else:
+            intensity = measure_intensity(self.planes)
+        size = self.planes.info.shape[1:]
+        framing = choose_framing(self.painted, size, backbone.frame_size)
+        return Encoder(backbone, intensity, framing, cache=self.cache, device=self.device)
+
+    def _encode_one(self, encoder: Encoder, index: int) -> Generator[StepReport, None, EncodedSlice]:
+        count = self.planes.info.shape[0]
+        found = None
+        for found in encoder.steps(self.planes.plane(index), index, count):
+            if found is None:
+                yield StepReport("embedding", 0, 1)
+        assert found is not None
+        return found
+
+    def _encode(
+        self, encoder: Encoder, backbone: Backbone, embeddings: Tensor
+    ) -> Generator[StepReport, None, TrainingSet]:
+        total = len(self.painted)
+        encoded = []
+        for number, one in enumerate(self.painted):
+            yield StepReport("embedding", number, total, seconds_left=self._left(number, total))
+            encoded.append((yield from self._encode_one(encoder, one.index)))
+        yield StepReport("embedding", total, total)
+        data = TrainingSet(
+            backbone,
+            encoded,
+            self.painted,
+            self.labels,
+            embeddings,
+            seed=self.settings.seed,
+            device=self.device,
+            layers=None if self.init is None else self.init.layer_state(),
+        )
+        yield from _progress("embedding", data.measure())
+        return data
+
+    def _left(self, done: int, total: int) -> float | None:
+        return (time.monotonic() - self.began) / done * (total - done) if done else None
+
+    def _record(
+        self, tuned: Tuned | None, first_scores: dict[int, float] | None = None
+    ) -> FitRecord:
+        scores = first_scores or {}
+        record = FitRecord(
+            kind=self.settings.kind,
+            backbone=self.settings.backbone,
+            slices=tuple(one.index for one in self.painted),
+            steps=0,
+            seconds=round(time.monotonic() - self.began, 2),
+            trainable_parameters=0,
+            kept="first fit",
+            held_out_before=mean_dice(scores),
+            held_out_after=mean_dice(scores),
+            held_out_by_label=self._named(scores),
+            score_note="" if scores else "Too few painted slices to hold one out: no score yet.",
+            seed=self.settings.seed,
+            device=str(self.device),
+        )
+        if tuned is None:
+            return record
+        record = replace(record, trainable_parameters=tuned.parameters, steps=tuned.steps)
+        if tuned.steps:
+            record = replace(record, kept="adapted", score_note=tuned.note)
+        if tuned.after:
+            record = replace(
+                record,
+                held_out_before=mean_dice(tuned.before),
+                held_out_after=mean_dice(tuned.after),
+                held_out_by_label=self._named(tuned.after),
+                score_note=tuned.note,
+            )
+        return record
+
+    def _named(self, scores: dict[int, float]) -> tuple[tuple[str, float], ...]:
+        return tuple((self.labels[row - 1].name, round(dice, 4)) for row, dice in scores.items())
+
+    def _pack(
+        self,
+        encoder: Encoder,
+        segmenter: Segmenter,
+        weights: dict[str, float],
+        layers: dict[str, Tensor],
+        record: FitRecord,
+    ) -> AdapterFile:
+        stack, settings, banks = self.planes.info, self.settings, segmenter.head.banks
+        identity = encoder.backbone.identity
+        if not layers and self.init is not None:
+            layers = self.init.layer_state()
+        info = AdapterInfo(
+            labels=tuple(self.labels),
+            backbone=identity.name,
+            architecture=identity.architecture,
+            weights_sha256=identity.weights_sha256,
+            kind=settings.kind,
+            rank=settings.rank,
+            low_rank=settings.low_rank,
+            intensity={
+                "method": encoder.intensity.method,
+                "low": list(encoder.intensity.low),
+                "high": list(encoder.intensity.high),
+            },
+            channels=stack.channels,
+            rgb=stack.rgb,
+            frame_size=encoder.framing.frame_size,
+            zoom=encoder.framing.zoom,
+            filters=banks.filters,
+            taps=banks.taps,
+            bank_weights={name: round(weight, 4) for name, weight in weights.items()},
+            text_model=settings.text_model,
+            record=record,
+            spacing=stack.spacing,
+            units=stack.units,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            version=__version__,
+        )
+        return pack(segmenter, layers, info)
+
+
+def _progress(phase: Phase, work: Generator[float, None, _T]) -> Generator[StepReport, None, _T]:
+    """Reports of a share of work done, 0..1, in hundredths."""
+    began = time.monotonic()
+    while True:
+        try:
+            share = next(work)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        left = (time.monotonic() - began) * (1 - share) / share if share > 0 else None
+        yield StepReport(phase, round(100 * share), 100, seconds_left=left)

@@ -1,0 +1,262 @@
+"""From a slice to network frames and back: intensity, resize, pad, tile.
+
+Axis order is (C, Y, X) throughout. Positions are pixel centres: pixel ``i`` of a grid lies at ``i + 0.5``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_salt.errors import InputError
+from napari_salt.records import BACKGROUND, UNLABELLED
+
+if TYPE_CHECKING:
+    from napari_salt.records import AnnotatedSlice, Planes
+
+PERCENTILES = (0.5, 99.5)
+SAMPLED_PLANES = 16
+SAMPLED_PIXELS = 65536
+OVERLAP = 1 / 4
+"""Share of a tile that it has in common with its neighbour."""
+SMALLEST_OBJECT = 14.0
+"""Diameter, in frame pixels, that the typical object of the smallest label should reach."""
+DETAIL = 4.0
+"""The detail grid (filters, output) is at most this much finer than the network frame."""
+LONGEST_ASPECT = 2.0
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """Linear map of each channel, ``low`` → 0 and ``high`` → 1; chosen once per stack, never per slice."""
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    method: Literal["percentile", "window"] = "percentile"
+
+    def apply(self, plane: NDArray[Any]) -> Tensor:
+        """``plane`` (Y, X) or (Y, X, C) → (C, Y, X) float32, mostly within 0..1, clipped at -0.25 and 1.5."""
+        image = np.asarray(plane, dtype=np.float32)
+        image = image[None] if image.ndim == 2 else np.moveaxis(image, -1, 0)
+        image = image[: len(self.low)]
+        if len(image) != len(self.low):
+            raise InputError(
+                f"The adapter expects {len(self.low)} channel(s) and this image has {len(image)}; "
+                "choose the channels it was trained on."
+            )
+        low = np.asarray(self.low, np.float32)[:, None, None]
+        high = np.asarray(self.high, np.float32)[:, None, None]
+        scaled = np.nan_to_num((image - low) / (high - low), nan=0.0, posinf=1.5, neginf=-0.25)
+        return torch.from_numpy(np.clip(scaled, -0.25, 1.5))
+
+
+def measure_intensity(planes: Planes) -> Intensity:
+    """Robust percentiles over evenly spaced slices of this stack; a colour image keeps one scale for its channels."""
+    info = planes.info
+    count = min(info.shape[0], SAMPLED_PLANES)
+    indices = np.unique(np.linspace(0, info.shape[0] - 1, count).round().astype(int))
+    samples = []
+    for index in indices:
+        plane = np.asarray(planes.plane(int(index)))
+        pixels = plane.reshape(-1, plane.shape[-1] if plane.ndim == 3 else 1)
+        step = max(1, len(pixels) // SAMPLED_PIXELS)
+        samples.append(pixels[::step].astype(np.float64))
+    pixels = np.concatenate(samples)
+    if info.rgb:
+        pixels = pixels[:, :3].reshape(-1, 1)
+    pixels = np.where(np.isfinite(pixels), pixels, np.nan)
+    low, high = np.nanpercentile(pixels, PERCENTILES, axis=0)
+    flat = high <= low
+    low = np.where(flat, np.nanmin(pixels, axis=0), low)
+    high = np.where(flat, np.nanmax(pixels, axis=0), high)
+    low, high = np.nan_to_num(low), np.nan_to_num(high)
+    high = np.where(high <= low, low + 1.0, high)
+    repeat = 3 if info.rgb else 1
+    return Intensity(tuple(map(float, low)) * repeat, tuple(map(float, high)) * repeat)
+
+
+def to_rgb(image: Tensor) -> Tensor:
+    """(C, Y, X) → (3, Y, X) in 0..1: grey is repeated, two channels get their mean, many are averaged in three groups."""
+    image = image.clamp(0, 1)
+    channels = image.shape[0]
+    if channels == 3:
+        return image
+    if channels == 1:
+        return image.expand(3, -1, -1)
+    if channels == 2:
+        return torch.cat([image, image.mean(0, keepdim=True)])
+    return torch.stack([group.mean(0) for group in torch.tensor_split(image, 3)])
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the frames of one slice lie.
+
+    ``size`` is the slice (Y, X), ``zoomed`` its size on the network's scale, ``detail`` the grid of filters and output,
+    ``origins`` the top-left corners of the frames in zoomed pixels.
+    """
+
+    size: tuple[int, int]
+    zoomed: tuple[int, int]
+    detail: tuple[int, int]
+    frame_size: int
+    origins: tuple[tuple[int, int], ...]
+
+    def frames(self, image: Tensor) -> Tensor:
+        """(C, Y, X) → (T, 3, S, S), zero-padded at the bottom and right as SAM was trained."""
+        size = self.frame_size
+        scaled = resize(to_rgb(image), self.zoomed)
+        bottom, right = max(0, size - self.zoomed[0]), max(0, size - self.zoomed[1])
+        padded = F.pad(scaled, (0, right, 0, bottom))
+        return torch.stack([padded[:, y : y + size, x : x + size] for y, x in self.origins])
+
+    def locate(self, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels of the slice → (tile index (M,), position inside that frame (M, 2) as y, x in 0..1).
+
+        Of several frames that show a pixel, the one whose centre is nearest is taken.
+        """
+        y = (rows + 0.5) * (self.zoomed[0] / self.size[0])
+        x = (columns + 0.5) * (self.zoomed[1] / self.size[1])
+        position = torch.stack([y, x], -1)
+        corners = torch.tensor(self.origins, dtype=position.dtype)
+        centres = corners + self.frame_size / 2
+        tile = ((position[:, None] - centres[None]).abs().amax(-1)).argmin(1)
+        return tile, (position - corners[tile]) / self.frame_size
+
+    def paste(self, maps: Sequence[Tensor]) -> Tensor:
+        """One (K, h, w) map per frame, each covering its whole frame → (K, *detail), blended where frames overlap."""
+        device = maps[0].device
+        if len(self.origins) == 1:
+            (_, y), (_, x) = self._inside(0, device)
+            return _sample_grid(maps[0], y, x)
+        total = maps[0].new_zeros((maps[0].shape[0], *self.detail))
+        weight = maps[0].new_zeros(self.detail)
+        for tile, values in enumerate(maps):
+            (r, y), (c, x) = self._inside(tile, device)
+            tent = _tent(y)[:, None] * _tent(x)[None]
+            area = (slice(int(r[0]), int(r[-1]) + 1), slice(int(c[0]), int(c[-1]) + 1))
+            total[(slice(None), *area)] += tent * _sample_grid(values, y, x)
+            weight[area] += tent
+        return total / weight
+
+    def _inside(
+        self, tile: int, device: torch.device
+    ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Detail rows and columns that a frame shows, with their positions in it (0..1)."""
+        found = []
+        for axis in (0, 1):
+            index = torch.arange(self.detail[axis], device=device)
+            place = (index + 0.5) * (self.zoomed[axis] / self.detail[axis])
+            place = (place - self.origins[tile][axis]) / self.frame_size
+            keep = (place >= 0) & (place <= 1)
+            found.append((index[keep], place[keep]))
+        return found[0], found[1]
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How slices meet the network: the whole slice in one frame (``zoom`` None) or tiles at a fixed zoom.
+
+    ``zoom`` is in network pixels per slice pixel. ``frame_size`` is the network's input edge in pixels.
+    """
+
+    frame_size: int
+    zoom: float | None = None
+
+    def layout(self, height: int, width: int) -> Layout:
+        """Frames for a slice of ``height`` × ``width`` pixels."""
+        size = self.frame_size
+        zoom = whole_zoom((height, width), size) if self.zoom is None else self.zoom
+        zoomed = (max(1, round(height * zoom)), max(1, round(width * zoom)))
+        fine = min(1.0, DETAIL * zoom)
+        detail = (max(1, round(height * fine)), max(1, round(width * fine)))
+        corners = [_corners(length, size) for length in zoomed]
+        origins = tuple((y, x) for y in corners[0] for x in corners[1])
+        return Layout((height, width), zoomed, detail, size, origins)
+
+
+def whole_zoom(size: tuple[int, int], frame_size: int) -> float:
+    """Zoom that fits a slice into one frame; a slice longer than twice its width is laid out in a row of frames."""
+    longest, shortest = max(size), min(size)
+    if longest > LONGEST_ASPECT * shortest:
+        return max(frame_size / longest, min(1.0, frame_size / shortest))
+    return frame_size / longest
+
+
+def choose_framing(
+    annotated: Sequence[AnnotatedSlice], size: tuple[int, int], frame_size: int
+) -> Framing:
+    """Whole slices where the painted objects stay large enough to see, else tiles at the zoom that makes them so.
+
+    The size of an object is the diameter of the disc of equal area; the median over the objects of a label counts, and
+    the label with the smallest one decides. Without completely painted slices the strokes tell nothing of sizes, and
+    a slice is tiled only when a frame would shrink it more than twofold.
+    """
+    whole = whole_zoom(size, frame_size)
+    if whole >= 1.0:
+        return Framing(frame_size)
+    diameters = _diameters([one for one in annotated if one.complete])
+    wanted = SMALLEST_OBJECT / min(diameters) if diameters else 0.5
+    zoom = min(1.0, wanted)
+    return Framing(frame_size) if zoom <= 1.3 * whole else Framing(frame_size, float(zoom))
+
+
+def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """(C, Y, X) → (C, *size), bilinear, with smoothing where it shrinks."""
+    if tuple(image.shape[1:]) == size:
+        return image
+    shrinks = size[0] < image.shape[1] or size[1] < image.shape[2]
+    return F.interpolate(
+        image[None], size=size, mode="bilinear", align_corners=False, antialias=shrinks
+    )[0]
+
+
+def sample_points(maps: Tensor, position: Tensor) -> Tensor:
+    """Bilinear values of ``maps`` (C, h, w) at ``position`` (M, 2), y and x in 0..1 → (M, C)."""
+    grid = (position.flip(-1) * 2 - 1).to(maps.dtype)[None, None]
+    picked = F.grid_sample(maps[None], grid, padding_mode="border", align_corners=False)
+    return picked[0, :, 0].T
+
+
+def _sample_grid(maps: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    """(C, h, w) at the rectangular grid of positions y (H,), x (W,) in 0..1 → (C, H, W)."""
+    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)[None] * 2 - 1
+    return F.grid_sample(
+        maps[None], grid.to(maps.dtype), padding_mode="border", align_corners=False
+    )[0]
+
+
+def _corners(length: int, size: int) -> list[int]:
+    """Evenly spread corners of tiles of ``size`` over ``length``, sharing at least ``OVERLAP`` of a tile."""
+    if length <= size:
+        return [0]
+    count = 1 + int(np.ceil((length - size) / (size * (1 - OVERLAP))))
+    return [int(corner) for corner in np.linspace(0, length - size, count).round()]
+
+
+def _tent(position: Tensor) -> Tensor:
+    return (1 - (2 * position - 1).abs()).clamp(min=0.02)
+
+
+def _diameters(slices: Sequence[AnnotatedSlice]) -> list[float]:
+    """Median object diameter of each label, in slice pixels."""
+    areas: dict[int, list[float]] = {}
+    for one in slices:
+        for label_id in np.unique(one.targets):
+            if label_id in (UNLABELLED, BACKGROUND):
+                continue
+            objects, count = ndimage.label(one.targets == label_id)
+            if count:
+                sizes = np.bincount(objects.ravel())[1:]
+                # specks of a few pixels are slips of the brush; they must not decide
+                kept = sizes[sizes >= max(4, 0.05 * sizes.max())]
+                areas.setdefault(int(label_id), []).extend(kept.tolist())
+    return [float(2 * np.sqrt(np.median(found) / np.pi)) for found in areas.values()]
