@@ -228,6 +228,17 @@ def test_colour(tmp_path, planar, compression, dtype):
     np.testing.assert_array_equal(one.plane(0), data[0])
 
 
+@pytest.mark.parametrize("axes", [None, "ZYXC"])
+def test_a_last_axis_of_three_bytes_is_colour(tmp_path, axes):
+    data = numbered(5, 6, 7, 3, dtype="uint8")
+    tifffile.imwrite(
+        tmp_path / "c.tif", data, photometric="minisblack", metadata=(axes and {"axes": axes}) or {}
+    )
+    stack = read_stack(tmp_path / "c.tif")
+    assert (stack.info.shape, stack.info.channels, stack.info.rgb) == ((5, 6, 7), 3, True)
+    np.testing.assert_array_equal(stack.plane(4), data[4])
+
+
 # ---- lazily
 
 
@@ -419,7 +430,26 @@ def test_missing_files_and_folders(tmp_path):
 
 
 def test_unknown_compression_says_what_to_install(tmp_path, monkeypatch):
-    Image.new("L", (7, 6)).save(tmp_path / "z.tif", compression="tiff_lzw")
+    tifffile.imwrite(tmp_path / "z.tif", numbered(5, 4, 5), compression="zlib")
     monkeypatch.setattr(tifffile, "TIFF", SimpleNamespace(DECOMPRESSORS={}))
-    with pytest.raises(MissingExtra, match="compressed with LZW; install the package imagecodecs"):
+    with pytest.raises(MissingExtra, match=r"compressed with .*; install the package imagecodecs"):
         read_stack(tmp_path / "z.tif")
+
+
+@pytest.mark.parametrize(
+    ("data", "compression"),
+    [
+        (numbered(5, 30, 20, dtype="uint8"), "tiff_lzw"),
+        (numbered(5, 30, 20, dtype="uint16"), "tiff_lzw"),
+        (numbered(5, 30, 20, 3, dtype="uint8"), "tiff_lzw"),
+        (np.full((5, 32, 16), 7, np.uint8), "jpeg"),
+    ],
+)
+def test_without_imagecodecs_pillow_decodes(tmp_path, monkeypatch, data, compression):
+    first, *rest = (Image.fromarray(plane) for plane in data)
+    first.save(tmp_path / "z.tif", compression=compression, save_all=True, append_images=rest)
+    monkeypatch.setattr(tifffile, "TIFF", SimpleNamespace(DECOMPRESSORS={}))
+    stack = read_stack(tmp_path / "z.tif")
+    assert (len(stack), stack.info.dtype) == (5, data.dtype.name)
+    for index in (3, 0, 4):
+        np.testing.assert_array_equal(stack.plane(index), data[index])

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 
+import numpy as np
+
 from napari_salt.errors import InputError
 from napari_salt.io.units import PIXEL
 from napari_salt.records import Color
@@ -49,13 +51,17 @@ class Opened:
             self.data,
             slice_axis=self.axes.index(chosen) if chosen else 0,
             channel_axis=self.axes.index(channel) if channel else None,
-            rgb=channel == "S" and samples in (3, 4),
+            rgb=samples in (3, 4) and (channel == "S" or self._bytes_last(channel)),
             spacing=[self._size(letter) for letter in letters],
             units=[self.units.get(letter, PIXEL) for letter in letters],
             name=self.name,
             axes=self.axes,
             fixed={self.axes.index(axis): index for axis, index in places.items()},
         )
+
+    def _bytes_last(self, channel: str) -> bool:
+        """Whether channels are the last axis, in bytes: that is a colour, whatever its letter."""
+        return self.axes.endswith(channel) and np.dtype(self.data.dtype) == np.uint8
 
     def _letter(self, name: str) -> str:
         """Axis letter of ``"Z"``, ``"z"`` or ``"time"``."""
@@ -77,11 +83,14 @@ class Opened:
         return size if isfinite(size) and size > 0 else 1.0
 
 
-def distinct_axes(axes: str) -> str:
+def distinct_axes(axes: str, shape: tuple[int, ...], dtype: object) -> str:
     """Axes with letters for those that a file leaves unnamed (Q, I) or names twice.
 
-    From the last to the first they become slices (Z), then time (T), then letters without meaning.
+    From the last to the first they become slices (Z), then time (T), then letters without meaning. In
+    a file without names a last axis of 3 or 4 bytes is colour.
     """
+    if "Q" in axes and "S" not in axes and shape[-1] in (3, 4) and np.dtype(str(dtype)) == np.uint8:
+        axes = f"{axes[:-3]}YXS"
     known = [a for a in axes if a not in "QI"]
     spare = [letter for letter in "ZTPVHABDEFG" if letter not in known]
     named: list[str] = []

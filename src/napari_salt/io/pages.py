@@ -51,11 +51,14 @@ class Pages:
             return np.zeros(self.shape[self._leading :], self.dtype)
         try:
             with self._lock:
-                return np.asarray(page.asarray())
-        except (OSError, ValueError, RuntimeError, zlib.error) as error:
+                return self._decode(page)
+        except (OSError, EOFError, ValueError, RuntimeError, zlib.error) as error:
             raise InputError(
                 f"Page {at} of {self._name} cannot be read ({error}); the file may be cut short."
             ) from error
+
+    def _decode(self, page: Any) -> NDArray[Any]:
+        return np.asarray(page.asarray())
 
 
 def _leading_axes(shape: tuple[int, ...], pages: int) -> int:

@@ -16,6 +16,7 @@ from napari_salt.errors import InputError, MissingExtra
 from napari_salt.io import label_text
 from napari_salt.io.opened import Opened, distinct_axes
 from napari_salt.io.pages import Pages
+from napari_salt.io.pillow_pages import DECODES, PillowPages
 from napari_salt.io.units import PIXEL, normalise_unit, tidy
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def open_tiff(path: Path) -> Opened:
             ) from error
         data = _pixels(path, tif, series)
         on_failure.pop_all()
-    axes = distinct_axes(str(series.axes))
+    axes = distinct_axes(str(series.axes), tuple(series.shape), series.dtype)
     name = path.name.removesuffix(path.suffix).removesuffix(".ome")
     return Opened(data, axes, name, found.sizes, found.units, found.names, found.colors)
 
@@ -86,12 +87,15 @@ def _pixels(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries)
         tif.close()
         return data
     compression = series.keyframe.compression
+    kind = getattr(compression, "name", str(compression))
     try:
         _ = tifffile.TIFF.DECOMPRESSORS[compression]
     except KeyError as error:
+        if kind in DECODES:
+            return PillowPages(tif, series, path.name, path)
         raise MissingExtra(
-            f"{path.name} is compressed with {getattr(compression, 'name', compression)}; install "
-            "the package imagecodecs, or save the file without compression."
+            f"{path.name} is compressed with {kind}; install the package imagecodecs, or save the "
+            "file without compression."
         ) from error
     return Pages(tif, series, path.name)
 
