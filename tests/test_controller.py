@@ -461,9 +461,10 @@ def test_staying_with_the_image_keeps_the_job(bench):
     bench.ready()
     bench.wishes.adapt.emit()
     bench.view.confirm.return_value = False
+    bench.view.set_image.reset_mock()
     bench.wishes.image_chosen.emit("b")
     assert bench.runner.stops == 0
-    assert bench.shown("image").key == "a"
+    assert bench.shown("image").key == "a", "the combo box must be set back"
 
 
 def test_adapt_on_the_new_image_waits_for_the_abandoned_job(bench):

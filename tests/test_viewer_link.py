@@ -132,6 +132,15 @@ def test_scrolling_tells_no_paint(link, viewer):
     assert heard.of("slice_changed")
 
 
+def test_redrawing_tells_no_paint(link, viewer):
+    open_image(link, viewer, stack(6, 8, 8))
+    heard = Heard(link)
+    link.set_labels(ROWS)
+    paint_layer(viewer).contour = 1
+    paint_layer(viewer).refresh()
+    assert heard.of("painted") == []
+
+
 def test_painting_in_three_dimensions_touches_every_slice(link, viewer):
     open_image(link, viewer, stack(3, 8, 8))
     heard, paint = Heard(link), paint_layer(viewer)

@@ -40,6 +40,7 @@ class Controller:
         self._view, self._link = view, link
         self._undo_order = UndoOrder()
         self._shown: dict[str, object] = {}
+        """What the view shows; entries are taken out when a widget may have run ahead of it."""
         self._slots: list[tuple[Any, Callable[..., None]]] = []
         self._closed = False
         self._warmed = False
@@ -60,13 +61,17 @@ class Controller:
         """Open another image; a running job is stopped after asking."""
         same = self.desk.place is not None and key == self.desk.place.key
         if same or self._may_leave():
+            self.desk.status = IDLE
             self.open_image(key)
+        self._shown.pop("image")
 
     def choose_axis(self, axis: int) -> None:
         """Count slices along another axis of the image; a running job is stopped after asking."""
         place = self.desk.place
         if place is not None and self._may_leave():
+            self.desk.status = IDLE
             self.open_image(place.key, axis)
+        self._shown.pop("image")
 
     def open_image(self, key: str, axis: int | None = None) -> None:
         """Open an image as a stack, with the session it had, or a new one with the same labels."""
@@ -82,7 +87,7 @@ class Controller:
             if before is not None:
                 session.settings = before.settings
         self._leave_session()
-        self.desk.session, self.desk.place, self.desk.status = session, place, IDLE
+        self.desk.session, self.desk.place = session, place
         self._link.attach(place, session)
         self._hear_session(session)
         self._view.set_settings(session.settings)
@@ -217,6 +222,7 @@ class Controller:
         index = self._link.current_slice()
         if self.desk.session is not None and index is not None:
             self.desk.session.annotations.set_complete(index, complete)
+        self._shown.pop("slice")
         self.refresh()
 
     def accept(self) -> None:

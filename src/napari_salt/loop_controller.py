@@ -82,11 +82,11 @@ class LoopController:
 
     def _adapt_stopped(self, session: Session, number: int, job: Job) -> None:
         kept = self._keep_first_fit(session, job)
-        self._desk.say(f"round {number} stopped; {kept}")
+        self._desk.say(f"round {number} stopped; {kept}" if kept else f"round {number} stopped")
 
     def _adapt_failed(self, session: Session, job: Job, sentence: str) -> None:
         kept = self._keep_first_fit(session, job)
-        self._desk.fail(f"{sentence} ({kept.capitalize()}.)")
+        self._desk.fail(f"{sentence} {kept.capitalize()}." if kept else sentence)
 
     @staticmethod
     def _keep_first_fit(session: Session, job: Job) -> str:
@@ -94,7 +94,7 @@ class LoopController:
         if session.adapter_path is not None:
             return "the adapter of the round before is still in use"
         if job.saved is None:
-            return "there is no adapter yet"
+            return ""
         session.use_adapter(job.saved.path)
         return "its first fit is kept"
 

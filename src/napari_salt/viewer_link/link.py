@@ -8,6 +8,7 @@ are written behind napari's undo history.
 from __future__ import annotations
 
 import time
+import zlib
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from weakref import WeakKeyDictionary
 
@@ -60,7 +61,8 @@ class ViewerLink:
         self._layers: dict[Role, Layer] = {}
         self._data: dict[Role, NDArray[Any]] = {}
         self._rows: tuple[LabelRow, ...] = ()
-        self._drawn_slice: int | None = None
+        self._drawn: tuple[int | None, int] = (None, 0)
+        """Slice on screen and checksum of its paint, to tell an undo from a mere redraw."""
         self._drawing = False
         self._last_refresh = 0.0
         self._opacity = 0.5
@@ -113,7 +115,7 @@ class ViewerLink:
         layer.visible = True
         self._viewer.layers.selection.active = layer
         _sessions[layer] = session
-        self._drawn_slice = self.current_slice()
+        self._drawn = self._checksum()
 
     def has_paint_layer(self) -> bool:
         """Whether the paint of the current place has its layer."""
@@ -322,6 +324,8 @@ class ViewerLink:
         self._drawing = True
         layer.refresh(thumbnail=force, highlight=False, extent=False)
         self._drawing = False
+        if role == "paint":
+            self._drawn = self._checksum()
 
     def _shows_volume(self) -> bool:
         """Whether the slice axis is one of those on screen, so that every slice is seen."""
@@ -358,6 +362,7 @@ class ViewerLink:
                 setattr(layer, name, value)
 
     def _on_paint(self, event: Any = None) -> None:
+        self._drawn = self._checksum()
         self.signals.stroke_made.emit()
         self.signals.painted.emit(self._edited())
 
@@ -365,10 +370,10 @@ class ViewerLink:
         """Undo and redo of strokes tell only this; so does every change of slice."""
         if self._drawing or self._repair():
             return
-        index = self.current_slice()
-        if index == self._drawn_slice or self._shows_volume():
+        before, self._drawn = self._drawn, self._checksum()
+        same_slice = self._drawn[0] == before[0]
+        if self._shows_volume() or (same_slice and self._drawn != before):
             self.signals.painted.emit(self._edited())
-        self._drawn_slice = index
 
     def _on_selected_label(self, event: Any = None) -> None:
         paint = self._paint()
@@ -382,6 +387,12 @@ class ViewerLink:
     def _on_redo_key(self, layer: Labels) -> None:
         """Redo the last undone brush stroke or accepted prediction."""
         self.signals.redo_pressed.emit()
+
+    def _checksum(self) -> tuple[int | None, int]:
+        index = self.current_slice()
+        if index is None:
+            return None, 0
+        return index, zlib.crc32(np.ascontiguousarray(self._data["paint"][index]))
 
     def _edited(self) -> tuple[int, ...]:
         """Slices that the last edit may have changed."""

@@ -24,9 +24,9 @@ class Dock(Panel):
     application quits, whichever comes first.
     """
 
-    def __init__(self, viewer: Viewer, runner: JobRunner | None = None) -> None:
+    def __init__(self, napari_viewer: Viewer, runner: JobRunner | None = None) -> None:
         super().__init__()
-        self.controller = Controller(self, ViewerLink(viewer), runner or _engine())
+        self.controller = Controller(self, ViewerLink(napari_viewer), runner or _engine())
         self._was_docked = False
         close = self.controller.close
         self.destroyed.connect(lambda: close())

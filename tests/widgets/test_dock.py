@@ -1,0 +1,175 @@
+"""The dock in a real window, with an engine that only plays its part."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+from qtpy.QtWidgets import QTableView
+
+from napari_salt.engine.requests import SegmentRequest
+from napari_salt.records import SlicePrediction, SliceSummary
+from napari_salt.widgets.dock import Dock
+
+
+class Runner:
+    """An engine that answers at once."""
+
+    def __init__(self):
+        self.requests, self.closed = [], 0
+
+    @property
+    def running(self):
+        return False
+
+    def submit(self, request, planes, *, on_report, on_done, on_failed, on_stopped):
+        self.requests.append(request)
+        if isinstance(request, SegmentRequest):
+            for index in request.slices:
+                plane = planes.plane(index)
+                labels = (plane > 0.5).astype(np.uint16)
+                uncertain = np.abs(plane - 0.5).astype(np.float16)
+                on_report(SlicePrediction(index, labels, uncertain, SliceSummary(index, 0.2)))
+        on_done(None)
+        return len(self.requests)
+
+    def stop(self):
+        pass
+
+    def close(self):
+        self.closed += 1
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    return make_napari_viewer()
+
+
+@pytest.fixture
+def dock(viewer):
+    widget = Dock(viewer, Runner())
+    viewer.window.add_dock_widget(widget, name="Few-shot segmentation")
+    return widget
+
+
+def add_image(viewer, name="t1"):
+    return viewer.add_image(np.random.default_rng(0).random((5, 16, 16)), name=name)
+
+
+def test_an_empty_dock_says_what_to_do(dock):
+    assert dock.hint.text() == "Open an image, or pick one that is open."
+    assert not dock.adapt._adapt.isEnabled()
+    assert "image" in dock.adapt._adapt.toolTip()
+
+
+def test_the_first_image_opens_by_itself(viewer, dock):
+    add_image(viewer)
+    assert dock.image.facts() == "5 slices · 16 × 16"
+    assert [layer.name for layer in viewer.layers] == ["t1", "t1 paint"]
+    assert "label" in dock.hint.text()
+    viewer.layers["t1"].name = "brain"
+    assert dock.image.value() == dock.controller.desk.place.key
+    dock.reset_choices()
+    assert len(viewer.layers) == 2
+
+
+def test_painting_is_counted(viewer, dock):
+    add_image(viewer)
+    dock.labels.addRequested.emit("cell")
+    assert viewer.layers["t1 paint"].mode == "paint"
+    viewer.layers["t1 paint"].paint((2, 8, 8), 1)
+    assert dock.labels.rows()[0].slices == 1
+    viewer.layers["t1 paint"].undo()
+    assert dock.labels.rows()[0].slices == 0
+
+
+def test_the_table_and_the_brush_agree(viewer, dock):
+    add_image(viewer)
+    dock.labels.addRequested.emit("cell")
+    dock.labels.addRequested.emit("nucleus")
+    assert viewer.layers["t1 paint"].selected_label == 2
+    dock.labels.findChild(QTableView).selectRow(0)
+    assert viewer.layers["t1 paint"].selected_label == 1
+    viewer.layers["t1 paint"].selected_label = 2
+    assert dock.labels.value() == 2
+
+
+def test_predictions_fill_a_layer_of_their_own(viewer, dock, tmp_path):
+    add_image(viewer)
+    dock.labels.addRequested.emit("cell")
+    dock.controller.desk.session.use_adapter(tmp_path / "a")
+    viewer.dims.set_current_step(0, 3)
+    dock.segment.allRequested.emit()
+    assert viewer.layers["t1 prediction"].data.any(axis=(1, 2)).all()
+    assert dock.status.value().text == "5 slices segmented"
+    dock.segment.uncertaintyToggled.emit(True)
+    assert viewer.layers["t1 uncertainty"].visible
+    dock.slice.acceptRequested.emit()
+    paint = viewer.layers["t1 paint"]
+    np.testing.assert_array_equal(paint.data[3], viewer.layers["t1 prediction"].data[3])
+    viewer.dims.set_current_step(0, 0)
+    dock.slice.undoRequested.emit()
+    assert not paint.data.any()
+    assert viewer.dims.current_step[0] == 3
+
+
+def test_a_removed_paint_layer_comes_back(viewer, dock):
+    add_image(viewer)
+    dock.labels.addRequested.emit("cell")
+    viewer.layers["t1 paint"].paint((2, 8, 8), 1)
+    viewer.layers.remove("t1 paint")
+    assert dock.status.value().offer
+    dock.status.offerTaken.emit()
+    assert viewer.layers["t1 paint"].data[2, 8, 8] == 1
+
+
+def test_a_removed_image_is_said_and_the_next_one_opens(viewer, dock):
+    add_image(viewer, "a")
+    add_image(viewer, "b")
+    viewer.layers.remove("a")
+    assert "a" in dock.status.value().text
+    assert dock.image.facts()
+    assert viewer.layers["b paint"].visible
+
+
+def test_taking_the_dock_out_ends_the_engine_and_leaves_the_paint(viewer, dock, qtbot):
+    add_image(viewer)
+    dock.labels.addRequested.emit("cell")
+    viewer.layers["t1 paint"].paint((2, 8, 8), 1)
+    runner = dock.controller.jobs._runner
+    viewer.window.remove_dock_widget(dock)
+    assert runner.closed == 1
+    again = Dock(viewer, Runner())
+    viewer.window.add_dock_widget(again, name="again")
+    assert [row.name for row in again.labels.rows()] == ["cell", "background"]
+    assert again.labels.rows()[0].slices == 1
+    assert [layer.name for layer in viewer.layers] == ["t1", "t1 paint"]
+
+
+def test_nothing_keeps_a_closed_dock_alive(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer()
+    dock = Dock(viewer, Runner())
+    viewer.window.add_dock_widget(dock, name="short-lived")
+    add_image(viewer)
+    controller = weakref.ref(dock.controller)
+    viewer.window.remove_dock_widget(dock)
+    del dock
+    qtbot.waitUntil(lambda: gc.collect() >= 0 and controller() is None)
+
+
+def test_two_viewers_do_not_mix(make_napari_viewer):
+    first, second = make_napari_viewer(), make_napari_viewer()
+    docks = [Dock(viewer, Runner()) for viewer in (first, second)]
+    for viewer, dock in zip((first, second), docks, strict=True):
+        viewer.window.add_dock_widget(dock)
+    add_image(first)
+    assert docks[0].image.facts()
+    assert not docks[1].image.facts()
+
+
+def test_napari_opens_the_dock_by_name(make_napari_viewer):
+    viewer = make_napari_viewer()
+    _, dock = viewer.window.add_plugin_dock_widget("napari-salt")
+    assert isinstance(dock, Dock)
