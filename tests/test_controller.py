@@ -479,6 +479,23 @@ def test_adapt_on_the_new_image_waits_for_the_abandoned_job(bench):
     assert [part.index for part in bench.runner.requests[-1].annotated] == [1, 2]
 
 
+def test_a_new_round_need_not_wait_for_the_masks_of_the_last(bench, tmp_path):
+    bench.ready()
+    bench.wishes.adapt.emit()
+    finish(bench, tmp_path)
+    assert isinstance(bench.runner.requests[-1], SegmentRequest)
+    readiness = bench.shown("readiness")
+    assert readiness.adapt.enabled
+    assert not readiness.segment_all.enabled
+    bench.wishes.adapt.emit()
+    assert bench.runner.stops == 1
+    bench.runner.report(prediction(2))
+    bench.link.write_prediction.assert_not_called()
+    bench.runner.end("on_stopped")
+    assert isinstance(bench.runner.requests[-1], AdaptRequest)
+    assert not bench.shown("readiness").adapt.enabled
+
+
 # ---- segment, suggest, restore
 
 

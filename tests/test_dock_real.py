@@ -183,6 +183,17 @@ def test_closing_the_dock_ends_the_child(viewer, dock, qtbot):
     qtbot.waitUntil(lambda: not alive(pid), timeout=10_000)
 
 
+def test_closing_the_window_during_a_job_ends_the_child(viewer, dock, brain, qtbot):
+    named(dock)
+    paint_like(dock, viewer, 3, brain[1])
+    dock.adapt.adaptRequested.emit()
+    engine = dock.controller.jobs._runner.engine
+    qtbot.waitUntil(lambda: engine.pid is not None, timeout=LONG)
+    pid = engine.pid
+    viewer.close()
+    qtbot.waitUntil(lambda: not alive(pid), timeout=10_000)
+
+
 WITHOUT_TORCH = """
 import sys, time
 import napari, numpy as np

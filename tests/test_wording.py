@@ -40,7 +40,7 @@ def test_size(count, text):
         (StepReport("loading", 0, 1), "loading weights…"),
         (StepReport("embedding", 3, 5), "embedding 3/5"),
         (StepReport("adapting", 84, 150, 0.3, 9.2), "adapting 84/150 (9 s left)"),
-        (StepReport("loading", 0, 0, message="Loading the network"), "Loading the network…"),
+        (StepReport("loading", 0, 0, message="Loading the network"), "loading the network…"),
         (
             StepReport("segmenting", 61, 152, message="now on the CPU"),
             "segmenting 61/152 · now on the CPU",

@@ -7,7 +7,8 @@ states and hands the view only those that differ from what it shows.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from napari_salt import wording
 from napari_salt.desk import IDLE, Desk
@@ -368,8 +369,11 @@ class Controller:
         job = self.jobs.job
         if job is None:
             return readiness(self.desk.session, JobState(), index)
-        kind: Literal["adapt", "segment"] = "adapt" if job.kind == "adapt" else "segment"
-        return readiness(self.desk.session, JobState(kind, job.stopping), index)
+        if job.kind == "adapt":
+            return readiness(self.desk.session, JobState("adapt", job.stopping), index)
+        ready = readiness(self.desk.session, JobState("segment", job.stopping), index)
+        # A new round makes the masks that are being computed out of date: no need to wait for them.
+        return replace(ready, adapt=readiness(self.desk.session, JobState(), index).adapt)
 
     # ---- wiring
 

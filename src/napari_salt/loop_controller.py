@@ -38,7 +38,10 @@ class LoopController:
     # ---- adapt
 
     def adapt(self) -> None:
-        """Fit a new adapter to a frozen copy of the paint; painting can go on meanwhile."""
+        """Fit a new adapter to a frozen copy of the paint; painting can go on meanwhile.
+
+        A running segmentation is given up: its masks would be out of date.
+        """
         session = self._desk.session
         if session is None:
             return
@@ -52,6 +55,7 @@ class LoopController:
             init=self._warm_start(session),
             preview=self._desk.link.current_slice(),
         )
+        self._jobs.abandon()
         self._desk.say("adapting")
         job = self._job("adapt", request, session, self._adapted(session, number))
         job.on_stopped = lambda: self._adapt_stopped(session, number, job)

@@ -53,7 +53,7 @@ def report(step: StepReport) -> str:
     """A report of a fit as one line."""
     counted = step.total if step.phase not in ("loading", "first fit") else 0
     if step.message and not counted:
-        return f"{step.message}…"
+        return f"{step.message[0].lower()}{step.message[1:]}…"
     text = progress(_PHASES[step.phase], step.step, counted, step.seconds_left)
     return f"{text} · {step.message}" if step.message else text
 

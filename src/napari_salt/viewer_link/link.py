@@ -392,7 +392,7 @@ class ViewerLink:
         index = self.current_slice()
         if index is None:
             return None, 0
-        return index, zlib.crc32(np.ascontiguousarray(self._data["paint"][index]))
+        return index, zlib.crc32(np.ascontiguousarray(self._data["paint"][index]).data)
 
     def _edited(self) -> tuple[int, ...]:
         """Slices that the last edit may have changed."""
