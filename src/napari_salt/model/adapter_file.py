@@ -180,6 +180,8 @@ def load_adapter(path: str | Path) -> AdapterFile:
         raise AdapterError(
             f"The adapter '{path}' is damaged and cannot be read; use another copy of it."
         ) from error
-    if not all(torch.isfinite(values).all() for values in tensors.values() if values.is_floating_point()):
+    if not all(
+        torch.isfinite(values).all() for values in tensors.values() if values.is_floating_point()
+    ):
         raise AdapterError(f"The adapter '{path}' holds values that are not numbers; adapt again.")
     return AdapterFile(info, tensors)

@@ -33,8 +33,9 @@ def filters(image: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        (C * FILTERS_PER_CHANNEL, Y, X): the intensity, then for each scale s: G_s * I, s |grad|, and s² times the larger
-        and smaller eigenvalue of the Hessian (scale-normalised derivatives, Lindeberg 1998).
+        (C * FILTERS_PER_CHANNEL, Y, X): the intensity, then for each scale s: G_s * I, s |grad|,
+        and s² times the larger and smaller eigenvalue of the Hessian (scale-normalised
+        derivatives, Lindeberg 1998).
     """
     size = (image.shape[1], image.shape[2])
     responses = [image]

@@ -55,7 +55,7 @@ class Banks:
     @property
     def length(self) -> int:
         """Length of a feature vector."""
-        return self.parts["deep"].stop
+        return int(self.parts["deep"].stop)
 
     def tap_parts(self) -> dict[str, slice]:
         """Where each tap lies in a feature vector."""

@@ -1,7 +1,8 @@
 """Joint fine-tuning of adapter and queries from the convex first fit, all painted slices in every step.
 
-Guards against fitting a handful of slices too well: full batches, a short cosine schedule with warm-up, separate
-learning rates for what the adapter scales, shifts and adds and for the queries, and a look at held-out slices where there are any.
+Guards against fitting a handful of slices too well: full batches, a short cosine schedule with
+warm-up, learning rates of their own for scales, shifts, low rank and queries, and a look at held-out
+slices where there are any.
 """
 
 from __future__ import annotations
@@ -74,18 +75,20 @@ def fine_tune(
     Parameters
     ----------
     training, held_out
-        Painted slices, frame by frame. Those held out are never trained on; the state that scores best on them is kept, the start included.
+        Painted slices, frame by frame. Those held out are never trained on; the state that scores
+        best on them is kept, the start included.
     steps
         Length of the schedule; ``stop_after`` cuts it short without changing the rates.
     deadline
         `time.monotonic` at which to stop, after at least the step in progress.
     """
     groups = _groups(segmenter)
-    trained = [parameter for group in groups for parameter in group["params"]]
+    trained = [parameter for parameters, _ in groups for parameter in parameters]
     for parameter in trained:
         parameter.requires_grad_(True)
-    optimiser = torch.optim.AdamW(groups, weight_decay=0.0)
-    rates = [group["lr"] for group in optimiser.param_groups]
+    optimiser = torch.optim.AdamW(
+        [{"params": parameters, "lr": rate} for parameters, rate in groups], weight_decay=0.0
+    )
     start_scores = score(segmenter, held_out)
     best = _Best(start_scores, trained)
     last_loss: float | None = None
@@ -94,7 +97,7 @@ def fine_tune(
     generator = torch.Generator().manual_seed(seed)
     for step in range(1, last + 1):
         share = min(1.0, step / WARM_UP) * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
-        for group, rate in zip(optimiser.param_groups, rates, strict=True):
+        for group, (_, rate) in zip(optimiser.param_groups, groups, strict=True):
             group["lr"] = rate * share
         optimiser.zero_grad()
         total = 0.0
@@ -102,7 +105,7 @@ def fine_tune(
         pixels = sum(len(one.rows) for one in batch)
         for one in batch:
             loss = _loss(segmenter, one) * (len(one.rows) / pixels)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             total += float(loss)
             yield TuneReport(step - 1, last, last_loss, best.mean)
         nn.utils.clip_grad_norm_(trained, LARGEST_GRADIENT)
@@ -148,9 +151,7 @@ class _Best:
         self.mean = mean_dice(scores)
         self._copies = [parameter.detach().clone() for parameter in parameters]
 
-    def look(
-        self, step: int, scores: dict[int, float], parameters: Sequence[nn.Parameter]
-    ) -> None:
+    def look(self, step: int, scores: dict[int, float], parameters: Sequence[nn.Parameter]) -> None:
         mean = mean_dice(scores)
         if mean is not None and self.mean is not None and mean > self.mean:
             self.step, self.scores, self.mean = step, scores, mean
@@ -169,14 +170,12 @@ def _batch(training: Sequence[TrainingSlice], generator: torch.Generator) -> lis
     return [training[i] for i in picked.tolist()]
 
 
-def _groups(segmenter: Segmenter) -> list[dict[str, object]]:
+def _groups(segmenter: Segmenter) -> list[tuple[list[nn.Parameter], float]]:
+    """Parameters that are trained together, and their learning rate."""
     roles = adapter_parameters(segmenter.tail)
-    groups: list[dict[str, object]] = [
-        {"params": parameters, "lr": RATES[role]} for role, parameters in roles.items()
-    ]
+    groups = [(parameters, RATES[role]) for role, parameters in roles.items()]
     head = segmenter.head
-    groups.append({"params": [head.text_map, head.residual, head.bias], "lr": QUERY_RATE})
-    return groups
+    return [*groups, ([head.text_map, head.residual, head.bias], QUERY_RATE)]
 
 
 def _loss(segmenter: Segmenter, one: TrainingSlice) -> Tensor:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from napari_salt import __version__
@@ -180,7 +178,9 @@ class _Fit:
         framing = choose_framing(self.painted, size, backbone.frame_size)
         return Encoder(backbone, intensity, framing, cache=self.cache, device=self.device)
 
-    def _encode_one(self, encoder: Encoder, index: int) -> Generator[StepReport, None, EncodedSlice]:
+    def _encode_one(
+        self, encoder: Encoder, index: int
+    ) -> Generator[StepReport, None, EncodedSlice]:
         count = self.planes.info.shape[0]
         found = None
         for found in encoder.steps(self.planes.plane(index), index, count):

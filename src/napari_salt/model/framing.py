@@ -84,7 +84,10 @@ def measure_intensity(planes: Planes) -> Intensity:
 
 
 def to_rgb(image: Tensor) -> Tensor:
-    """(C, Y, X) → (3, Y, X) in 0..1: grey is repeated, two channels get their mean, many are averaged in three groups."""
+    """(C, Y, X) → (3, Y, X) in 0..1.
+
+    Grey is repeated, two channels get their mean as the third, many are averaged in three groups.
+    """
     image = image.clamp(0, 1)
     channels = image.shape[0]
     if channels == 3:

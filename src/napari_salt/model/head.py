@@ -1,8 +1,9 @@
 """One query per label, dotted with the feature banks of a slice.
 
-The query of label k is ``q_k = Σ_j C_j ⟨e_j, e_k⟩ + r_k``: a linear function of the label name's text embedding ``e_k`` (unit
-length; the linear map is written in the span of the trained names, so it is never larger than the labels need) plus a
-residual of its own. Row 0 is the background, whose name is "background".
+The query of label k is ``q_k = Σ_j C_j ⟨e_j, e_k⟩ + r_k``: a linear function of the label name's text
+embedding ``e_k`` (unit length; the linear map is written in the span of the trained names, so it is
+never larger than the labels need) plus a residual of its own. Row 0 is the background, whose name is
+"background".
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The convex first fit: multinomial logistic regression of each feature bank, then one weight per bank.
 
-Each bank is fitted alone, because what intensity decides (tissue) drowns in hundreds of deep features, and what shape and
-place decide (organs) drowns in filters. Out-of-fold logits of the banks then set the weights with which they add up
-(stacking, Wolpert 1992; a convex problem as well). Logits add up, so the result is one linear query per label.
+Each bank is fitted alone, because what intensity decides (tissue) drowns in hundreds of deep features,
+and what shape and place decide (organs) drowns in filters. Out-of-fold logits of the banks then set
+the weights with which they add up (stacking, Wolpert 1992; a convex problem as well). Logits add up,
+so the result is one linear query per label.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ CHUNK = 5
 class Samples:
     """Annotated pixels drawn from the slices.
 
-    ``values`` (M, D) features, ``targets`` (M,) int64 rows of the head, ``slice_of`` (M,) int64 number of the slice in the
-    order given, ``block_of`` (M,) int64 which half of a chequered pattern a pixel lies in, ``weights`` (M,) how many
-    annotated pixels one stands for.
+    ``values`` (M, D) features, ``targets`` (M,) int64 rows of the head, ``slice_of`` (M,) int64
+    number of the slice in the order given, ``block_of`` (M,) int64 which half of a chequered pattern
+    a pixel lies in, ``weights`` (M,) how many annotated pixels one stands for.
     """
 
     values: Tensor
@@ -78,11 +79,11 @@ def fit_queries(
     def loss() -> Tensor:
         solver.zero_grad()
         value = F.cross_entropy(values @ weight.T + bias, local) + penalty * weight.square().sum()
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         return value
 
     for _ in range(0, iterations, CHUNK):
-        solver.step(loss)  # type: ignore[no-untyped-call]
+        solver.step(loss)
         yield
     full_weight, full_bias = values.new_zeros(rows, values.shape[1]), values.new_zeros(rows)
     full_weight[present], full_bias[present] = weight.detach(), bias.detach()
@@ -158,13 +159,13 @@ def stack(
     def loss() -> Tensor:
         solver.zero_grad()
         weight = raw.exp()
-        total = sum(weight[i] * logits[name] for i, name in enumerate(names))
+        total = torch.stack([weight[i] * logits[name] for i, name in enumerate(names)]).sum(0)
         pull = (weight - start).square().sum() * PRIOR_STRENGTH / slices
         value = F.cross_entropy(total, targets) + pull
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         return value
 
-    solver.step(loss)  # type: ignore[no-untyped-call]
+    solver.step(loss)
     found = dict(zip(names, raw.detach().exp().tolist(), strict=True))
     return {name: found.get(name, 0.0) for name in logits}
 

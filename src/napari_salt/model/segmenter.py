@@ -88,7 +88,9 @@ class Encoder:
     def _prefix(self, frames: Tensor) -> Activations:
         if self.cache is None:
             return self._run(frames)
-        key = self.cache.key(frames, self.backbone.weights_sha256, f"cut {self.backbone.tail_blocks}")
+        key = self.cache.key(
+            frames, self.backbone.weights_sha256, f"cut {self.backbone.tail_blocks}"
+        )
         found = self.cache.get(key, self.device)
         if found is None:
             found = self._run(frames)

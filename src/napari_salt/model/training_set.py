@@ -98,7 +98,8 @@ class TrainingSet:
     def fold(self, number: int) -> tuple[list[TrainingSlice], list[TrainingSlice]]:
         """Frames inside and outside of fold ``number``; whole slices are left out."""
         folds = min(self.count, probe.MOST_FOLDS)
-        inside, outside = [], []
+        inside: list[TrainingSlice] = []
+        outside: list[TrainingSlice] = []
         for index, frames in enumerate(self.frames):
             (outside if index % folds == number else inside).extend(frames)
         return inside, outside

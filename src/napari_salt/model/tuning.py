@@ -1,7 +1,8 @@
 """Guarded fine-tuning: a trial run that leaves slices out finds how far to go, then all slices are used.
 
-Whether a change of the backbone helps is decided on slices that neither the queries nor the adapter have seen. Where it does not
-help, the convex first fit is kept, so that adapting never loses to it on held-out slices.
+Whether a change of the backbone helps is decided on slices that neither the queries nor the adapter
+have seen. Where it does not help, the convex first fit is kept, so that adapting never loses to it on
+held-out slices.
 """
 
 from __future__ import annotations
@@ -153,7 +154,12 @@ class _Run:
                 spent = time.monotonic() - began
                 left = spent / report.step * (report.steps - report.step)
             yield StepReport(
-                "adapting", report.step, report.steps, report.loss, left, report.held_out,
+                "adapting",
+                report.step,
+                report.steps,
+                report.loss,
+                left,
+                report.held_out,
                 message=message,
             )
 
