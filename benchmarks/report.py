@@ -177,16 +177,24 @@ def _number(results: Sequence[Result], field: str, unit: float) -> str:
 
 
 def draw(path: Path, results: Sequence[Result]) -> None:
-    """Dice against painted slices: one panel for each undisturbed set, one for the mean over all tasks."""
+    """Dice against painted slices: one panel for each undisturbed set, one for the mean over tasks that have every n."""
     from matplotlib.figure import Figure
 
     tasks = [task for task in BASE if any(result.task == task for result in results)]
     figure = Figure(figsize=(3.2 * (len(tasks) + 1), 3.4), layout="constrained")
     axes = figure.subplots(1, len(tasks) + 1, squeeze=False)[0]
     counts = sorted({result.n for result in results})
+    at_every_n = {
+        task
+        for (task,), group in by(results, "task").items()
+        if {r.n for r in group} == set(counts)
+    }
     for place, task in enumerate((*tasks, None)):
         axis = axes[place]
-        shown = [r for n in counts for r in _shared(results, n)] if task is None else results
+        if task is None:  # the same tasks at every n, or the curve would show which tasks drop out
+            shown = [r for n in counts for r in _shared(results, n) if r.task in at_every_n]
+        else:
+            shown = list(results)
         for order, key in enumerate(_order(results)):
             points = by((r for r in shown if r.method == key and task in (None, r.task)), "n")
             xs = sorted(n for (n,) in points)
@@ -197,7 +205,9 @@ def draw(path: Path, results: Sequence[Result]) -> None:
                 else {"lw": 1.2, "color": f"C{order}"}
             )
             axis.plot(xs, ys, marker="o", ms=3, label=method(key).title, **style)
-        axis.set(xscale="log", xlabel="painted slices", title=task or "mean over tasks")
+        axis.set(
+            xscale="log", xlabel="painted slices", title=task or "mean over tasks with every n"
+        )
         axis.set_xticks(counts, [str(n) for n in counts])
         axis.minorticks_off()
         axis.grid(alpha=0.3)
