@@ -177,7 +177,7 @@ def _number(results: Sequence[Result], field: str, unit: float) -> str:
 
 
 def draw(path: Path, results: Sequence[Result]) -> None:
-    """Dice against painted slices: one panel for each undisturbed set, one for the mean over tasks that have every n."""
+    """Dice against painted slices: one panel for each undisturbed set, one for the mean over tasks with every n."""
     from matplotlib.figure import Figure
 
     tasks = [task for task in BASE if any(result.task == task for result in results)]
