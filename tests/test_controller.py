@@ -34,7 +34,7 @@ from napari_salt.records import (
 from napari_salt.session.stack import Stack
 from napari_salt.viewer_link import ViewerLink
 from napari_salt.viewer_link.images import ViewerImages
-from napari_salt.views import DockView, ImageEntry, ViewerSignals, Wishes
+from napari_salt.views import DisplayState, DockView, ImageEntry, ViewerSignals, Wishes
 
 SHAPE = (6, 8, 8)
 RECORD = FitRecord("salt", "lite-medsam", (2,), 30, 12.0, 1000, "adapted", 0.8, 0.9)
@@ -91,6 +91,7 @@ class Bench:
         self.link.session_of.return_value = None
         self.link.current_slice.return_value = 2
         self.link.predictions.return_value = None
+        self.link.display.return_value = DisplayState()
         self.runner = Runner()
         self.controller = Controller(self.view, self.link, self.runner)
         self.wishes = self.view.wishes

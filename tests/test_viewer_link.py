@@ -10,7 +10,7 @@ from napari.layers import Image, Labels
 from napari_salt.records import BACKGROUND, SlicePrediction, SliceSummary
 from napari_salt.session.session import Session
 from napari_salt.viewer_link import ViewerLink
-from napari_salt.views import BACKGROUND_COLOR, LabelRow
+from napari_salt.views import BACKGROUND_COLOR, DisplayState, LabelRow
 
 RED = (1.0, 0.0, 0.0, 1.0)
 ROWS = (LabelRow(1, "cell", RED), LabelRow(BACKGROUND, "background", BACKGROUND_COLOR))
@@ -270,6 +270,17 @@ def test_opacity_and_visibility_hold_before_the_layer_exists(link, viewer):
     layer = viewer.layers["t1 prediction"]
     assert layer.opacity == 0.2
     assert not layer.visible
+
+
+def test_the_viewer_s_own_controls_are_followed(link, viewer):
+    open_image(link, viewer, stack(6, 8, 8), name="t1")
+    link.write_prediction(prediction(1, (8, 8)))
+    told = []
+    link.signals.display_changed.connect(lambda: told.append(link.display()))
+    viewer.layers["t1 prediction"].visible = False
+    viewer.layers["t1 prediction"].opacity = 0.25
+    viewer.layers["t1 uncertainty"].visible = True
+    assert told[-1] == DisplayState(prediction=False, opacity=0.25, uncertainty=True)
 
 
 def test_a_removed_prediction_layer_comes_back_with_everything(link, viewer):

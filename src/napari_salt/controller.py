@@ -322,6 +322,7 @@ class Controller:
         self._show("curve", self.jobs.curve)
         self._show("rounds", self.loop.rounds())
         self._show("score", self._score())
+        self._show("display", self._link.display())
         self._show("suggestion", self.loop.suggestion)
         self._show("readiness", self._readiness(index))
         busy = StatusState(progress.text) if progress.busy else desk.status
@@ -411,6 +412,7 @@ class Controller:
             (viewer.image_lost, self.image_lost),
             (viewer.paint_lost, self.paint_lost),
             (viewer.slice_changed, self.slice_changed),
+            (viewer.display_changed, self.refresh),
             (viewer.painted, self.painted),
             (viewer.stroke_made, self.stroke_made),
             (viewer.label_picked, self.label_picked),

@@ -108,6 +108,15 @@ class RoundRow:
 
 
 @dataclass(frozen=True)
+class DisplayState:
+    """How the prediction is shown; ``opacity`` 0..1."""
+
+    prediction: bool = True
+    opacity: float = 0.5
+    uncertainty: bool = False
+
+
+@dataclass(frozen=True)
 class SuggestionState:
     """The slice to correct next; where ``index`` is None, ``reason`` says why there is none."""
 
@@ -191,6 +200,9 @@ class DockView(Protocol):
     def set_rounds(self, rows: tuple[RoundRow, ...]) -> None:
         """Show the rounds."""
 
+    def set_display(self, state: DisplayState) -> None:
+        """Show how the prediction is shown."""
+
     def set_suggestion(self, state: SuggestionState) -> None:
         """Show the slice to correct next."""
 
@@ -221,6 +233,8 @@ class ViewerSignals:
     """Key and name of the image in use, which was removed."""
     paint_lost = Signal()
     slice_changed = Signal()
+    display_changed = Signal()
+    """A prediction layer was shown, hidden or faded by the viewer's own controls."""
     painted = Signal(object)
     """Indices of the slices whose paint may have changed."""
     stroke_made = Signal()

@@ -9,6 +9,7 @@ from napari_salt.records import FitSettings
 from napari_salt.views import (
     AxisEntry,
     CurveState,
+    DisplayState,
     ImageEntry,
     ImageState,
     ProgressState,
@@ -22,8 +23,9 @@ from napari_salt.widgets.image_choice import ImageChoice
 from napari_salt.widgets.next_panel import NextPanel
 from napari_salt.widgets.progress_line import ProgressLine
 from napari_salt.widgets.rounds_list import RoundsList
+from napari_salt.widgets.segment_panel import SegmentPanel
 from napari_salt.widgets.settings_panel import SettingsPanel
-from napari_salt.widgets.sparkline import Sparkline, scaled
+from napari_salt.widgets.sparkline import Sparkline, scaled, span
 from napari_salt.widgets.status_line import StatusLine
 
 
@@ -197,6 +199,28 @@ def test_curve_points_fill_the_box():
     box = QRectF(10, 0, 100, 50)
     points = scaled([(0, 1.0), (50, 0.5), (100, 0.0)], 100, 0.0, 1.0, box)
     assert [(p.x(), p.y()) for p in points] == [(10, 0), (60, 25), (110, 50)]
+
+
+@pytest.mark.parametrize(
+    ("values", "least", "low_high"),
+    [((), 0.1, (0, 1)), ((0.5,), 0.2, (0.4, 0.6)), ((0.2, 0.8), 0.1, (0.2, 0.8))],
+)
+def test_curve_spans_what_it_shows(values, least, low_high):
+    assert span(values, least) == pytest.approx(low_high)
+
+
+def test_the_display_is_shown_without_telling(qtbot):
+    panel = SegmentPanel()
+    qtbot.addWidget(panel)
+    state = DisplayState(False, 0.3, True)
+    told = [panel.predictionToggled, panel.opacityChanged, panel.uncertaintyToggled]
+    with (
+        qtbot.assertNotEmitted(told[0]),
+        qtbot.assertNotEmitted(told[1]),
+        qtbot.assertNotEmitted(told[2]),
+    ):
+        panel.setValue(state)
+    assert panel.value() == state
 
 
 def test_curve_draws_what_it_is_given(qtbot):

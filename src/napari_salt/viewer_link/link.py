@@ -19,7 +19,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from napari_salt.records import UNLABELLED
 from napari_salt.viewer_link.images import META, ViewerImages, layer_key, transforms_of
 from napari_salt.viewer_link.keys import ViewerKeys
-from napari_salt.views import ViewerSignals
+from napari_salt.views import DisplayState, ViewerSignals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,7 +66,8 @@ class ViewerLink:
         self._drawing = False
         self._last_refresh = 0.0
         self._opacity = 0.5
-        self._shown: dict[Role, bool] = {"uncertainty": False, "prediction": True, "paint": True}
+        self._shown: dict[Role, bool] = dict.fromkeys(get_args(Role), True)
+        self._shown["uncertainty"] = False
         self._connections: list[tuple[Any, Callable[..., None]]] = []
         layers, dims = viewer.layers.events, viewer.dims.events
         self._listen(layers.inserted, self._on_layers)
@@ -218,6 +219,10 @@ class ViewerLink:
         if role in self._layers:
             self._layers[role].visible = shown
 
+    def display(self) -> DisplayState:
+        """How the prediction is shown, or will be once there is one."""
+        return DisplayState(self._shown["prediction"], self._opacity, self._shown["uncertainty"])
+
     def close(self) -> None:
         """Let go of the viewer; layers stay where they are."""
         for role in list(self._layers):
@@ -276,7 +281,9 @@ class ViewerLink:
             self._listen(layer.events.selected_label, self._on_selected_label)
             layer.bind_key("Control-Z", self._on_undo_key, overwrite=True)
             layer.bind_key("Control-Shift-Z", self._on_redo_key, overwrite=True)
-        elif isinstance(layer, Labels):
+        else:
+            self._listen(layer.events.visible, self._on_display)
+            self._listen(layer.events.opacity, self._on_display)
             layer.editable = False
 
     def _leave(self, role: Role) -> None:
@@ -287,6 +294,9 @@ class ViewerLink:
             self._unlisten(layer.events.selected_label, self._on_selected_label)
             layer.bind_key("Control-Z", None, overwrite=True)
             layer.bind_key("Control-Shift-Z", None, overwrite=True)
+        else:
+            self._unlisten(layer.events.visible, self._on_display)
+            self._unlisten(layer.events.opacity, self._on_display)
 
     def _dress(self, role: Role) -> None:
         """Colours and names of a labels layer."""
@@ -352,6 +362,14 @@ class ViewerLink:
 
     def _on_dims(self, event: Any = None) -> None:
         self.signals.slice_changed.emit()
+
+    def _on_display(self, event: Any = None) -> None:
+        for role in ("uncertainty", "prediction"):
+            if role in self._layers:
+                self._shown[role] = bool(self._layers[role].visible)
+        if "prediction" in self._layers:
+            self._opacity = float(self._layers["prediction"].opacity)
+        self.signals.display_changed.emit()
 
     def _on_geometry(self, event: Any = None) -> None:
         if self._image is None or self._place is None:

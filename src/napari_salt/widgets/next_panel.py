@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_salt.views import SuggestionState
 from napari_salt.widgets.action_button import ActionButton
+from napari_salt.widgets.reserve import reserve_lines
 
 if TYPE_CHECKING:
     from napari_salt.session.readiness import Readiness
@@ -29,6 +30,8 @@ class NextPanel(QWidget):
         )
         self._reason = QLabel(self)
         self._reason.setWordWrap(True)
+        self._reason.setAlignment(Qt.AlignmentFlag.AlignTop)
+        reserve_lines(self._reason, 2)
         self._next.clicked.connect(self.nextRequested)
         self._skip.clicked.connect(self.skipRequested)
         buttons = QHBoxLayout()
@@ -46,7 +49,6 @@ class NextPanel(QWidget):
         """Show another suggestion."""
         text = state.reason if state.index is None else f"slice {state.index}: {state.reason}"
         self._reason.setText(text)
-        self._reason.setVisible(bool(text))
 
     def reason(self) -> str:
         """The reason shown."""

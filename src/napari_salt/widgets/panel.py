@@ -25,6 +25,7 @@ from napari_salt.widgets.image_choice import ImageChoice
 from napari_salt.widgets.label_table import LabelTable
 from napari_salt.widgets.next_panel import NextPanel
 from napari_salt.widgets.progress_line import ProgressLine
+from napari_salt.widgets.reserve import reserve_lines
 from napari_salt.widgets.rule import Rule
 from napari_salt.widgets.segment_panel import SegmentPanel
 from napari_salt.widgets.settings_panel import SettingsPanel
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from napari_salt.session.readiness import Readiness
     from napari_salt.views import (
         CurveState,
+        DisplayState,
         ImageState,
         LabelRow,
         NoticeLevel,
@@ -55,6 +57,9 @@ class Panel(QWidget):
         self.wishes = Wishes()
         self.hint = QLabel(self)
         self.hint.setWordWrap(True)
+        self.hint.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.hint.setAccessibleName("what to do next")
+        reserve_lines(self.hint, 2)
         self.image = ImageChoice(self)
         self.labels = LabelTable(self)
         self.slice = SlicePanel(self)
@@ -114,6 +119,10 @@ class Panel(QWidget):
     def set_rounds(self, rows: tuple[RoundRow, ...]) -> None:
         """Show the rounds."""
         self.adapt.setRounds(rows)
+
+    def set_display(self, state: DisplayState) -> None:
+        """Show how the prediction is shown."""
+        self.segment.setValue(state)
 
     def set_suggestion(self, state: SuggestionState) -> None:
         """Show the slice to correct next."""

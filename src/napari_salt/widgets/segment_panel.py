@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
+from napari_salt.views import DisplayState
 from napari_salt.widgets.action_button import ActionButton
 from napari_salt.widgets.no_wheel import NoWheel
 
@@ -66,9 +67,21 @@ class SegmentPanel(QWidget):
         layout.addLayout(buttons)
         layout.addLayout(shown)
 
-    def opacity(self) -> float:
-        """Opacity of the prediction, 0..1."""
-        return self._opacity.value() / 100
+    def value(self) -> DisplayState:
+        """How the prediction is shown."""
+        return DisplayState(
+            self._prediction.isChecked(), self._opacity.value() / 100, self._uncertainty.isChecked()
+        )
+
+    def setValue(self, state: DisplayState) -> None:
+        """Show how the prediction is shown, without telling anyone."""
+        for widget in (self._prediction, self._opacity, self._uncertainty):
+            widget.blockSignals(True)
+        self._prediction.setChecked(state.prediction)
+        self._opacity.setValue(round(state.opacity * 100))
+        self._uncertainty.setChecked(state.uncertainty)
+        for widget in (self._prediction, self._opacity, self._uncertainty):
+            widget.blockSignals(False)
 
     def setReadiness(self, readiness: Readiness) -> None:
         """Enable what can work now."""

@@ -18,8 +18,20 @@ if TYPE_CHECKING:
 
 _LOSS = QColor("#56b4e9")
 _DICE = QColor("#e69f00")
+_LEAST_DICE_SPAN = 0.1
+_LEAST_LOSS_SPAN = 0.2
+"""Part of the largest loss."""
 _ON_LIGHT = 155
 """How much darker (in percent) the colours are drawn on a light theme, to stay legible."""
+
+
+def span(values: Sequence[float], least: float) -> tuple[float, float]:
+    """Lowest and highest value, widened to ``least`` around the middle, so that noise stays small."""
+    if not values:
+        return 0.0, 1.0
+    low, high = min(values), max(values)
+    room = max(least - (high - low), 0.0) / 2
+    return low - room, high + room
 
 
 def scaled(
@@ -27,11 +39,11 @@ def scaled(
 ) -> list[QPointF]:
     """Points (step, value) placed in ``box``: steps 0..total to the right, low..high upwards."""
     width = max(total, 1)
-    span = max(high - low, 1e-9)
+    height = max(high - low, 1e-9)
     return [
         QPointF(
             box.left() + box.width() * min(step / width, 1.0),
-            box.bottom() - box.height() * min(max((value - low) / span, 0.0), 1.0),
+            box.bottom() - box.height() * min(max((value - low) / height, 0.0), 1.0),
         )
         for step, value in points
     ]
@@ -92,7 +104,8 @@ class Sparkline(QWidget):
         self._draw_loss(painter, box, loss_color)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(dice_color)
-        for point in scaled(dice, self._state.total, 0.0, 1.0, box):
+        low, high = span([value for _, value in dice], _LEAST_DICE_SPAN)
+        for point in scaled(dice, self._state.total, low, high, box):
             painter.drawEllipse(point, 3, 3)
         self._draw_caption(painter, caption, loss_color, dice_color)
 
@@ -101,7 +114,8 @@ class Sparkline(QWidget):
         if len(losses) < 2:
             return
         values = [value for _, value in losses]
-        points = scaled(losses, self._state.total, 0.0, max(values), box)
+        low, high = span(values, _LEAST_LOSS_SPAN * max(values))
+        points = scaled(losses, self._state.total, low, high, box)
         path = QPainterPath(points[0])
         for point in points[1:]:
             path.lineTo(point)

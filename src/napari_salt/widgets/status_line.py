@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_salt.views import StatusState
+from napari_salt.widgets.reserve import reserve_lines
 
 _TINTS = {"good": "#3fa66b", "warning": "#c9861a", "error": "#d9534f"}
 
@@ -23,6 +24,8 @@ class StatusLine(QWidget):
         self._text.setWordWrap(True)
         self._text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._text.setAccessibleName("status")
+        self._text.setAlignment(Qt.AlignmentFlag.AlignTop)
+        reserve_lines(self._text, 2)
         self._offer = QPushButton(self)
         self._offer.clicked.connect(self.offerTaken)
         layout = QVBoxLayout(self)
