@@ -237,6 +237,29 @@ def test_going_back_to_an_image_finds_its_session(bench):
     assert bench.session is first
 
 
+def test_an_image_that_cannot_be_used_is_said_not_raised(bench):
+    bench.link.images.entries.return_value = ()
+    bench.link.images.active.return_value = None
+    bench.link.signals.image_lost.emit("a", "t1")
+    bench.link.images.active.return_value = "c"
+    bench.link.images.open_stack.side_effect = lambda place: Stack(np.zeros(SHAPE, complex))
+    bench.link.signals.images_changed.emit()
+    assert "complex" in bench.shown("status").text
+    bench.view.notify.assert_not_called()
+
+
+def test_choosing_the_same_image_elsewhere_in_time_asks_during_a_job(bench):
+    bench.ready()
+    bench.wishes.adapt.emit()
+    bench.wishes.image_chosen.emit("a")
+    bench.view.confirm.assert_not_called()
+    moved = Place("a", StackGeometry(4, 1, {0: 3}))
+    bench.link.images.place.side_effect = lambda key, axis=None: moved
+    bench.wishes.image_chosen.emit("a")
+    bench.view.confirm.assert_called_once()
+    assert bench.controller.desk.place == moved
+
+
 # ---- paint
 
 

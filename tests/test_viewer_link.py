@@ -365,6 +365,15 @@ def test_sessions_wait_with_their_paint_layer(link, viewer):
     again.close()
 
 
+def test_a_duplicate_of_the_paint_layer_is_not_mistaken_for_it(link, viewer):
+    _, place, session = open_image(link, viewer, stack(6, 8, 8))
+    original = paint_layer(viewer)
+    viewer.layers.insert(0, Labels(original.data.copy(), metadata=dict(original.metadata)))
+    link.attach(place, session)
+    assert np.shares_memory(link._paint().data, session.annotations.paint)
+    assert len(viewer.layers) == 3
+
+
 def test_another_image_hides_the_layers_of_the_first(link, viewer):
     open_image(link, viewer, stack(6, 8, 8), name="a")
     first = paint_layer(viewer)

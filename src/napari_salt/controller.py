@@ -12,19 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from napari_salt import wording
 from napari_salt.desk import IDLE, Desk
-from napari_salt.engine.requests import WarmUpRequest
 from napari_salt.errors import InputError, NapariSaltError
 from napari_salt.files_controller import FilesController
-from napari_salt.job_controller import JobController, warm_up
+from napari_salt.job_controller import JobController
 from napari_salt.loop_controller import LoopController
+from napari_salt.paint_controller import PaintController
 from napari_salt.session.readiness import JobState, readiness
 from napari_salt.session.session import Session
-from napari_salt.undo_order import UndoOrder
-from napari_salt.views import ImageState, SliceState, StatusState, pick_rows
+from napari_salt.views import ImageState, SliceState, StatusState
 
 if TYPE_CHECKING:
     from napari_salt.engine.requests import JobRunner
-    from napari_salt.records import Color, FitSettings
+    from napari_salt.records import FitSettings
     from napari_salt.session.readiness import Readiness
     from napari_salt.viewer_link import ViewerLink
     from napari_salt.views import DockView
@@ -36,15 +35,14 @@ class Controller:
     def __init__(self, view: DockView, link: ViewerLink, runner: JobRunner) -> None:
         self.desk = Desk(view, link)
         self.jobs = JobController(runner, self.refresh)
+        self.paint = PaintController(self.desk, self.jobs)
         self.loop = LoopController(self.desk, self.jobs)
         self.files = FilesController(self.desk, self.jobs)
         self._view, self._link = view, link
-        self._undo_order = UndoOrder()
         self._shown: dict[str, object] = {}
         """What the view shows; entries are taken out when a widget may have run ahead of it."""
         self._slots: list[tuple[Any, Callable[..., None]]] = []
         self._closed = False
-        self._warmed = False
         self._connect()
         self.images_changed()
 
@@ -55,24 +53,33 @@ class Controller:
         if self.desk.session is None:
             key = self._link.images.active()
             if key is not None:
-                self.open_image(key)
+                self._try_to_open(key)
         self.refresh()
 
-    def choose_image(self, key: str) -> None:
-        """Open another image; a running job is stopped after asking."""
-        same = self.desk.place is not None and key == self.desk.place.key
-        if same or self._may_leave():
-            self.desk.status = IDLE
+    def _try_to_open(self, key: str) -> None:
+        """Open an image that nobody asked for: one that cannot be used is no reason to interrupt."""
+        try:
             self.open_image(key)
-        self._shown.pop("image")
+        except InputError as error:
+            self.desk.say(str(error), "warning")
+
+    def choose_image(self, key: str) -> None:
+        """Open another image, or the open one anew where the viewer is now in its other axes."""
+        place = self.desk.place
+        same = place is not None and place.key == key
+        self._go(key, place.geometry.slice_axis if same and place is not None else None)
 
     def choose_axis(self, axis: int) -> None:
-        """Count slices along another axis of the image; a running job is stopped after asking."""
-        place = self.desk.place
-        if place is not None and self._may_leave():
+        """Count slices along another axis of the image."""
+        if self.desk.place is not None:
+            self._go(self.desk.place.key, axis)
+
+    def _go(self, key: str, axis: int | None) -> None:
+        """Open another stack; a running job is stopped after asking."""
+        if self._link.images.place(key, axis) != self.desk.place and self._may_leave():
             self.desk.status = IDLE
-            self.open_image(place.key, axis)
-        self._shown.pop("image")
+            self.open_image(key, axis)
+        self._shown.pop("image", None)
 
     def open_image(self, key: str, axis: int | None = None) -> None:
         """Open an image as a stack, with the session it had, or a new one with the same labels."""
@@ -92,8 +99,9 @@ class Controller:
         self._link.attach(place, session)
         self._hear_session(session)
         self._view.set_settings(session.settings)
-        self._labels_changed()
+        self.paint.session_opened()
         self.loop.forget_suggestion()
+        self.refresh()
 
     def image_lost(self, key: str, name: str) -> None:
         """The image in use was removed from the viewer."""
@@ -128,7 +136,7 @@ class Controller:
     def _bring_paint_back(self) -> None:
         if self.desk.session is not None:
             self._link.show_paint(self.desk.session)
-            self._labels_changed()
+            self.paint.labels_changed()
             self.desk.say("the paint layer is back", "good")
 
     def _may_leave(self) -> bool:
@@ -145,143 +153,11 @@ class Controller:
             self._forget(self.desk.session)
         self.jobs.abandon()
         self.desk.session = self.desk.place = self.desk.selected = None
-        self._undo_order = UndoOrder()
-
-    # ---- labels
-
-    def add_label(self, name: str) -> None:
-        """Add a label and take it up with the brush."""
-        if self.desk.session is None:
-            raise InputError("Open an image first (File ▸ Open…), then name its labels.")
-        label = self.desk.session.labels.add(name)
-        self.select_label(label.label_id)
-
-    def rename_label(self, label_id: int, name: str) -> None:
-        """Give a label another name."""
-        if self.desk.session is not None:
-            self.desk.session.labels.rename(label_id, name)
-
-    def recolour_label(self, label_id: int, color: Color) -> None:
-        """Give a label another colour."""
-        if self.desk.session is not None:
-            self.desk.session.labels.recolour(label_id, color)
-
-    def remove_label(self, label_id: int) -> None:
-        """Delete a label with its paint; asks where there is paint to lose."""
-        session = self.desk.session
-        if session is None:
-            return
-        painted = session.annotations.painted_slices(label_id)
-        name = session.labels[label_id].name
-        if painted and not self._view.confirm(
-            f"Delete “{name}” and its paint on {wording.count(len(painted), 'slice')}? "
-            "This cannot be undone.",
-            f"Delete “{name}”",
-        ):
-            return
-        session.labels.remove(label_id)
-        self._link.refresh_paint()
-
-    def select_label(self, label_id: int) -> None:
-        """Paint with this label from now on."""
-        self.desk.selected = label_id
-        self._link.select_label(label_id, brush=True)
-        self.refresh()
-
-    def label_picked(self, label_id: int) -> None:
-        """The viewer's own controls have chosen another label."""
-        known = {row.label_id for row in self.desk.rows()}
-        self.desk.selected = label_id if label_id in known else None
-        self.refresh()
-
-    def label_key(self, place: int) -> None:
-        """A key asks for the label at a place of the table."""
-        label_id = pick_rows(self.desk.rows(), place)
-        if label_id is not None:
-            self.select_label(label_id)
-
-    def _labels_changed(self) -> None:
-        rows = self.desk.rows()
-        self._link.set_labels(rows)
-        if rows and self.desk.selected not in {row.label_id for row in rows}:
-            self.desk.selected = rows[0].label_id
-            self._link.select_label(rows[0].label_id, brush=False)
-        self.refresh()
-
-    # ---- paint
-
-    def painted(self, slices: tuple[int, ...]) -> None:
-        """Paint of these slices may have changed."""
-        if self.desk.session is not None:
-            for index in slices:
-                self.desk.session.annotations.touched(index)
-            self._warm_up()
-        self.refresh()
 
     def set_complete(self, complete: bool) -> None:
-        """Say that what is unpainted on the slice on screen is background, or take that back."""
-        index = self._link.current_slice()
-        if self.desk.session is not None and index is not None:
-            self.desk.session.annotations.set_complete(index, complete)
-        self._shown.pop("slice")
-        self.refresh()
-
-    def accept(self) -> None:
-        """Copy the prediction of the slice on screen into paint, as one step."""
-        index, predictions = self._link.current_slice(), self._link.predictions()
-        if self.desk.session is None or index is None or predictions is None:
-            return
-        annotations = self.desk.session.annotations
-        if annotations.accept(index, predictions[index], self.desk.session.labels.ids):
-            self._undo_order.did("accept")
-            self._link.refresh_paint()
-            self.desk.say(f"prediction of slice {index} accepted; now correct it", "good")
-        else:
-            self.desk.say(f"the prediction adds nothing to your paint of slice {index}")
-        self.refresh()
-
-    def undo_accept(self) -> None:
-        """Take the last accepted prediction back, wherever the viewer is now."""
-        self._undo_order.undo_accept()
-        self._undo_accept()
-
-    def undo(self) -> None:
-        """Undo what came last: a brush stroke or an accepted prediction."""
-        if self._undo_order.undo() == "accept":
-            self._undo_accept()
-        else:
-            self._link.undo_stroke()
-
-    def redo(self) -> None:
-        """Redo what was undone last."""
-        if self._undo_order.redo() == "accept":
-            self._redo_accept()
-        else:
-            self._link.redo_stroke()
-
-    def stroke_made(self) -> None:
-        """A brush stroke was finished."""
-        self._undo_order.did("stroke")
-
-    def slice_changed(self) -> None:
-        """Another slice is on screen; the viewer has forgotten the strokes of the one before."""
-        self._undo_order.forget_strokes()
-        self.refresh()
-
-    def _undo_accept(self) -> None:
-        if self.desk.session is not None:
-            self._after_undo(self.desk.session.annotations.undo(), "taken back")
-
-    def _redo_accept(self) -> None:
-        if self.desk.session is not None:
-            self._after_undo(self.desk.session.annotations.redo(), "accepted again")
-
-    def _after_undo(self, index: int | None, what: str) -> None:
-        if index is not None:
-            self._link.go_to(index)
-            self._link.refresh_paint()
-            self.desk.say(f"prediction of slice {index} {what}")
-        self.refresh()
+        """Tick or untick the slice on screen."""
+        self.paint.set_complete(complete)
+        self._shown.pop("slice", None)
 
     # ---- settings and display
 
@@ -298,13 +174,6 @@ class Controller:
         """Follow the way out that the status line offers."""
         if self.desk.offer is not None:
             self.desk.offer()
-
-    def _warm_up(self) -> None:
-        """Load weights as soon as somebody paints: Adapt then starts at once."""
-        if not self._warmed and self.desk.session is not None:
-            self._warmed = True
-            session = self.desk.session
-            self.jobs.start(warm_up(WarmUpRequest(session.settings), session.stack))
 
     # ---- showing
 
@@ -380,18 +249,18 @@ class Controller:
 
     def _connect(self) -> None:
         wishes, viewer = self._view.wishes, self._link.signals
-        loop, files = self.loop, self.files
+        paint, loop, files = self.paint, self.loop, self.files
         for signal, act in (
             (wishes.image_chosen, self.choose_image),
             (wishes.axis_chosen, self.choose_axis),
-            (wishes.label_added, self.add_label),
-            (wishes.label_renamed, self.rename_label),
-            (wishes.label_recoloured, self.recolour_label),
-            (wishes.label_removed, self.remove_label),
-            (wishes.label_selected, self.select_label),
+            (wishes.label_added, paint.add_label),
+            (wishes.label_renamed, paint.rename_label),
+            (wishes.label_recoloured, paint.recolour_label),
+            (wishes.label_removed, paint.remove_label),
+            (wishes.label_selected, paint.select_label),
             (wishes.complete_set, self.set_complete),
-            (wishes.accept, self.accept),
-            (wishes.undo_accept, self.undo_accept),
+            (wishes.accept, paint.accept),
+            (wishes.undo_accept, paint.undo_accept),
             (wishes.adapt, loop.adapt),
             (wishes.stop, self.jobs.stop),
             (wishes.then_segment_set, self.set_then_segment),
@@ -411,14 +280,14 @@ class Controller:
             (viewer.images_changed, self.images_changed),
             (viewer.image_lost, self.image_lost),
             (viewer.paint_lost, self.paint_lost),
-            (viewer.slice_changed, self.slice_changed),
+            (viewer.slice_changed, paint.slice_changed),
             (viewer.display_changed, self.refresh),
-            (viewer.painted, self.painted),
-            (viewer.stroke_made, self.stroke_made),
-            (viewer.label_picked, self.label_picked),
-            (viewer.label_key_pressed, self.label_key),
-            (viewer.undo_pressed, self.undo),
-            (viewer.redo_pressed, self.redo),
+            (viewer.painted, paint.painted),
+            (viewer.stroke_made, paint.stroke_made),
+            (viewer.label_picked, paint.label_picked),
+            (viewer.label_key_pressed, paint.label_key),
+            (viewer.undo_pressed, paint.undo),
+            (viewer.redo_pressed, paint.redo),
         ):
             self._hear(signal, act)
 
@@ -444,6 +313,10 @@ class Controller:
         session.labels.changed.disconnect(self._labels_changed)
         session.annotations.changed.disconnect(self._annotations_changed)
         session.annotations.completed.disconnect(self._annotations_changed)
+
+    def _labels_changed(self) -> None:
+        self.paint.labels_changed()
+        self.refresh()
 
     def _annotations_changed(self, index: int) -> None:
         self.refresh()

@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import time
 import zlib
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from napari.layers import Image, Labels
-from napari.utils.colormaps import DirectLabelColormap
+from napari.layers import Labels
 
-from napari_salt.records import UNLABELLED
 from napari_salt.viewer_link.images import META, ViewerImages, layer_key, transforms_of
 from napari_salt.viewer_link.keys import ViewerKeys
+from napari_salt.viewer_link.layers import Role, dress, new_layer
 from napari_salt.views import DisplayState, ViewerSignals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari.layers import Layer
+    from napari.layers import Image, Layer
     from napari.viewer import Viewer
     from numpy.typing import NDArray
 
@@ -33,12 +32,6 @@ if TYPE_CHECKING:
     from napari_salt.session.session import Session
     from napari_salt.views import LabelRow
 
-Role = Literal["uncertainty", "prediction", "paint"]
-"""The layers of a place, from bottom to top."""
-
-_CLEAR = (0.0, 0.0, 0.0, 0.0)
-_UNNAMED = (1.0, 0.0, 1.0, 0.8)
-"""Paint with an id that is no label: loud, so that nobody overlooks it."""
 _GEOMETRY = ("scale", "translate", "rotate", "shear", "affine", "units")
 _LEAST_3D_REFRESH = 1.0
 """Seconds between refreshes while volumes are shown: each one uploads the volume anew."""
@@ -92,7 +85,7 @@ class ViewerLink:
         self._data["paint"] = session.annotations.paint
         for role in get_args(Role):
             layer = self._find(place, role)
-            if layer is not None and layer in _arrays:
+            if layer is not None:
                 self._data.setdefault(role, _arrays[layer])
                 self._take(role, layer)
         self.show_paint(session)
@@ -239,21 +232,7 @@ class ViewerLink:
         assert image is not None
         assert place is not None
         data = place.geometry.as_layer(self._data[role])
-        common: dict[str, Any] = {
-            "name": f"{image.name} {role}",
-            "metadata": {META: {"role": role, "place": place.name}},
-            "visible": self._shown[role],
-            "axis_labels": image.axis_labels,
-            **transforms_of(image, place.geometry),
-        }
-        layer: Layer
-        if role == "uncertainty":
-            layer = Image(
-                data, contrast_limits=(0, 1), colormap="inferno", blending="additive", **common
-            )
-        else:
-            opacity = self._opacity if role == "prediction" else 0.7
-            layer = Labels(data, opacity=opacity, **common)
+        layer = new_layer(role, image, place, data, self._shown[role], self._opacity)
         active = self._viewer.layers.selection.active
         self._viewer.layers.insert(self._place_in_list(role), layer)
         if active is not None:
@@ -301,15 +280,8 @@ class ViewerLink:
     def _dress(self, role: Role) -> None:
         """Colours and names of a labels layer."""
         layer = self._layers[role]
-        if not isinstance(layer, Labels):
-            return
-        unnamed = _UNNAMED if role == "paint" else _CLEAR
-        colors: dict[int | None, Any] = {None: unnamed, UNLABELLED: _CLEAR}
-        colors.update({row.label_id: row.color for row in self._rows})
-        layer.colormap = DirectLabelColormap(color_dict=colors)
-        ids = [UNLABELLED, *(row.label_id for row in self._rows)]
-        empty = "unlabelled" if role == "paint" else "none of the labels"
-        layer.features = {"index": ids, "name": [empty, *(row.name for row in self._rows)]}
+        if isinstance(layer, Labels):
+            dress(layer, role, self._rows)
 
     # ---- filling and drawing
 
@@ -442,7 +414,7 @@ class ViewerLink:
     def _find(self, place: Place, role: Role) -> Layer | None:
         mark = {"role": role, "place": place.name}
         for layer in self._viewer.layers:
-            if layer.metadata.get(META) == mark:
+            if layer.metadata.get(META) == mark and layer in _arrays:
                 return layer
         return None
 

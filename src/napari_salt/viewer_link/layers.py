@@ -1,0 +1,63 @@
+"""Making and dressing the layers of a place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari.layers import Image, Labels
+from napari.utils.colormaps import DirectLabelColormap
+
+from napari_salt.records import UNLABELLED
+from napari_salt.viewer_link.images import META, transforms_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from napari.layers import Layer
+    from numpy.typing import NDArray
+
+    from napari_salt.geometry import Place
+    from napari_salt.views import LabelRow
+
+Role = Literal["uncertainty", "prediction", "paint"]
+"""The layers of a place, from bottom to top."""
+
+_PAINT_OPACITY = 0.7
+_CLEAR = (0.0, 0.0, 0.0, 0.0)
+_UNNAMED = (1.0, 0.0, 1.0, 0.8)
+"""Paint with an id that is no label: loud, so that nobody overlooks it."""
+
+
+def new_layer(
+    role: Role, image: Image, place: Place, data: NDArray[Any], visible: bool, opacity: float
+) -> Layer:
+    """A layer of ``data`` (along the image's axes) that lies exactly on the image.
+
+    ``opacity`` is that of a prediction.
+    """
+    common: dict[str, Any] = {
+        "name": f"{image.name} {role}",
+        "metadata": {META: {"role": role, "place": place.name}},
+        "visible": visible,
+        "axis_labels": image.axis_labels,
+        **transforms_of(image, place.geometry),
+    }
+    if role == "uncertainty":
+        return Image(
+            data, contrast_limits=(0, 1), colormap="inferno", blending="additive", **common
+        )
+    return Labels(data, opacity=opacity if role == "prediction" else _PAINT_OPACITY, **common)
+
+
+def dress(layer: Labels, role: Role, rows: Iterable[LabelRow]) -> None:
+    """Names and colours of the label table on a labels layer."""
+    rows = tuple(rows)
+    unnamed = _UNNAMED if role == "paint" else _CLEAR
+    colors: dict[int | None, Any] = {None: unnamed, UNLABELLED: _CLEAR}
+    colors.update({row.label_id: row.color for row in rows})
+    layer.colormap = DirectLabelColormap(color_dict=colors)
+    empty = "unlabelled" if role == "paint" else "none of the labels"
+    layer.features = {
+        "index": [UNLABELLED, *(row.label_id for row in rows)],
+        "name": [empty, *(row.name for row in rows)],
+    }
