@@ -203,3 +203,7 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < math.inf:
         raise argparse.ArgumentTypeError(f"'{text}' is not a positive number of seconds")
     return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -82,7 +82,6 @@ def open_console(*, as_json: bool) -> Iterator[Console]:
     quiet_libraries()
     with _own_stdout() as out, redirect_stdout(sys.stderr), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        warnings.filterwarnings("default", module="napari_salt")
         yield Console(as_json=as_json, out=out, err=sys.stderr)
 
 

@@ -1,0 +1,102 @@
+"""Bad input: exit code 2, one sentence, nothing on standard output, and no torch for it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+NAMES = ("--names", "1=disk,2=box")
+ADAPT = ("adapt", "image.tif", "labels.tif", *NAMES, "--out", "a.salt.safetensors")
+
+CASES = {
+    "no arguments": ((), "required"),
+    "unknown command": (("paint",), "invalid choice: 'paint'"),
+    "no image": (("adapt", "none.tif", "labels.tif", *ADAPT[3:]), "There is no file none.tif"),
+    "unreadable image": (("adapt", "text.tif", "labels.tif", *ADAPT[3:]), "text.tif"),
+    "unreadable labels": (("adapt", "image.tif", "text.tif", *ADAPT[3:]), "text.tif"),
+    "unknown format": (("adapt", "text.pth", "labels.tif", *ADAPT[3:]), "format"),
+    "shape mismatch": (
+        ("adapt", "image.tif", "short.tif", *ADAPT[3:]),
+        "'short.tif' has 3 slices of 48 × 48 pixels and 'image.tif' 7 slices of 48 × 48 pixels",
+    ),
+    "no labelled pixel": (("adapt", "image.tif", "empty.tif", *ADAPT[3:]), "No pixel"),
+    "unknown id": ((*ADAPT, "--names", "1=disk"), "labels without a name: 2"),
+    "names unreadable": ((*ADAPT, "--names", "disk"), "Cannot read the names 'disk'"),
+    "one id, two names": ((*ADAPT, "--names", "1=disk,1=box"), "Id 1 has two names"),
+    "two ids, one name": ((*ADAPT, "--names", "1=disk,2=Disk"), "There is a label"),
+    "id 0": ((*ADAPT, "--names", "0=background,1=disk,2=box"), "use --complete"),
+    "only background": ((*ADAPT, "--names", "1=background,2=Background"), "besides background"),
+    "no names": (("adapt", "image.tif", "labels.tif", "--out", "a.safetensors"), "--names"),
+    "slice outside": ((*ADAPT, "--slices", "2,7"), "There is no slice 7"),
+    "slices unreadable": ((*ADAPT, "--slices", "a"), "Cannot read the slices 'a'"),
+    "slices backwards": ((*ADAPT, "--slices", "5-2"), "run backwards"),
+    "unknown backbone": ((*ADAPT, "--backbone", "sam-9"), "sam-9"),
+    "no backbone file": ((*ADAPT, "--backbone", "./none.pth"), "none.pth"),
+    "unknown kind": ((*ADAPT, "--kind", "magic"), "invalid choice: 'magic'"),
+    "unknown device": ((*ADAPT, "--device", "tpu"), "'tpu' is no device"),
+    "rank of nothing": ((*ADAPT, "--rank", "0"), "not a whole number from 1 up"),
+    "steps of nothing": ((*ADAPT, "--steps", "-1"), "not a whole number from 0 up"),
+    "no time": ((*ADAPT, "--time-budget", "nan"), "not a positive number of seconds"),
+    "no folder": ((*ADAPT, "--out", "none/a.salt.safetensors"), "There is no folder 'none'"),
+    "wrong suffix": ((*ADAPT, "--out", "a.pth"), "must end in .safetensors"),
+    "init is no adapter": ((*ADAPT, "--init", "text.salt.safetensors"), "is not an adapter"),
+    "segment without adapter": (
+        ("segment", "image.tif", "none.salt.safetensors", "--out", "m.tif"),
+        "none.salt.safetensors",
+    ),
+    "segment, wrong suffix": (
+        ("segment", "image.tif", "text.salt.safetensors", "--out", "m.png"),
+        "must end in .tif or .tiff",
+    ),
+    "segment, one file for two": (
+        (
+            "segment",
+            "image.tif",
+            "text.salt.safetensors",
+            "--out",
+            "m.tif",
+            "--uncertainty",
+            "m.tif",
+        ),
+        "need two files",
+    ),
+    "suggest, no adapter": (("suggest", "image.tif", "image.tif"), "is not an adapter"),
+    "evaluate, shapes": (("evaluate", "labels.tif", "short.tif"), "image's shape"),
+    "evaluate, strange id": (
+        ("evaluate", "labels.tif", "labels.tif", "--names", "9=moon"),
+        "Neither file has the label 9 (moon)",
+    ),
+    "evaluate, nothing": (("evaluate", "empty.tif", "empty.tif"), "nothing to compare"),
+    "info, no adapter": (("info", "text.salt.safetensors"), "is not an adapter"),
+    "demo, no rounds": (("demo", "--rounds", "0"), "not a whole number from 1 up"),
+    "demo, out is a file": (("demo", "--out", "text.tif"), "text.tif"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input(cli, data, case):
+    arguments, says = CASES[case]
+    done = cli(*arguments, light=True)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert says in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stderr.strip().endswith((".", "'."))
+    assert not (data / "a.salt.safetensors").exists()
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission(cli, data):
+    locked = data / "locked"
+    locked.mkdir(mode=0o500)
+    done = cli(*ADAPT, "--out", locked / "a.salt.safetensors", light=True)
+    assert done.returncode == 2
+    assert "cannot be written" in done.stderr
+
+
+def test_help_is_there_for_every_command(cli):
+    for command in ("demo", "adapt", "segment", "suggest", "evaluate", "info"):
+        done = cli(command, "--help", light=True)
+        assert done.returncode == 0
+        assert "--json" in done.stdout
