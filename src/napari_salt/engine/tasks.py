@@ -25,6 +25,7 @@ from napari_salt.engine.requests import (
     SegmentResult,
     WarmUpRequest,
 )
+from napari_salt.model.adapter_info import read_info
 from napari_salt.records import Planes, SlicePrediction, StepReport
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def segment(
     from napari_salt.model.feature_cache import FeatureCache
     from napari_salt.model.predict import predict
 
+    read_info(request.adapter)
     adapter = _loaded_adapter(request.adapter, request.adapter.stat().st_mtime_ns)
     predictions = predict(
         planes,

@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from napari.qt.threading import (  # type: ignore[import-untyped]
-    GeneratorWorker,
-    create_worker,
-)
+from napari.qt.threading import GeneratorWorker, create_worker
 
 from napari_salt.engine.engine import Engine
 from napari_salt.engine.requests import Report, Request, Result

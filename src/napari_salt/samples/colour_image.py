@@ -13,5 +13,5 @@ def colour_image_layers() -> list[LayerData]:
     """
     from skimage import data
 
-    image = data.immunohistochemistry()  # type: ignore[no-untyped-call]
+    image = data.immunohistochemistry()
     return [(image, {"name": "Stained tissue", "rgb": True}, "image")]

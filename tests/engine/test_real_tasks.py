@@ -1,0 +1,97 @@
+"""The tasks on the embedded network: in the child, and stopped half way."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_salt.engine.requests import (
+    AdapterSaved,
+    AdaptRequest,
+    SegmentRequest,
+    WarmUpRequest,
+)
+from napari_salt.engine.tasks import finish, predictions_of, run_task
+from napari_salt.errors import JobFailed, JobStopped
+from napari_salt.model.adapter_info import read_info
+from napari_salt.records import (
+    BACKGROUND,
+    AnnotatedSlice,
+    FitSettings,
+    Label,
+    SlicePrediction,
+    StepReport,
+)
+from napari_salt.session.stack import Stack
+
+LABELS = (Label(1, "disk"),)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_SALT_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def stack():
+    rows, columns = np.mgrid[:40, :40]
+    disk = (rows - 20) ** 2 + (columns - 16) ** 2 < 90
+    return Stack(np.stack([np.where(disk, 180 + i, 40 + i) for i in range(4)]).astype(np.uint8))
+
+
+def request(stack, out, *, steps=1, preview=None):
+    targets = np.where(stack.plane(1) > 100, 1, BACKGROUND).astype(np.uint16)
+    settings = FitSettings(steps=steps, device="cpu")
+    annotated = (AnnotatedSlice(1, targets, complete=True),)
+    return AdaptRequest(annotated, LABELS, settings, out, preview=preview)
+
+
+def test_adapt_and_segment_in_the_child(engine, stack, tmp_path):
+    out = tmp_path / "a.salt.safetensors"
+    finish(engine.submit(WarmUpRequest(FitSettings(device="cpu")), stack))
+    reports, result = finish(engine.submit(request(stack, out, preview=2), stack))
+    saved = [report for report in reports if isinstance(report, AdapterSaved)]
+    assert [one.provisional for one in saved] == [True, False]
+    assert [one.path for one in saved] == [out, out]
+    (preview,) = predictions_of(reports)
+    assert (preview.index, preview.provisional) == (2, True)
+    assert reports.index(saved[0]) < reports.index(preview) < reports.index(saved[1])
+    assert any(isinstance(report, StepReport) and report.phase == "first fit" for report in reports)
+    assert result.adapter_path == out
+    assert result.size_bytes == out.stat().st_size
+    assert result.record.slices == (1,)
+
+    reports, result = finish(engine.submit(SegmentRequest(out, (3, 0), ("disk",), "cpu"), stack))
+    predictions = [report for report in reports if isinstance(report, SlicePrediction)]
+    assert [one.index for one in predictions] == [3, 0]
+    assert result.slices == 2
+    disk = stack.plane(0) > 100
+    overlap = (predictions[1].labels == 1) & disk
+    assert 2 * overlap.sum() / ((predictions[1].labels == 1).sum() + disk.sum()) > 0.9
+
+
+def test_a_stopped_adapt_leaves_its_first_fit(engine, stack, tmp_path):
+    out = tmp_path / "a.salt.safetensors"
+    job = engine.submit(request(stack, out, steps=100_000), stack)
+    while not isinstance(next(job), AdapterSaved):
+        pass
+    engine.stop()
+    with pytest.raises(JobStopped):
+        finish(job)
+    assert read_info(out).labels[0].name == "disk"
+    assert [path for path in tmp_path.iterdir() if path.is_file()] == [out]
+
+
+def test_a_task_closed_inline_leaves_its_first_fit(stack, tmp_path):
+    out = tmp_path / "a.salt.safetensors"
+    task = run_task(request(stack, out, steps=100_000), stack)
+    while not isinstance(next(task), AdapterSaved):
+        pass
+    task.close()
+    assert read_info(out).record.kept == "first fit"
+
+
+def test_a_missing_adapter_is_a_sentence(engine, stack, tmp_path):
+    gone = tmp_path / "gone.salt.safetensors"
+    with pytest.raises(JobFailed, match=r"gone\.salt\.safetensors' cannot be read"):
+        finish(engine.submit(SegmentRequest(gone, (0,), None, "cpu"), stack))
