@@ -34,7 +34,9 @@ def run(args: argparse.Namespace, console: Console) -> None:
     labels = _labels(names, masks, reference, present)
     sized = masks if set(reference.units[1:]) == {PIXEL} else reference
     scores = score_stack(
-        _Renumbered(masks, {ids.in_masks: ids.label_id for ids in labels}),
+        _Renumbered(
+            masks, {one.in_masks: one.label_id for one in labels if one.in_masks is not None}
+        ),
         reference,
         [one.label_id for one in labels],
         sized.spacing,
@@ -50,11 +52,11 @@ def run(args: argparse.Namespace, console: Console) -> None:
 
 @dataclass(frozen=True)
 class _ToScore:
-    """A label: its id in the reference, its name, and its id in the masks."""
+    """A label: its id in the reference, its name, and its id in the masks, where it has one."""
 
     label_id: int
     name: str
-    in_masks: int
+    in_masks: int | None
 
 
 class _Renumbered:
@@ -96,9 +98,8 @@ def _labels(
         for label_id in sorted(in_masks | in_reference):
             wanted.setdefault(label_id, f"label {label_id}")
         wanted = {i: name for i, name in wanted.items() if i in in_masks | in_reference}
-    elsewhere = {name.casefold(): label_id for label_id, name in masks.names.items()}
     labels = [
-        _ToScore(label_id, name, elsewhere.get(name.casefold(), label_id))
+        _ToScore(label_id, name, _id_in_masks(label_id, name, wanted, masks.names))
         for label_id, name in sorted(wanted.items())
         if name.casefold() != BACKGROUND_NAME
     ]
@@ -112,6 +113,17 @@ def _labels(
     if not labels:
         raise InputError("There is no label besides background to compare; name at least one.")
     return labels
+
+
+def _id_in_masks(
+    label_id: int, name: str, wanted: Mapping[int, str], in_masks: Mapping[int, str]
+) -> int | None:
+    """The id of the same name in the masks; else the same id, unless that is another label's."""
+    ids = {other.casefold(): own for own, other in in_masks.items()}
+    if name.casefold() in ids:
+        return ids[name.casefold()]
+    taken = in_masks.get(label_id, "").casefold()
+    return None if taken in {other.casefold() for other in wanted.values()} else label_id
 
 
 def _text(scores: Sequence[LabelScore], names: Mapping[int, str], unit: str) -> str:

@@ -26,7 +26,7 @@ from napari_salt.engine.requests import (
     WarmUpRequest,
 )
 from napari_salt.model.adapter_info import read_info
-from napari_salt.records import Planes, SlicePrediction, StepReport
+from napari_salt.records import BACKGROUND_NAME, Planes, SlicePrediction, StepReport
 
 if TYPE_CHECKING:
     from napari_salt.model.adapter_file import AdapterFile
@@ -118,13 +118,16 @@ def segment(
 
 
 def warm_up(request: WarmUpRequest, planes: Planes | None) -> Generator[Report, None, None]:
-    """Import torch and load the backbone, so that the next job need not."""
+    """Import torch, load the backbone and the text model, so that the next job need not."""
     yield StepReport("loading", 0, 0, message="Loading the network")
     from napari_salt.model.backbones.registry import load_backbone
     from napari_salt.model.device import pick_device
+    from napari_salt.model.label_prompts import embed_names
 
     device = pick_device(request.settings.device)
     load_backbone(request.settings.backbone, device=device)
+    yield StepReport("loading", 0, 0, message="Loading the text model")
+    embed_names([BACKGROUND_NAME], request.settings.text_model)
 
 
 def _segmenting(done: int, total: int, seconds: float) -> StepReport:
