@@ -229,6 +229,12 @@ def test_another_image_keeps_the_labels_and_settings(bench):
     assert bench.session.annotations.painted_slices() == ()
 
 
+def test_an_image_out_of_sight_is_gone_to(bench):
+    bench.link.current_slice.return_value = None
+    bench.wishes.image_chosen.emit("b")
+    bench.link.go_to.assert_called_once_with(3)
+
+
 def test_going_back_to_an_image_finds_its_session(bench):
     first = bench.session
     bench.wishes.image_chosen.emit("b")

@@ -143,7 +143,21 @@ def test_from_the_first_stroke_to_exported_masks(viewer, dock, brain, qtbot, tmp
     assert image.names == {1: "gray matter", 2: "white matter"}
     monkeypatch.setattr(dock, "ask_save", lambda title, name, pattern: tmp_path / "a")
     dock.export.adapterRequested.emit()
-    assert (tmp_path / "a.salt.safetensors").stat().st_size < 4_000_000
+    saved = tmp_path / "a.salt.safetensors"
+    assert saved.stat().st_size < 4_000_000
+
+    viewer.add_image(brain[0][2:5], name="other", units=("mm",) * 3)
+    (key,) = (
+        entry.key for entry in dock.controller._link.images.entries() if entry.name == "other"
+    )
+    dock.image.valueChanged.emit(key)
+    monkeypatch.setattr(dock, "ask_open", lambda title, pattern: saved)
+    dock.export.loadRequested.emit()
+    assert "gray matter, white matter" in dock.status.value().text
+    dock.segment.sliceRequested.emit()
+    wait_idle(dock, qtbot)
+    assert dock.status.value().text == "1 slice segmented"
+    assert {1, 2} <= set(np.unique(viewer.layers["other prediction"].data))
 
 
 def test_stop_and_a_killed_engine_cost_only_the_job(viewer, dock, brain, qtbot):

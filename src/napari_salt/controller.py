@@ -97,6 +97,8 @@ class Controller:
         self._leave_session()
         self.desk.session, self.desk.place = session, place
         self._link.attach(place, session)
+        if self._link.current_slice() is None:
+            self._link.go_to(len(session.stack) // 2)
         self._hear_session(session)
         self._view.set_settings(session.settings)
         self.paint.session_opened()

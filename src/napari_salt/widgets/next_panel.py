@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from napari_salt.session.readiness import Readiness
 
 
+_PLACEHOLDER = "Goes where a correction helps most, and says why."
+
+
 class NextPanel(QWidget):
     """Next slice and Skip; the reason stands below."""
 
@@ -48,7 +51,7 @@ class NextPanel(QWidget):
     def setValue(self, state: SuggestionState) -> None:
         """Show another suggestion."""
         text = state.reason if state.index is None else f"slice {state.index}: {state.reason}"
-        self._reason.setText(text)
+        self._reason.setText(text or _PLACEHOLDER)
 
     def reason(self) -> str:
         """The reason shown."""
