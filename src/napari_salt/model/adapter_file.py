@@ -156,13 +156,14 @@ def save_adapter(path: str | Path, adapter: AdapterFile) -> None:
         temporary.chmod(0o644)  # mkstemp makes it private; an adapter is there to be shared
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         full = getattr(error, "errno", None) == errno.ENOSPC or "No space" in str(error)
         reason = "the disk is full" if full else str(error)
         raise OutputError(
             f"The adapter could not be written to '{path}': {reason}; free some space or choose another folder."
         ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)  # gone already where the renaming went well
 
 
 def load_adapter(path: str | Path) -> AdapterFile:

@@ -103,7 +103,7 @@ class AdapterInfo:
                 tuple(content["units"]),
             )
             return AdapterInfo(**content)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise AdapterError(
                 "The file's description is damaged or not from napari-salt; choose another adapter."
             ) from error
@@ -134,7 +134,7 @@ def read_info(path: str | Path) -> AdapterInfo:
         raise AdapterError(f"The adapter '{path}' cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise not_ours from error
-    described = header.get("__metadata__", {}) if isinstance(header, dict) else {}
-    if HEADER_KEY not in described:
+    described = header.get("__metadata__") if isinstance(header, dict) else None
+    if not isinstance(described, dict) or HEADER_KEY not in described:
         raise not_ours
     return AdapterInfo.from_json(described[HEADER_KEY])

@@ -17,7 +17,13 @@ def check_annotations(
     size = planes.info.shape[1:]
     known = {UNLABELLED, BACKGROUND, *(label.label_id for label in labels)}
     seen: set[int] = set()
-    painted = []
+    painted: list[AnnotatedSlice] = []
+    indices = [one.index for one in annotated]
+    twice = [index for index in indices if indices.count(index) > 1]
+    if twice:
+        raise InputError(
+            f"Slice {twice[0]} is given twice; give each painted slice once, with all its labels."
+        )
     for one in annotated:
         if one.targets.shape != size:
             raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -13,6 +14,7 @@ from platformdirs import user_cache_path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from napari_salt.errors import InputError
 from napari_salt.model.backbones.base import Activations
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class FeatureCache:
         self.folder = (folder or default) / "features"
         if limit is None:
             megabytes = os.environ.get(LIMIT_VARIABLE)
-            limit = int(megabytes) * 1024**2 if megabytes else DEFAULT_LIMIT
+            limit = _megabytes(megabytes) if megabytes else DEFAULT_LIMIT
         self.limit = limit
         self._lock = threading.Lock()
 
@@ -60,9 +62,12 @@ class FeatureCache:
         path = self._path(key)
         try:
             tensors = load_file(path)
-            os.utime(path)
         except (OSError, SafetensorError):
             return None
+        if TAIL_INPUT not in tensors:
+            return None
+        with contextlib.suppress(OSError):  # a folder that can only be read still serves
+            os.utime(path)
         floats = {name: values.to(device, torch.float32) for name, values in tensors.items()}
         tail_input = floats.pop(TAIL_INPUT)
         return Activations(tail_input, dict(sorted(floats.items())))
@@ -78,19 +83,20 @@ class FeatureCache:
         if size > self.limit:
             return
         path = self._path(key)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
         with self._lock:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._make_room(size)
-                temporary = path.with_suffix(f".{os.getpid()}.tmp")
                 save_file(halves, temporary)
                 temporary.replace(path)
-            except OSError:
-                return
+            except (OSError, SafetensorError):
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Forget everything."""
-        for path in self.folder.glob("*.safetensors"):
+        for path in self.folder.glob("*"):
             path.unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
@@ -98,7 +104,7 @@ class FeatureCache:
 
     def _make_room(self, size: int) -> None:
         entries = []
-        for path in self.folder.glob("*.safetensors"):
+        for path in self.folder.glob("*"):  # half files of killed jobs as well
             try:
                 state = path.stat()
             except FileNotFoundError:
@@ -110,3 +116,24 @@ class FeatureCache:
                 return
             path.unlink(missing_ok=True)
             used -= freed
+
+
+def rounded(activations: Activations) -> Activations:
+    """As they come back from the disk: a result must not depend on whether the cache was filled before."""
+    taps = {name: _through_half(values) for name, values in activations.taps.items()}
+    return Activations(_through_half(activations.tail_input), taps)
+
+
+def _through_half(values: Tensor) -> Tensor:
+    largest = torch.finfo(torch.float16).max
+    # contiguous as well: sums over other strides differ in the last bit
+    return values.clamp(-largest, largest).half().float().contiguous()
+
+
+def _megabytes(text: str) -> int:
+    try:
+        return max(0, int(text)) * 1024**2
+    except ValueError as error:
+        raise InputError(
+            f"{LIMIT_VARIABLE} is '{text}'; set it to a whole number of megabytes, or to nothing."
+        ) from error

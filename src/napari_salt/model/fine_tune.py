@@ -106,7 +106,7 @@ def fine_tune(
         for one in batch:
             loss = _loss(segmenter, one) * (len(one.rows) / pixels)
             loss.backward()
-            total += float(loss)
+            total += float(loss.detach())
             yield TuneReport(step - 1, last, last_loss, best.mean)
         nn.utils.clip_grad_norm_(trained, LARGEST_GRADIENT)
         optimiser.step()
@@ -126,7 +126,7 @@ def fine_tune(
 
 @torch.no_grad()
 def score(segmenter: Segmenter, slices: Sequence[TrainingSlice]) -> dict[int, float]:
-    """Dice of each row that occurs in ``slices``, over all of them together."""
+    """Dice of each row that occurs in ``slices`` and was trained on, over all of them together."""
     if not slices:
         return {}
     rows = [
@@ -134,7 +134,8 @@ def score(segmenter: Segmenter, slices: Sequence[TrainingSlice]) -> dict[int, fl
     ]
     targets = torch.cat([one.targets for one in slices])
     weights = torch.cat([one.weights for one in slices])
-    return sampled_dice(torch.cat(rows), targets, weights)
+    known = ~segmenter.head.absent.cpu()[targets]
+    return sampled_dice(torch.cat(rows)[known], targets[known], weights[known])
 
 
 def mean_dice(scores: dict[int, float]) -> float | None:

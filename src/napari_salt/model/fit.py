@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from torch import Tensor
 
 from napari_salt import __version__
+from napari_salt.errors import AdapterError
 from napari_salt.model import probe
 from napari_salt.model.adapter_file import AdapterFile, pack
 from napari_salt.model.adapter_info import AdapterInfo
@@ -26,6 +27,7 @@ from napari_salt.model.training_set import TrainingSet
 from napari_salt.model.tuning import Tuned, tune
 from napari_salt.records import (
     BACKGROUND_NAME,
+    AdapterKind,
     AnnotatedSlice,
     FitRecord,
     FitSettings,
@@ -105,13 +107,14 @@ def fit(
         Nothing painted, an unknown id, only one kind of pixel, other shapes, unknown device or
         backbone.
     AdapterError
-        ``init`` belongs to other base weights or to another kind of image.
+        ``init`` belongs to other base weights or was adapted with another method.
     """
     painted = check_annotations(planes, annotated, labels)
     wanted = [one.index for one in painted] + ([] if preview is None else [preview])
     check_slices(planes, wanted)
     if init is not None:
         check_channels(planes, init)
+        _check_kind(init, settings.kind)
     used = painted_labels(painted, labels)
     return (yield from _Fit(planes, painted, used, settings, init, preview, cache).run())
 
@@ -158,7 +161,7 @@ class _Fit:
                 yield replace(found, provisional=True) if found else StepReport("segmenting", 0, 1)
         folds = yield from _progress("scoring", data.fit_folds())
         held_out = data.held_out_logits(folds)
-        weights = probe.stack(held_out, data.samples.targets, weights, data.count)
+        weights = data.stack(held_out, weights)
         data.set_queries(segmenter, fitted, weights)
         tuned = yield from tune(data, segmenter, folds, weights, self.settings, self._deadline())
         record = self._record(tuned, data.score(held_out, weights))
@@ -261,14 +264,16 @@ class _Fit:
     ) -> AdapterFile:
         stack, settings, banks = self.planes.info, self.settings, segmenter.head.banks
         identity = encoder.backbone.identity
+        kind = settings.kind
         if not layers and self.init is not None:
             layers = self.init.layer_state()
+            kind = self.init.info.kind if layers else kind
         info = AdapterInfo(
             labels=tuple(self.labels),
             backbone=identity.name,
             architecture=identity.architecture,
             weights_sha256=identity.weights_sha256,
-            kind=settings.kind,
+            kind=kind,
             rank=settings.rank,
             low_rank=settings.low_rank,
             intensity={
@@ -291,6 +296,16 @@ class _Fit:
             version=__version__,
         )
         return pack(segmenter, layers, info)
+
+
+def _check_kind(init: AdapterFile, kind: AdapterKind) -> None:
+    """AdapterError when layers adapted with one method would have to be continued with another."""
+    before = init.info.kind
+    if kind not in ("none", before) and init.layer_state():
+        raise AdapterError(
+            f"The adapter to start from was adapted with '{before}' and cannot be continued with '{kind}'; "
+            f"choose '{before}', or start without it."
+        )
 
 
 def _progress(phase: Phase, work: Generator[float, None, _T]) -> Generator[StepReport, None, _T]:

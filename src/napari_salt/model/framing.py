@@ -44,7 +44,10 @@ class Intensity:
 
     def apply(self, plane: NDArray[Any]) -> Tensor:
         """``plane`` (Y, X) or (Y, X, C) → (C, Y, X) float32, mostly within 0..1, clipped at -0.25 and 1.5."""
-        image = np.asarray(plane, dtype=np.float32)
+        image = np.asarray(plane)
+        # wide integers and float64 lose their detail in float32 until the offset is taken off
+        kind = np.result_type(image.dtype, np.float32)
+        image = image.astype(kind)
         image = image[None] if image.ndim == 2 else np.moveaxis(image, -1, 0)
         image = image[: len(self.low)]
         if len(image) != len(self.low):
@@ -52,10 +55,11 @@ class Intensity:
                 f"The adapter expects {len(self.low)} channel(s) and this image has {len(image)}; "
                 "choose the channels it was trained on."
             )
-        low = np.asarray(self.low, np.float32)[:, None, None]
-        high = np.asarray(self.high, np.float32)[:, None, None]
-        scaled = np.nan_to_num((image - low) / (high - low), nan=0.0, posinf=1.5, neginf=-0.25)
-        return torch.from_numpy(np.clip(scaled, -0.25, 1.5))
+        low = np.asarray(self.low)[:, None, None]
+        span = np.asarray(self.high)[:, None, None] - low
+        scaled = (image - low.astype(kind)) / span.astype(kind)
+        scaled = np.nan_to_num(scaled, nan=0.0, posinf=1.5, neginf=-0.25)
+        return torch.from_numpy(np.clip(scaled, -0.25, 1.5).astype(np.float32, copy=False))
 
 
 def measure_intensity(planes: Planes) -> Intensity:
@@ -72,15 +76,9 @@ def measure_intensity(planes: Planes) -> Intensity:
     pixels = np.concatenate(samples)
     if info.rgb:
         pixels = pixels[:, :3].reshape(-1, 1)
-    pixels = np.where(np.isfinite(pixels), pixels, np.nan)
-    low, high = np.nanpercentile(pixels, PERCENTILES, axis=0)
-    flat = high <= low
-    low = np.where(flat, np.nanmin(pixels, axis=0), low)
-    high = np.where(flat, np.nanmax(pixels, axis=0), high)
-    low, high = np.nan_to_num(low), np.nan_to_num(high)
-    high = np.where(high <= low, low + 1.0, high)
+    lows, highs = zip(*(_robust_range(channel) for channel in pixels.T), strict=True)
     repeat = 3 if info.rgb else 1
-    return Intensity(tuple(map(float, low)) * repeat, tuple(map(float, high)) * repeat)
+    return Intensity(lows * repeat, highs * repeat)
 
 
 def to_rgb(image: Tensor) -> Tensor:
@@ -243,6 +241,17 @@ def _corners(length: int, size: int) -> list[int]:
         return [0]
     count = 1 + int(np.ceil((length - size) / (size * (1 - OVERLAP))))
     return [int(corner) for corner in np.linspace(0, length - size, count).round()]
+
+
+def _robust_range(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Percentiles of those ``values`` (M,) that are numbers, never an empty range; 0..1 where there are none."""
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return 0.0, 1.0
+    low, high = np.percentile(values, PERCENTILES)
+    if high <= low:
+        low, high = values.min(), values.max()
+    return float(low), float(high if high > low else low + max(1.0, abs(low)))
 
 
 def _tent(position: Tensor) -> Tensor:

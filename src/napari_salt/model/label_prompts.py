@@ -112,7 +112,8 @@ def resolve_labels(adapter: AdapterFile, names: Sequence[str]) -> list[ResolvedN
 
 
 def _resolve(adapter: AdapterFile, name: str, trained: dict[str, Label]) -> ResolvedName:
-    exact = trained.get(_plain(name))
+    verbatim = next((label for label in adapter.labels if label.name == name), None)
+    exact = verbatim or trained.get(_plain(name))
     if exact is not None:
         return ResolvedName(name, exact, 1.0, True)
     known = ", ".join(f"'{label.name}'" for label in adapter.labels)

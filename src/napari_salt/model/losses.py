@@ -26,7 +26,7 @@ def partial_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor | Non
     """
     known = targets >= 0
     if not bool(known.any()):
-        return logits.sum() * 0
+        return logits[known].sum()
     each = F.cross_entropy(logits[known], targets[known], reduction="none")
     if weights is None:
         return each.mean()
@@ -41,7 +41,7 @@ def partial_dice_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = 
     """
     known = targets >= 0
     if not bool(known.any()):
-        return logits.sum() * 0
+        return logits[known].sum()
     probabilities = logits[known].softmax(1)
     truth = F.one_hot(targets[known], logits.shape[1]).to(probabilities.dtype)
     chosen = torch.ones_like(probabilities[:, :1]) if weights is None else weights[known][:, None]

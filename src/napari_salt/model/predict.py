@@ -141,7 +141,9 @@ def check_slices(planes: Planes, slices: Sequence[int]) -> None:
 def check_channels(planes: Planes, adapter: AdapterFile) -> None:
     """InputError when the stack has other channels than the adapter was trained on."""
     info = planes.info
-    if (info.channels, info.rgb) != (adapter.info.channels, adapter.info.rgb):
+    # alpha is dropped, so colour is colour with or without it
+    same = info.rgb or info.channels == adapter.info.channels
+    if info.rgb != adapter.info.rgb or not same:
         raise InputError(
             f"The adapter was trained on {_describe(adapter.info.channels, adapter.info.rgb)} images and this one is "
             f"{_describe(info.channels, info.rgb)}; choose an image like those it was trained on."

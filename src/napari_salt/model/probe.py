@@ -56,6 +56,9 @@ class Samples:
         return self.slice_of % min(self.slices, MOST_FOLDS)
 
 
+NEVER = -1e4
+"""Logit of a row that a fit has not seen; finite, so that a weight of 0 leaves 0."""
+
 Fitted = dict[str, tuple[Tensor, Tensor]]
 """Weight (R, D of the bank) and bias (R,) of each bank."""
 
@@ -68,6 +71,9 @@ def fit_queries(
     ``values`` (M, D), ``targets`` (M,) int64 in 0..rows-1. Returns W (rows, D) and bias (rows,). Rows that never occur
     in ``targets`` stay 0.
     """
+    full_weight, full_bias = values.new_zeros(rows, values.shape[1]), values.new_zeros(rows)
+    if not len(targets):
+        return full_weight, full_bias
     present = targets.unique()
     local = torch.searchsorted(present, targets)
     weight = values.new_zeros(len(present), values.shape[1]).requires_grad_(True)
@@ -85,7 +91,6 @@ def fit_queries(
     for _ in range(0, iterations, CHUNK):
         solver.step(loss)
         yield
-    full_weight, full_bias = values.new_zeros(rows, values.shape[1]), values.new_zeros(rows)
     full_weight[present], full_bias[present] = weight.detach(), bias.detach()
     return full_weight, full_bias
 
@@ -109,7 +114,10 @@ def fit_folds(
 def held_out_logits(
     samples: Samples, parts: Mapping[str, slice], folds: Mapping[int, Fitted]
 ) -> dict[str, Tensor]:
-    """Logits (M, R) of each bank, every sample judged by the fit that has not seen it."""
+    """Logits (M, R) of each bank, every sample judged by the fit that has not seen it.
+
+    A row that this fit has not seen at all is `NEVER` chosen.
+    """
     fold_of = samples.fold_of()
     found: dict[str, Tensor] = {}
     for name, part in parts.items():
@@ -118,8 +126,21 @@ def held_out_logits(
         for fold, fitted in folds.items():
             outside = fold_of == fold
             weight, bias = fitted[name]
-            logits[outside] = samples.values[outside][:, part] @ weight.T + bias
+            unseen = torch.ones(rows, dtype=torch.bool, device=logits.device)
+            unseen[samples.targets[~outside]] = False
+            found_here = samples.values[outside][:, part] @ weight.T + bias
+            logits[outside] = found_here.masked_fill(unseen, NEVER)
         found[name] = logits
+    return found
+
+
+def judged(samples: Samples) -> Tensor:
+    """(M,) whether the label of a sample occurs in other folds too; else no held-out fit can know it."""
+    fold_of = samples.fold_of()
+    found = torch.zeros_like(fold_of, dtype=torch.bool)
+    for fold in fold_of.unique():
+        inside = fold_of == fold
+        found |= inside & torch.isin(samples.targets, samples.targets[~inside])
     return found
 
 
@@ -151,6 +172,8 @@ def stack(
 
     ``logits`` maps each bank to its out-of-fold logits (M, R). A bank whose prior is 0 stays out.
     """
+    if not len(targets):
+        return {name: prior[name] for name in logits}
     names = [name for name in logits if prior[name] > 0]
     start = torch.tensor([prior[name] for name in names])
     raw = start.log().requires_grad_(True)
@@ -191,6 +214,7 @@ def draw_pixels(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Draw up to ``count`` annotated pixels of one slice, rare labels more often (by the inverse root of their area).
 
+    A label that chance leaves out gets one pixel on top, so that no paint is lost.
     ``targets`` (Y, X) int64, negative = unlabelled. Returns rows, columns, targets and weights, each (M,).
     """
     flat = targets.ravel()
@@ -204,6 +228,9 @@ def draw_pixels(
         picked, weights = np.arange(len(known)), np.ones(len(known))
     else:
         picked = rng.choice(len(known), count, replace=False, p=chance)
+        missed = np.setdiff1d(labels, labels[picked])
+        extra = [rng.choice(np.flatnonzero(labels == label)) for label in missed]
+        picked = np.concatenate([picked, np.array(extra, picked.dtype)])
         drawn = np.bincount(labels[picked], minlength=len(area))
         weights = (area / np.maximum(drawn, 1))[labels[picked]]
     row, column = np.divmod(known[picked], targets.shape[1])

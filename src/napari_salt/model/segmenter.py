@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_salt.model.backbones.base import Activations
+from napari_salt.model.feature_cache import rounded
 from napari_salt.model.features import Banks, SliceView, view_slice
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Encoder:
         )
         found = self.cache.get(key, self.device)
         if found is None:
-            found = self._run(frames)
+            found = rounded(self._run(frames))
             self.cache.put(key, found)
         return found
 

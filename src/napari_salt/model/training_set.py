@@ -120,15 +120,26 @@ class TrainingSet:
         """Out-of-fold logits (M, K + 1) of each bank."""
         return probe.held_out_logits(self.samples, self.banks.parts, folds)
 
+    def stack(self, held_out: Mapping[str, Tensor], prior: Mapping[str, float]) -> dict[str, float]:
+        """Weights of the banks, from the samples whose label a held-out fit can know."""
+        known = probe.judged(self.samples)
+        logits = {name: values[known] for name, values in held_out.items()}
+        return probe.stack(logits, self.samples.targets[known], prior, self.count)
+
     def score(
         self, held_out: Mapping[str, Tensor], weights: Mapping[str, float]
     ) -> dict[int, float]:
-        """Out-of-fold Dice by row; empty with one painted slice, where no whole slice was left out."""
+        """Out-of-fold Dice by row; empty with one painted slice, where no whole slice was left out.
+
+        A label painted on the slices of one fold alone has none.
+        """
         if self.count == 1:
             return {}
         logits = sum(weights[name] * values for name, values in held_out.items())
         assert isinstance(logits, Tensor)
-        return probe.sampled_dice(logits.argmax(1), self.samples.targets, self.samples.weights)
+        known = probe.judged(self.samples)
+        rows, samples = logits[known].argmax(1), self.samples
+        return probe.sampled_dice(rows, samples.targets[known], samples.weights[known])
 
     def tail(self) -> torch.nn.Module:
         """A fresh tail to attach adapters to, pretrained."""
