@@ -1,0 +1,240 @@
+"""Adapter files: round trip, atomic writing, and refusal of what does not belong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from napari_salt.errors import AdapterError, OutputError
+from napari_salt.model import adapter_file
+from napari_salt.model.adapter_file import (
+    AdapterFile,
+    load_adapter,
+    read_info,
+    save_adapter,
+)
+from napari_salt.model.adapter_info import FORMAT_VERSION, HEADER_KEY, AdapterInfo
+from napari_salt.model.framing import Framing, Intensity
+from napari_salt.records import FitRecord, Label
+
+INFO = AdapterInfo(
+    labels=(Label(1, "grüne Zelle", (0.1, 0.2, 0.3, 1.0)), Label(300, "axon")),
+    backbone="lite-medsam",
+    architecture="lite-medsam",
+    weights_sha256="a" * 64,
+    kind="salt",
+    rank=8,
+    low_rank=None,
+    intensity={"method": "window", "low": [-100.0], "high": [300.0]},
+    channels=1,
+    rgb=False,
+    frame_size=256,
+    zoom=0.75,
+    filters=21,
+    taps=(("stage1", 3), ("neck", 4)),
+    bank_weights={"appearance": 0.3, "place": 0.1, "deep": 0.45},
+    text_model=None,
+    record=FitRecord(
+        "salt",
+        "lite-medsam",
+        (0, 7),
+        4,
+        1.5,
+        1234,
+        "adapted",
+        held_out_before=0.8,
+        held_out_after=0.9,
+        held_out_by_label=(("axon", 0.9),),
+    ),
+    spacing=(2.0, 0.5, 0.5),
+    units=("um", "um", "um"),
+    created="2026-01-02T03:04:05+00:00",
+    version="0.1.0",
+)
+
+
+@pytest.fixture
+def adapter() -> AdapterFile:
+    generator = torch.Generator().manual_seed(0)
+    return AdapterFile(
+        INFO,
+        {
+            "head.embeddings": torch.randn(3, 6, generator=generator),
+            "head.bias": torch.randn(3, generator=generator),
+            "head.absent": torch.tensor([False, True, False]),
+            "adapter.neck.0.scaled_up": torch.randn(4, 2, generator=generator),
+        },
+    )
+
+
+@pytest.fixture
+def path(tmp_path, adapter):
+    path = tmp_path / "my.salt.safetensors"
+    save_adapter(path, adapter)
+    return path
+
+
+def rewrite(path, change, tensors=None) -> None:
+    """Write the file at ``path`` anew with its description changed."""
+    content = json.loads(read_info(path).to_json())
+    change(content)
+    save_file(tensors or {"x": torch.zeros(2)}, path, metadata={HEADER_KEY: json.dumps(content)})
+
+
+def test_what_is_saved_comes_back(path, adapter):
+    loaded = load_adapter(path)
+    assert loaded.info == INFO
+    assert loaded.labels == INFO.labels
+    assert set(loaded.tensors) == set(adapter.tensors)
+    for name, values in adapter.tensors.items():
+        assert loaded.tensors[name].dtype == values.dtype
+        assert torch.equal(loaded.tensors[name], values)
+    assert torch.equal(loaded.label_embeddings(), adapter.tensors["head.embeddings"][1:])
+    assert list(loaded.layer_state()) == ["neck.0.scaled_up"]
+    assert loaded.framing() == Framing(256, 0.75)
+    assert loaded.trained_intensity() == Intensity((-100.0,), (300.0,), "window")
+
+
+def test_any_reader_of_the_format_can_open_it(path):
+    with safe_open(path, "pt") as file:
+        assert json.loads(file.metadata()[HEADER_KEY])["labels"][1]["name"] == "axon"
+
+
+def test_the_description_is_read_without_torch(path):
+    code = (
+        "import sys; from napari_salt.model.adapter_info import read_info; "
+        "info = read_info(sys.argv[1]); "
+        "assert not {'torch', 'safetensors'} & set(sys.modules), 'imported'; "
+        "print(*(label.label_id for label in info.labels))"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == ["1", "300"]
+    assert read_info(path) == INFO
+
+
+def test_saving_leaves_nothing_but_the_file(path, adapter):
+    save_adapter(path, adapter)
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            SafetensorError("Error while serializing: No space left on device (os error 28)"),
+            "the disk is full",
+        ),
+        (OSError(28, "No space left on device"), "the disk is full"),
+        (PermissionError(13, "Permission denied"), "Permission denied"),
+    ],
+)
+def test_a_failed_save_leaves_the_old_file(path, adapter, monkeypatch, error, reason):
+    old = path.read_bytes()
+
+    def fail(tensors, target, metadata):
+        target.write_bytes(b"half a file")
+        raise error
+
+    monkeypatch.setattr(adapter_file, "save_file", fail)
+    with pytest.raises(OutputError, match=reason):
+        save_adapter(path, adapter)
+    assert path.read_bytes() == old
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_a_mistake_while_saving_leaves_no_half_file(path, adapter):
+    odd = AdapterFile(replace(INFO, intensity={"low": object()}), adapter.tensors)
+    with pytest.raises(TypeError):
+        save_adapter(path, odd)
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    assert read_info(path) == INFO
+
+
+def test_a_folder_that_is_missing_is_an_error_of_ours(tmp_path, adapter):
+    with pytest.raises(OutputError, match="choose another folder"):
+        save_adapter(tmp_path / "nowhere" / "my.salt.safetensors", adapter)
+
+
+def test_other_base_weights_are_refused_with_both_hashes(adapter):
+    adapter.check_base(SimpleNamespace(weights_sha256="a" * 64, name="lite-medsam"))
+    with pytest.raises(AdapterError) as refusal:
+        adapter.check_base(SimpleNamespace(weights_sha256="b" * 64, name="mine.pth"))
+    message = str(refusal.value)
+    assert "a" * 64 in message
+    assert "b" * 64 in message
+    assert "lite-medsam" in message
+    assert "mine.pth" in message
+
+
+def test_safetensors_of_others_are_refused(tmp_path):
+    path = tmp_path / "foreign.safetensors"
+    for metadata in (None, {"format": "pt"}, {HEADER_KEY: "{}"}, {HEADER_KEY: '"text"'}):
+        save_file({"x": torch.zeros(2)}, path, metadata=metadata)
+        for read in (read_info, load_adapter):
+            with pytest.raises(AdapterError, match=r"choose (a file ending in|another adapter)"):
+                read(path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"[]", b"{}", b"null", b'{"__metadata__": null}', b'{"__metadata__": [1]}', b"{", b"\xff"],
+)
+def test_odd_headers_are_refused(tmp_path, header):
+    path = tmp_path / "odd.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(AdapterError, match="not an adapter of napari-salt"):
+        read_info(path)
+
+
+@pytest.mark.parametrize("kept", [0, 5, 8, 100, -1, -30])
+def test_a_truncated_file_is_refused(path, kept):
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(AdapterError):
+        load_adapter(path)
+
+
+def test_a_file_that_claims_an_endless_header_is_refused(path):
+    path.write_bytes((1 << 62).to_bytes(8, "little") + b"{}")
+    with pytest.raises(AdapterError, match="not an adapter"):
+        read_info(path)
+
+
+@pytest.mark.parametrize("name", ["missing.salt.safetensors", "."])
+def test_no_file_is_refused(tmp_path, name):
+    for read in (read_info, load_adapter):
+        with pytest.raises(AdapterError, match="cannot be read"):
+            read(tmp_path / name)
+
+
+def test_a_later_version_is_refused_with_the_way_out(path):
+    def later(content):
+        content["format_version"] = FORMAT_VERSION + 1
+        content["something_new"] = 1
+
+    rewrite(path, later)
+    with pytest.raises(AdapterError, match="later napari-salt; update"):
+        load_adapter(path)
+
+
+@pytest.mark.parametrize("missing", ["labels", "record", "format", "taps", "frame_size"])
+def test_a_description_without_a_part_is_refused(path, missing):
+    rewrite(path, lambda content: content.pop(missing))
+    with pytest.raises(AdapterError, match="damaged or not from napari-salt"):
+        read_info(path)
+
+
+def test_values_that_are_not_numbers_are_refused(path):
+    rewrite(path, lambda content: None, {"x": torch.tensor([1.0, torch.nan])})
+    with pytest.raises(AdapterError, match="not numbers"):
+        load_adapter(path)
