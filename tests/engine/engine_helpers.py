@@ -113,6 +113,13 @@ def sends_torch(request, planes):
     yield torch.zeros(2)
 
 
+def shows_a_bar(request, planes):
+    from tqdm import tqdm
+
+    yield from (StepReport("adapting", step, 2) for step in tqdm(range(2), disable=True))
+    yield from for_ever(request, planes)
+
+
 def uses_torch(request, planes):
     import torch
 

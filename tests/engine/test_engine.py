@@ -228,6 +228,29 @@ def test_a_script_without_a_main_guard_is_not_run_again(tmp_path):
     assert done.stderr == ""
 
 
+def test_a_killed_child_leaves_no_complaint_in_the_terminal(tmp_path):
+    done = run_script(
+        tmp_path,
+        """
+        import os, signal
+        from engine_helpers import Call
+        from napari_salt.engine.engine import Engine
+        from napari_salt.errors import JobFailed
+        engine = Engine()
+        job = engine.submit(Call("shows_a_bar"), None)
+        next(job), next(job), next(job)
+        os.kill(engine.pid, signal.SIGKILL)
+        try:
+            list(job)
+        except JobFailed as error:
+            print(error)
+        engine.close()
+        """,
+    )
+    assert "press Adapt again" in done.stdout
+    assert done.stderr == ""
+
+
 def test_other_spawned_processes_still_get_their_main_module():
     from multiprocessing import spawn
 

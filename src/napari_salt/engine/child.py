@@ -25,7 +25,7 @@ from napari_salt.engine.messages import (
     RunJob,
     StopJob,
 )
-from napari_salt.engine.quiet import quiet_libraries
+from napari_salt.engine.quiet import keep_bars_in_this_process, quiet_libraries
 from napari_salt.engine.tasks import run_task
 from napari_salt.errors import InputError, JobStopped, NapariSaltError
 from napari_salt.records import StackInfo
@@ -139,6 +139,7 @@ def _be_a_good_child() -> None:
     if hasattr(os, "nice"):
         os.nice(10)
     quiet_libraries()
+    keep_bars_in_this_process()
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 

@@ -49,6 +49,11 @@ class _Child:
     def send(self, message: ToChild) -> None:
         self.pipe.send(message)
 
+    def dismiss(self, seconds: float) -> None:
+        """Let an idle process end by itself, which is tidier than to kill it."""
+        self.pipe.close()
+        self.process.join(seconds)
+
     def kill(self) -> None:
         """End the process; the pipe stays open for whoever is reading it."""
         self.process.kill()
@@ -147,8 +152,11 @@ class Engine:
             self.stop()
             if self._child is None:
                 return
-            self._child.kill()
-            if not self.busy:
+            if self.busy:
+                # Whoever supervises the job finds the pipe at its end, and closes it.
+                self._child.kill()
+            else:
+                self._child.dismiss(self._grace_seconds)
                 self._discard(self._child)
 
     def _supervise(self, job: _Job) -> Generator[Any, None, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 _SETTINGS = {
     "TQDM_DISABLE": "1",
@@ -20,3 +21,16 @@ def quiet_libraries() -> None:
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
+
+
+def keep_bars_in_this_process() -> None:
+    """Give tqdm a lock of this process alone.
+
+    By default it makes one for many processes, which a killed process leaves behind: Python would
+    complain of it in the user's terminal when the viewer ends.
+    """
+    try:
+        from tqdm import tqdm  # type: ignore[import-untyped]
+    except ImportError:
+        return
+    tqdm.set_lock(threading.RLock())
