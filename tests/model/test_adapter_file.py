@@ -128,6 +128,15 @@ def test_saving_leaves_nothing_but_the_file(path, adapter):
     assert path.stat().st_mode & 0o777 == 0o644
 
 
+def test_who_reads_the_old_file_keeps_it_whole(path, adapter):
+    old = path.read_bytes()
+    with path.open("rb") as reader:
+        start = reader.read(100)
+        save_adapter(path, AdapterFile(replace(INFO, kind="lora"), {"x": torch.zeros(9000)}))
+        assert start + reader.read() == old
+    assert read_info(path).kind == "lora"
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [

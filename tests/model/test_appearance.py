@@ -92,7 +92,7 @@ def test_a_pixel_spreads_as_wide_as_the_scale_says():
     for scale, smooth in zip(SCALES, filters(image)[1::4], strict=True):
         assert smooth.sum() == pytest.approx(1, abs=0.02)
         width = ((smooth * (y - centre) ** 2).sum() / smooth.sum()).sqrt()
-        assert width == pytest.approx(scale, rel=0.15)
+        assert width == pytest.approx(scale, rel=0.03)
 
 
 def test_turning_the_image_turns_the_responses():
