@@ -170,8 +170,9 @@ class SlicePrediction:
 class FitRecord:
     """How an adapter came to be; kept in its file and shown in the rounds table.
 
-    ``held_out_before`` / ``held_out_after`` are mean Dice over labels of slices left out of the fit, of the convex first
-    fit and of the kept state; None where no honest score exists (``score_note`` says why). ``kept`` tells which state won.
+    ``held_out_before`` / ``held_out_after`` are mean Dice over labels of slices left out of the fit,
+    of the convex first fit and of the kept state; None where no honest score exists (``score_note``
+    says why). ``kept`` tells which state won. ``trainable_parameters`` counts label queries and adapter.
     """
 
     kind: AdapterKind

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-APPEARANCE_COUNT = 384
+APPEARANCE_COUNT, APPEARANCE_SPARSE = 512, 256
 APPEARANCE_BANDWIDTH = 0.7
 PLACE_COUNT = 256
 PLACE_BANDWIDTH = 3.5
@@ -68,7 +68,11 @@ class Banks:
     def appearance(self) -> FourierFeatures:
         """The fixed expansion of standardised filter responses."""
         return FourierFeatures(
-            self.filters, APPEARANCE_COUNT, APPEARANCE_BANDWIDTH, APPEARANCE_SEED
+            self.filters,
+            APPEARANCE_COUNT,
+            APPEARANCE_BANDWIDTH,
+            APPEARANCE_SEED,
+            sparse=APPEARANCE_SPARSE,
         )
 
     def place(self) -> FourierFeatures:

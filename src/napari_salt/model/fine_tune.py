@@ -108,6 +108,13 @@ def fine_tune(
             loss.backward()
             total += float(loss.detach())
             yield TuneReport(step - 1, last, last_loss, best.mean)
+            late = deadline is not None and time.monotonic() > deadline
+            if late and one is not batch[-1]:
+                break
+        else:
+            late = False
+        if late:
+            break  # half a step would follow some slices only
         nn.utils.clip_grad_norm_(trained, LARGEST_GRADIENT)
         optimiser.step()
         last_loss, done = total, step

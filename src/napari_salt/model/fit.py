@@ -151,20 +151,26 @@ class _Fit:
         encoder = self._encoder(backbone)
         data = yield from self._encode(encoder, backbone, embeddings)
         fitted = yield from _progress("first fit", data.fit_banks())
+        assert fitted is not None  # it has no deadline: without it there is nothing to keep
         weights = probe.prior_weights(data.count)
         segmenter = data.segmenter(data.everything(), fitted, weights)
-        yield FirstFit(self._pack(encoder, segmenter, weights, {}, self._record(None)))
+        yield FirstFit(self._pack(encoder, segmenter, weights, {}, self._record(segmenter)))
         if self.preview is not None:
             plane, count = self.planes.plane(self.preview), self.planes.info.shape[0]
             looking = segment_plane(segmenter, encoder, plane, self.preview, count, self.labels)
             for found in looking:
                 yield replace(found, provisional=True) if found else StepReport("segmenting", 0, 1)
-        folds = yield from _progress("scoring", data.fit_folds())
-        held_out = data.held_out_logits(folds)
-        weights = data.stack(held_out, weights)
-        data.set_queries(segmenter, fitted, weights)
-        tuned = yield from tune(data, segmenter, folds, weights, self.settings, self._deadline())
-        record = self._record(tuned, data.score(held_out, weights))
+        deadline = self._deadline()
+        folds = yield from _progress("scoring", data.fit_folds(), deadline)
+        scores: dict[int, float] = {}
+        tuned = Tuned(note="The time was up after the first fit, which is kept.")
+        if folds is not None:
+            held_out = data.held_out_logits(folds)
+            weights = data.stack(held_out, weights)
+            scores = data.score(held_out, weights)
+            data.set_queries(segmenter, fitted, weights)
+            tuned = yield from tune(data, segmenter, folds, weights, self.settings, deadline)
+        record = self._record(segmenter, tuned, scores)
         adapter = self._pack(encoder, segmenter, weights, tuned.layers, record)
         return FitOutcome(adapter, record)
 
@@ -218,38 +224,37 @@ class _Fit:
         return (time.monotonic() - self.began) / done * (total - done) if done else None
 
     def _record(
-        self, tuned: Tuned | None, first_scores: dict[int, float] | None = None
+        self,
+        segmenter: Segmenter,
+        tuned: Tuned | None = None,
+        first_scores: dict[int, float] | None = None,
     ) -> FitRecord:
-        scores = first_scores or {}
+        tuned, scores = tuned or Tuned(), first_scores or {}
+        queries = segmenter.head.residual.numel() + segmenter.head.bias.numel()
+        note = "" if scores else "Too few painted slices to hold one out: no score yet."
         record = FitRecord(
             kind=self.settings.kind,
             backbone=self.settings.backbone,
             slices=tuple(one.index for one in self.painted),
-            steps=0,
+            steps=tuned.steps,
             seconds=round(time.monotonic() - self.began, 2),
-            trainable_parameters=0,
-            kept="first fit",
+            trainable_parameters=queries + tuned.parameters,
+            kept="adapted" if tuned.steps else "first fit",
             held_out_before=mean_dice(scores),
             held_out_after=mean_dice(scores),
             held_out_by_label=self._named(scores),
-            score_note="" if scores else "Too few painted slices to hold one out: no score yet.",
+            score_note=tuned.note or note,
             seed=self.settings.seed,
             device=str(self.device),
         )
-        if tuned is None:
+        if not tuned.after:
             return record
-        record = replace(record, trainable_parameters=tuned.parameters, steps=tuned.steps)
-        if tuned.steps:
-            record = replace(record, kept="adapted", score_note=tuned.note)
-        if tuned.after:
-            record = replace(
-                record,
-                held_out_before=mean_dice(tuned.before),
-                held_out_after=mean_dice(tuned.after),
-                held_out_by_label=self._named(tuned.after),
-                score_note=tuned.note,
-            )
-        return record
+        return replace(
+            record,
+            held_out_before=mean_dice(tuned.before),
+            held_out_after=mean_dice(tuned.after),
+            held_out_by_label=self._named(tuned.after),
+        )
 
     def _named(self, scores: dict[int, float]) -> tuple[tuple[str, float], ...]:
         return tuple((self.labels[row - 1].name, round(dice, 4)) for row, dice in scores.items())
@@ -308,13 +313,17 @@ def _check_kind(init: AdapterFile, kind: AdapterKind) -> None:
         )
 
 
-def _progress(phase: Phase, work: Generator[float, None, _T]) -> Generator[StepReport, None, _T]:
-    """Reports of a share of work done, 0..1, in hundredths."""
+def _progress(
+    phase: Phase, work: Generator[float, None, _T], deadline: float | None = None
+) -> Generator[StepReport, None, _T | None]:
+    """Reports of a share of work done, 0..1, in hundredths; None when the ``deadline`` cut it short."""
     began = time.monotonic()
     while True:
         try:
             share = next(work)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
+        if deadline is not None and time.monotonic() > deadline:
+            return None
         left = (time.monotonic() - began) * (1 - share) / share if share > 0 else None
         yield StepReport(phase, round(100 * share), 100, seconds_left=left)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import optimize
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -175,22 +176,23 @@ def stack(
     if not len(targets):
         return {name: prior[name] for name in logits}
     names = [name for name in logits if prior[name] > 0]
-    start = torch.tensor([prior[name] for name in names])
-    raw = start.log().requires_grad_(True)
-    solver = torch.optim.LBFGS([raw], max_iter=60, line_search_fn="strong_wolfe")
+    start = np.array([prior[name] for name in names])
+    banks = torch.stack([logits[name] for name in names]).double()
+    pull = PRIOR_STRENGTH / slices
 
-    def loss() -> Tensor:
-        solver.zero_grad()
-        weight = raw.exp()
-        total = torch.stack([weight[i] * logits[name] for i, name in enumerate(names)]).sum(0)
-        pull = (weight - start).square().sum() * PRIOR_STRENGTH / slices
-        value = F.cross_entropy(total, targets) + pull
+    def loss(weights: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[float, object]:
+        weight = torch.tensor(weights, requires_grad=True)
+        value = F.cross_entropy(torch.tensordot(weight, banks, 1), targets)
+        value = value + pull * (weight - torch.from_numpy(start)).square().sum()
         value.backward()
-        return value
+        assert weight.grad is not None
+        return value.item(), weight.grad.numpy()
 
-    solver.step(loss)
-    found = dict(zip(names, raw.detach().exp().tolist(), strict=True))
-    return {name: found.get(name, 0.0) for name in logits}
+    found = optimize.minimize(
+        loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, None)] * len(names)
+    ).x
+    chosen = dict(zip(names, map(float, found), strict=True))
+    return {name: chosen.get(name, 0.0) for name in logits}
 
 
 def sampled_dice(rows: Tensor, targets: Tensor, weights: Tensor) -> dict[int, float]:

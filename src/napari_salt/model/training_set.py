@@ -21,7 +21,7 @@ from napari_salt.records import BACKGROUND, AnnotatedSlice, Label
 if TYPE_CHECKING:
     from napari_salt.model.backbones.base import Backbone
 
-MOST_SAMPLES, FEWEST_A_SLICE, MOST_A_SLICE = 30000, 1500, 6000
+MOST_SAMPLES, FEWEST_A_SLICE, MOST_A_SLICE = 30000, 1500, 20000
 """Pixels drawn in all, and the bounds of how many come from one slice."""
 
 

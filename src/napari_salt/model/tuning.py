@@ -30,7 +30,7 @@ FEWEST_SLICES = 3
 """Painted slices from which one can be spared for the trial."""
 TRIAL_SHARE = 0.5
 """Share of the remaining time budget that the trial may take."""
-DEFAULT_BUDGET = 100.0
+DEFAULT_BUDGET = 75.0
 """Seconds for both runs where neither steps nor a time budget were asked for."""
 WORTH = 0.001
 """Held-out Dice that must be gained for a change of the backbone to be kept."""
@@ -39,7 +39,11 @@ SCORE_NOTE = "Dice on slices left out of a trial run, whose best state was kept.
 
 @dataclass(frozen=True, eq=False)
 class Tuned:
-    """What became of the adapter: its portable state (empty: unchanged), steps taken, and held-out Dice by row."""
+    """What became of the adapter.
+
+    ``layers`` is its portable state (empty: unchanged), ``steps`` those kept, ``parameters`` how many
+    numbers it trains, ``before`` and ``after`` held-out Dice by row (empty: nothing new was learned of it).
+    """
 
     layers: dict[str, Tensor] = field(default_factory=dict)
     steps: int = 0
@@ -63,6 +67,8 @@ def tune(
         return Tuned()
     if deadline is None and settings.steps is None:
         deadline = time.monotonic() + DEFAULT_BUDGET
+    if deadline is not None and time.monotonic() >= deadline:
+        return Tuned(note="The time was up after the first fit, which is kept.")
     run = _Run(data, settings, steps)
     if data.count < FEWEST_SLICES:
         if settings.steps is None:
@@ -72,8 +78,7 @@ def tune(
     before, after = mean_dice(trial.start_scores), mean_dice(trial.scores)
     if before is None or after is None or after - before < WORTH:
         return Tuned(
-            before=trial.start_scores,
-            after=trial.start_scores,
+            parameters=run.parameters,
             note="Fine-tuning the backbone gained nothing on held-out slices; the first fit is kept.",
         )
     tuned = yield from run.final(segmenter, trial.best, deadline)
@@ -85,6 +90,7 @@ class _Run:
 
     def __init__(self, data: TrainingSet, settings: FitSettings, steps: int) -> None:
         self.data, self.settings, self.steps = data, settings, steps
+        self.parameters = 0
 
     def trial(
         self, folds: Mapping[int, Fitted], weights: Mapping[str, float], deadline: float | None
@@ -123,8 +129,8 @@ class _Run:
             seed=self.settings.seed,
         )
         result = yield from self._reports(tuning, "adapting")
-        parameters = count_parameters(segmenter.tail)
-        return Tuned(adapter_state(segmenter.tail), result.steps, parameters)
+        layers = adapter_state(segmenter.tail) if result.steps else {}
+        return Tuned(layers, result.steps, self.parameters)
 
     def _attach(self, segmenter: Segmenter) -> None:
         # adapters sit on the pretrained weights, also when they continue an earlier round
@@ -138,6 +144,7 @@ class _Run:
             seed=self.settings.seed,
             state=self.data.layers or None,
         )
+        self.parameters = count_parameters(segmenter.tail)
 
     def _reports(
         self, tuning: Generator[TuneReport, None, TuneResult], message: str
