@@ -61,6 +61,10 @@ CASES = {
         ),
         "need two files",
     ),
+    "segment, over the image": (
+        ("segment", "image.tif", "text.salt.safetensors", "--out", "./image.tif"),
+        "give the result another name",
+    ),
     "suggest, no adapter": (("suggest", "image.tif", "image.tif"), "is not an adapter"),
     "evaluate, shapes": (("evaluate", "labels.tif", "short.tif"), "image's shape"),
     "evaluate, strange id": (

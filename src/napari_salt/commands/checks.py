@@ -38,6 +38,13 @@ def writable(path: Path, suffixes: Sequence[str]) -> Path:
     return path
 
 
+def apart_from(out: Path, *inputs: Path) -> None:
+    """``InputError`` when ``out`` would overwrite one of the files that are read."""
+    for path in inputs:
+        if out.resolve() == path.resolve():
+            raise InputError(f"'{out}' is read by this command; give the result another name.")
+
+
 def usable_adapter(path: Path) -> AdapterInfo:
     """Description of an adapter whose base weights are here and are the right ones.
 

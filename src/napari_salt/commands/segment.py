@@ -83,9 +83,11 @@ def choose_labels(
 
 def _outputs(args: argparse.Namespace) -> tuple[Path, Path | None]:
     out = checks.writable(args.out, checks.TIFF_SUFFIXES)
+    checks.apart_from(out, args.image)
     if args.uncertainty is None:
         return out, None
     uncertainty = checks.writable(args.uncertainty, checks.TIFF_SUFFIXES)
+    checks.apart_from(uncertainty, args.image)
     if uncertainty.resolve() == out.resolve():
         raise InputError("Masks and uncertainty need two files; give --uncertainty another name.")
     return out, uncertainty
