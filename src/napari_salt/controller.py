@@ -7,7 +7,6 @@ states and hands the view only those that differ from what it shows.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_salt import wording
@@ -17,7 +16,7 @@ from napari_salt.files_controller import FilesController
 from napari_salt.job_controller import JobController
 from napari_salt.loop_controller import LoopController
 from napari_salt.paint_controller import PaintController
-from napari_salt.session.readiness import JobState, readiness
+from napari_salt.session.readiness import JobKind, JobState, readiness
 from napari_salt.session.session import Session
 from napari_salt.views import ImageState, SliceState, StatusState
 
@@ -241,11 +240,8 @@ class Controller:
         job = self.jobs.job
         if job is None:
             return readiness(self.desk.session, JobState(), index)
-        if job.kind == "adapt":
-            return readiness(self.desk.session, JobState("adapt", job.stopping), index)
-        ready = readiness(self.desk.session, JobState("segment", job.stopping), index)
-        # A new round makes the masks that are being computed out of date: no need to wait for them.
-        return replace(ready, adapt=readiness(self.desk.session, JobState(), index).adapt)
+        kind: JobKind = "adapt" if job.kind == "adapt" else "segment"
+        return readiness(self.desk.session, JobState(kind, job.stopping), index)
 
     # ---- wiring
 

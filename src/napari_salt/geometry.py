@@ -57,7 +57,8 @@ class StackGeometry:
     def as_layer(self, array: NDArray[Any]) -> NDArray[Any]:
         """View of ``(N, Y, X)`` along the image's axes, length 1 along the fixed ones."""
         if self.ndim == 2:
-            return array[0]
+            plane: NDArray[Any] = array[0]
+            return plane
         axes = self.stack_axes
         ordered = array.transpose(np.argsort(axes))
         return np.expand_dims(ordered, tuple(sorted(self.fixed)))

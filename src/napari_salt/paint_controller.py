@@ -105,12 +105,17 @@ class PaintController:
             self._desk.session.annotations.set_complete(index, complete)
 
     def accept(self) -> None:
-        """Copy the prediction of the slice on screen into paint, as one step."""
+        """Copy the prediction of the slice on screen into paint and call the slice complete, as one step.
+
+        Whoever accepts a prediction says that the rest of the slice is background, too.
+        """
         index, predictions = self._link.current_slice(), self._link.predictions()
         if self._desk.session is None or index is None or predictions is None:
             return
         annotations = self._desk.session.annotations
-        if annotations.accept(index, predictions[index], self._desk.session.labels.ids):
+        ticked = not annotations.is_complete(index)
+        ids = self._desk.session.labels.ids
+        if annotations.accept(index, predictions[index], ids, complete=True) or ticked:
             self._undo_order.did("accept")
             self._link.refresh_paint()
             self._desk.say(f"prediction of slice {index} accepted; now correct it", "good")

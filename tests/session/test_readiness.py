@@ -65,7 +65,7 @@ ALL = {field.name for field in fields(Readiness)} - {"hint"}
         ),
         (
             replace(SEGMENTED, job="segment"),
-            {"add_label", "stop", "next_slice", "accept", "complete", "export_adapter"},
+            {"add_label", "adapt", "stop", "next_slice", "accept", "complete", "export_adapter"},
         ),
         (
             replace(SEGMENTED, job="adapt", stopping=True),
@@ -90,7 +90,11 @@ def test_what_can_be_done(facts, expected):
             "Say what is not “nucleus”: tick complete, or scribble some background.",
         ),
         (replace(READY, job="adapt"), "adapt", "Adapting now; wait for it, or press Stop."),
-        (replace(READY, job="segment"), "adapt", "Segmenting now; wait for it, or press Stop."),
+        (
+            replace(READY, job="segment"),
+            "load_adapter",
+            "Segmenting now; wait for it, or press Stop.",
+        ),
         (READY, "stop", "Nothing is running."),
         (replace(READY, job="adapt", stopping=True), "stop", "Stopping already."),
         (READY, "segment_all", "Press Adapt, or load an adapter, first."),

@@ -120,12 +120,12 @@ def segment(
 def warm_up(request: WarmUpRequest, planes: Planes | None) -> Generator[Report, None, None]:
     """Import torch, load the backbone and the text model, so that the next job need not."""
     yield StepReport("loading", 0, 0, message="Loading the network")
-    from napari_salt.model.backbones.registry import load_backbone
+    from napari_salt.model.backbones.registry import warm_backbone
     from napari_salt.model.device import pick_device
     from napari_salt.model.label_prompts import embed_names
 
     device = pick_device(request.settings.device)
-    load_backbone(request.settings.backbone, device=device)
+    warm_backbone(request.settings.backbone, device)
     yield StepReport("loading", 0, 0, message="Loading the text model")
     embed_names([BACKGROUND_NAME], request.settings.text_model)
 

@@ -20,6 +20,8 @@ from napari_salt.model.backbones.base import Activations
 if TYPE_CHECKING:
     from torch import Tensor
 
+BYTES_A_FRAME = 9 * 1024**2
+"""Rough size of one frame's activations of ``lite-medsam`` in half precision."""
 DEFAULT_LIMIT = 2 * 1024**3
 FORMAT = "1"
 LIMIT_VARIABLE = "NAPARI_SALT_CACHE_MB"
@@ -93,6 +95,10 @@ class FeatureCache:
             except (OSError, SafetensorError):
                 with contextlib.suppress(OSError):
                     temporary.unlink(missing_ok=True)
+
+    def holds(self, frames: int) -> bool:
+        """Whether so many frames fit into half of the limit."""
+        return frames * BYTES_A_FRAME <= self.limit // 2
 
     def clear(self) -> None:
         """Forget everything."""

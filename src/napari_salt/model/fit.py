@@ -16,7 +16,7 @@ from napari_salt.model import probe
 from napari_salt.model.adapter_file import AdapterFile, pack
 from napari_salt.model.adapter_info import AdapterInfo
 from napari_salt.model.annotation_checks import check_annotations, painted_labels
-from napari_salt.model.backbones.registry import load_backbone
+from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.model.device import pick_device, set_threads
 from napari_salt.model.fine_tune import mean_dice
 from napari_salt.model.framing import choose_framing, measure_intensity
@@ -141,7 +141,7 @@ class _Fit:
         """The whole fit."""
         yield StepReport("loading", 0, 1, message="loading weights")
         set_threads()
-        backbone = load_backbone(self.settings.backbone, device=self.device)
+        backbone = warm_backbone(self.settings.backbone, self.device)
         if self.init is not None:
             self.init.check_base(backbone)
         yield StepReport("loading", 0, 1, message="reading label names")

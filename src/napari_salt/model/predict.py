@@ -11,7 +11,7 @@ from torch import Tensor
 
 from napari_salt.errors import InputError, UnknownLabelName
 from napari_salt.model.adapter_file import AdapterFile, build_segmenter
-from napari_salt.model.backbones.registry import load_backbone
+from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.model.device import pick_device
 from napari_salt.model.framing import Intensity, measure_intensity, resize
 from napari_salt.model.head import FrameMaps
@@ -62,8 +62,12 @@ def predict(
     check_slices(planes, slices)
     check_channels(planes, adapter)
     target = pick_device(device)
-    backbone = load_backbone(adapter.info.backbone, device=target)
+    backbone = warm_backbone(adapter.info.backbone, target)
     segmenter = build_segmenter(adapter, backbone).to(target)
+    if cache is not None and not cache.holds(len(slices)):
+        cache = (
+            None  # a stack that outgrows the limit would only push out what the next round needs
+        )
     encoder = Encoder(
         backbone, intensity_for(planes, adapter), adapter.framing(), cache=cache, device=target
     )

@@ -127,7 +127,8 @@ _SEGMENTING: Rule = (lambda f: f.job == "segment", "Segmenting now; wait for it,
 
 _RULES: dict[str, tuple[Rule, ...]] = {
     "add_label": (_NO_IMAGE,),
-    "adapt": (_NO_IMAGE, _ADAPTING, _SEGMENTING, _NO_LABEL, _NO_PAINT, _NO_NEGATIVE),
+    # a new round makes masks that are still being computed out of date: no need to wait for them
+    "adapt": (_NO_IMAGE, _ADAPTING, _NO_LABEL, _NO_PAINT, _NO_NEGATIVE),
     "stop": (
         (lambda f: f.job == "none", "Nothing is running."),
         (lambda f: f.stopping, "Stopping already."),

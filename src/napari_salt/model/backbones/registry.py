@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -138,6 +139,20 @@ def load_backbone(
             f"or LiteMedSAM, or one of {_names()}."
         )
     return backbone.to(device)
+
+
+def warm_backbone(name_or_path: str | Path, device: torch.device | str = "cpu") -> Backbone:
+    """`load_backbone`, kept in memory for the next job of this process until other weights are asked for.
+
+    It is shared: nothing may be changed in it. Its tail is copied for every adapter anyway.
+    """
+    return _kept(str(name_or_path), backbone_sha256(name_or_path), str(device))
+
+
+@functools.lru_cache(maxsize=1)
+def _kept(name: str, sha256: str, device: str) -> Backbone:
+    del sha256  # part of the key: a checkpoint that changed on disk is read anew
+    return load_backbone(name, device=device)
 
 
 def _checkpoint(name_or_path: str | Path, progress: Progress | None) -> Path:
