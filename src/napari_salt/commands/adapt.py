@@ -17,8 +17,8 @@ from napari_salt.engine.requests import AdapterSaved, AdaptRequest, AdaptResult,
 from napari_salt.errors import InputError
 from napari_salt.io.read import LabelImage, read_labels, read_stack
 from napari_salt.model.adapter_info import read_info
-from napari_salt.model.annotation_checks import check_annotations
 from napari_salt.model.backbones.registry import backbone_sha256
+from napari_salt.model.input_checks import check_annotations, check_channels
 from napari_salt.records import FitSettings
 from napari_salt.session.stack import Stack
 
@@ -62,7 +62,7 @@ def _settings(args: argparse.Namespace) -> FitSettings:
 def _check_init(init: Path, settings: FitSettings, stack: Stack) -> None:
     info = read_info(init)
     checks.check_base(info, settings.backbone)
-    checks.check_channels(stack, info)
+    check_channels(stack, info)
 
 
 def _paint(args: argparse.Namespace, stack: Stack) -> Paint:

@@ -11,6 +11,7 @@ from napari_salt.errors import AdapterError, InputError, OutputError
 from napari_salt.io.read import read_stack
 from napari_salt.model.adapter_info import AdapterInfo, read_info
 from napari_salt.model.backbones.registry import backbone_sha256
+from napari_salt.model.input_checks import check_channels
 from napari_salt.session.stack import Stack
 
 ADAPTER_SUFFIX = ".safetensors"
@@ -76,21 +77,6 @@ def stack_for(path: Path, info: AdapterInfo) -> Stack:
     stack = read_stack(path)
     check_channels(stack, info)
     return stack
-
-
-def check_channels(stack: Stack, info: AdapterInfo) -> None:
-    """``InputError`` when the image has other channels than the adapter was trained on."""
-    found = stack.info
-    if (found.channels, found.rgb) != (info.channels, info.rgb):
-        raise InputError(
-            f"The adapter was trained on {_kind(info.channels, rgb=info.rgb)} images and this one "
-            f"is {_kind(found.channels, rgb=found.rgb)}; choose an image like those it was "
-            "trained on."
-        )
-
-
-def _kind(channels: int, *, rgb: bool) -> str:
-    return "colour" if rgb else "grey" if channels == 1 else f"{channels}-channel"
 
 
 def check_device(device: str) -> None:

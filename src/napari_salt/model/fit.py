@@ -15,13 +15,18 @@ from napari_salt.errors import AdapterError
 from napari_salt.model import probe
 from napari_salt.model.adapter_file import AdapterFile, pack
 from napari_salt.model.adapter_info import AdapterInfo
-from napari_salt.model.annotation_checks import check_annotations, painted_labels
 from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.model.device import pick_device, set_threads
 from napari_salt.model.fine_tune import mean_dice
 from napari_salt.model.framing import choose_framing, measure_intensity
+from napari_salt.model.input_checks import (
+    check_annotations,
+    check_channels,
+    check_slices,
+    painted_labels,
+)
 from napari_salt.model.label_prompts import embed_names
-from napari_salt.model.predict import check_channels, check_slices, segment_plane
+from napari_salt.model.predict import segment_plane
 from napari_salt.model.segmenter import EncodedSlice, Encoder, Segmenter
 from napari_salt.model.training_set import TrainingSet
 from napari_salt.model.tuning import Tuned, tune
@@ -113,7 +118,7 @@ def fit(
     wanted = [one.index for one in painted] + ([] if preview is None else [preview])
     check_slices(planes, wanted)
     if init is not None:
-        check_channels(planes, init)
+        check_channels(planes, init.info)
         _check_kind(init, settings.kind)
     used = painted_labels(painted, labels)
     return (yield from _Fit(planes, painted, used, settings, init, preview, cache).run())

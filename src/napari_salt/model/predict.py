@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_salt.errors import InputError, UnknownLabelName
+from napari_salt.errors import UnknownLabelName
 from napari_salt.model.adapter_file import AdapterFile, build_segmenter
 from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.model.device import pick_device
 from napari_salt.model.framing import Intensity, measure_intensity, resize
 from napari_salt.model.head import FrameMaps
+from napari_salt.model.input_checks import check_channels, check_slices
 from napari_salt.model.segmenter import Encoder, Segmenter
 from napari_salt.records import SlicePrediction, SliceSummary
 
@@ -60,7 +61,7 @@ def predict(
     """
     chosen = _chosen(adapter, labels)
     check_slices(planes, slices)
-    check_channels(planes, adapter)
+    check_channels(planes, adapter.info)
     target = pick_device(device)
     backbone = warm_backbone(adapter.info.backbone, target)
     segmenter = build_segmenter(adapter, backbone).to(target)
@@ -132,28 +133,6 @@ def _prediction(
     return SlicePrediction(index, image, unsure.astype(np.float16), summary)
 
 
-def check_slices(planes: Planes, slices: Sequence[int]) -> None:
-    """InputError when a slice lies outside the stack."""
-    count = planes.info.shape[0]
-    outside = [index for index in slices if not 0 <= index < count]
-    if outside:
-        raise InputError(
-            f"Slice {outside[0]} is outside the stack, which has slices 0 to {count - 1}."
-        )
-
-
-def check_channels(planes: Planes, adapter: AdapterFile) -> None:
-    """InputError when the stack has other channels than the adapter was trained on."""
-    info = planes.info
-    # alpha is dropped, so colour is colour with or without it
-    same = info.rgb or info.channels == adapter.info.channels
-    if info.rgb != adapter.info.rgb or not same:
-        raise InputError(
-            f"The adapter was trained on {_describe(adapter.info.channels, adapter.info.rgb)} images and this one is "
-            f"{_describe(info.channels, info.rgb)}; choose an image like those it was trained on."
-        )
-
-
 def intensity_for(planes: Planes, adapter: AdapterFile) -> Intensity:
     """Percentiles of this very stack, or the window that the adapter fixes."""
     trained = adapter.trained_intensity()
@@ -171,12 +150,6 @@ def _chosen(adapter: AdapterFile, names: Sequence[str] | None) -> list[Label] | 
             f"This adapter was never trained on '{unknown[0]}'; it knows {known}."
         )
     return [by_name[name] for name in names]
-
-
-def _describe(channels: int, rgb: bool) -> str:
-    if rgb:
-        return "colour"
-    return "grey" if channels == 1 else f"{channels}-channel"
 
 
 def _look(neck: Tensor, view: SliceView) -> Tensor:

@@ -1,13 +1,17 @@
-"""What was painted, checked before any work starts."""
+"""What the user gives, checked before any work starts; no torch here."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_salt.errors import InputError
 from napari_salt.records import BACKGROUND, UNLABELLED, AnnotatedSlice, Label, Planes
+
+if TYPE_CHECKING:
+    from napari_salt.model.adapter_info import AdapterInfo
 
 
 def check_annotations(
@@ -52,3 +56,31 @@ def painted_labels(annotated: Sequence[AnnotatedSlice], labels: Sequence[Label])
     """Those of ``labels`` that occur in ``annotated``, in order."""
     seen = {int(value) for one in annotated for value in np.unique(one.targets)}
     return [label for label in labels if label.label_id in seen]
+
+
+def check_slices(planes: Planes, slices: Sequence[int]) -> None:
+    """InputError when a slice lies outside the stack."""
+    count = planes.info.shape[0]
+    outside = [index for index in slices if not 0 <= index < count]
+    if outside:
+        raise InputError(
+            f"Slice {outside[0]} is outside the stack, which has slices 0 to {count - 1}."
+        )
+
+
+def check_channels(planes: Planes, info: AdapterInfo) -> None:
+    """InputError when the stack has other channels than the adapter was trained on."""
+    found = planes.info
+    # alpha is dropped, so colour is colour with or without it
+    same = found.rgb or found.channels == info.channels
+    if found.rgb != info.rgb or not same:
+        raise InputError(
+            f"The adapter was trained on {_describe(info.channels, info.rgb)} images and this one is "
+            f"{_describe(found.channels, found.rgb)}; choose an image like those it was trained on."
+        )
+
+
+def _describe(channels: int, rgb: bool) -> str:
+    if rgb:
+        return "colour"
+    return "grey" if channels == 1 else f"{channels}-channel"

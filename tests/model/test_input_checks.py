@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_salt.errors import InputError
-from napari_salt.model.annotation_checks import check_annotations, painted_labels
+from napari_salt.model.input_checks import check_annotations, painted_labels
 from napari_salt.records import BACKGROUND, AnnotatedSlice, Label
 
 LABELS = [Label(3, "axon"), Label(300, "soma"), Label(7, "glia")]
