@@ -60,7 +60,7 @@ def backbone() -> Backbone:
     return load_backbone("lite-medsam")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def same_random_state():
     """Whatever a test runs must leave torch's and numpy's global generators and gradients alone."""
     before = torch.get_rng_state(), np.random.get_state()[1].tobytes()

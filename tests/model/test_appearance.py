@@ -15,6 +15,8 @@ from napari_salt.model.appearance import (
     gaussian,
 )
 
+pytestmark = pytest.mark.usefixtures("same_random_state")
+
 N = 160
 MIDDLE = slice(N // 2 - 4, N // 2 + 4)
 """Farther from the rim than the widest Gaussian reaches."""

@@ -17,6 +17,8 @@ from napari_salt.model.features import (
 )
 from napari_salt.model.framing import Framing, Intensity, resize
 
+pytestmark = pytest.mark.usefixtures("same_random_state")
+
 PLAIN = Intensity((0.0,), (1.0,))
 
 

@@ -34,6 +34,8 @@ from napari_salt.records import (
     StepReport,
 )
 
+pytestmark = pytest.mark.usefixtures("same_random_state")
+
 DISC, SQUARE = Label(1, "disc"), Label(300, "square")
 LABELS = [DISC, SQUARE]
 QUICK = FitSettings(steps=1, device="cpu")
@@ -49,7 +51,7 @@ def digest_of(backbone) -> str:
 def one_backbone(monkeypatch, backbone: Backbone, digest_of: str) -> Iterator[None]:
     """Every fit and prediction gets the same object, which must come out as it went in."""
     for module in (fit_module, predict_module):
-        monkeypatch.setattr(module, "load_backbone", lambda *_, **__: backbone)
+        monkeypatch.setattr(module, "warm_backbone", lambda *_, **__: backbone)
     yield
     assert digest(backbone) == digest_of
     assert not any(adapted_layers(backbone))
@@ -134,7 +136,7 @@ def check_contract(one: SlicePrediction, index: int, size: tuple[int, int]) -> N
 def whole(stack, painted, cache, planes_of, backbone):
     """A fit with SALT on three painted slices, and all that it yields."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit_module, "load_backbone", lambda *_, **__: backbone)
+        patch.setattr(fit_module, "warm_backbone", lambda *_, **__: backbone)
         settings = FitSettings(steps=2, device="cpu")
         annotated = painted(stack[1], [0, 2, 5], every=3)
         return run(fit(planes_of(stack[0]), annotated, LABELS, settings, preview=3, cache=cache))
@@ -221,7 +223,7 @@ def test_what_cannot_be_segmented_is_refused_before_the_weights_are_loaded(
     whole, planes, stack, planes_of, monkeypatch
 ):
     adapter = whole[0].adapter
-    monkeypatch.setattr(predict_module, "load_backbone", None)
+    monkeypatch.setattr(predict_module, "warm_backbone", None)
     with pytest.raises(UnknownLabelName, match="'disc', 'square'"):
         segment(planes, adapter, [1], labels=["circle"])
     with pytest.raises(InputError, match=r"Slice 6 is outside .* 0 to 5"):
@@ -256,7 +258,7 @@ def two(stack, painted) -> list[AnnotatedSlice]:
 def earlier(stack, two, planes_of, cache, backbone) -> AdapterFile:
     """An adapted first round on two slices."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit_module, "load_backbone", lambda *_, **__: backbone)
+        patch.setattr(fit_module, "warm_backbone", lambda *_, **__: backbone)
         outcome, _ = run(fit(planes_of(stack[0]), two, LABELS, QUICK, cache=cache))
     assert outcome.adapter.layer_state()
     return outcome.adapter
@@ -381,7 +383,7 @@ def test_without_painted_background_every_pixel_is_one_of_the_labels(planes, sta
 def test_a_label_without_background_is_refused_before_anything_is_read(
     planes_of, stack, monkeypatch
 ):
-    monkeypatch.setattr(fit_module, "load_backbone", None)
+    monkeypatch.setattr(fit_module, "warm_backbone", None)
     planes = planes_of(stack[0])
     targets = np.where(stack[1][0] == 1, 1, UNLABELLED).astype(np.uint16)
     with pytest.raises(InputError, match="paint some background"):

@@ -28,6 +28,8 @@ from napari_salt.model.framing import (
 )
 from napari_salt.records import BACKGROUND, AnnotatedSlice
 
+pytestmark = pytest.mark.usefixtures("same_random_state")
+
 SIZE = 64
 """Edge of the frames in these tests."""
 

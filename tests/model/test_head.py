@@ -11,6 +11,8 @@ from napari_salt.model.features import Banks, SliceView, Standard, view_slice
 from napari_salt.model.framing import Framing, Intensity
 from napari_salt.model.head import TEXT_RIDGE, LabelHead
 
+pytestmark = pytest.mark.usefixtures("same_random_state")
+
 TAPS = (("fine", 5), ("coarse", 4), ("coarse2", 3))
 BANKS = Banks(FILTERS_PER_CHANNEL, TAPS)
 ROWS = 4

@@ -9,6 +9,8 @@ import torch
 
 from napari_salt.model.losses import partial_cross_entropy, partial_dice_loss
 
+pytestmark = pytest.mark.usefixtures("same_random_state")
+
 LOSSES = [partial_cross_entropy, partial_dice_loss]
 
 

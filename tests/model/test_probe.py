@@ -10,6 +10,8 @@ from torch.nn import functional as F
 from napari_salt.model import probe
 from napari_salt.model.probe import Samples
 
+pytestmark = pytest.mark.usefixtures("same_random_state")
+
 
 def run(generator):
     """Value that a generator returns, and what it yields on the way."""
