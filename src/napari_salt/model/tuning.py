@@ -32,9 +32,8 @@ TRIAL_SHARE = 0.5
 """Share of the remaining time budget that the trial may take."""
 DEFAULT_BUDGET = 75.0
 """Seconds for both runs where neither steps nor a time budget were asked for."""
-WORTH = 0.02
-"""Held-out Dice that must be gained for a change of the backbone to be kept: less than that is noise
-where one or two slices are left out."""
+WORTH = 0.001
+"""Held-out Dice that must be gained for a change of the backbone to be kept."""
 SCORE_NOTE = "Dice on slices left out of a trial run, whose best state was kept."
 
 
