@@ -514,6 +514,21 @@ def test_a_round_starts_from_the_one_before(planes, two, stack, cache, earlier):
         assert dice(one.labels, stack[1][3], DISC.label_id) > 0.8
 
 
+def test_slices_that_the_start_was_trained_on_give_no_score(
+    planes, two, cache, earlier, painted, stack
+):
+    assert earlier.layer_state()
+    again, _ = run(fit(planes, two, LABELS, FIRST_FIT_ONLY, init=earlier, cache=cache))
+    known = set(earlier.info.record.slices)
+    assert known >= {one.index for one in two}
+    assert again.record.held_out_after is None
+    assert "new to the network" in again.record.score_note
+    fresh = next(i for i in range(len(stack[1])) if i not in known)
+    more = [*two, *painted(stack[1], [fresh])]
+    outcome, _ = run(fit(planes, more, LABELS, FIRST_FIT_ONLY, init=earlier, cache=cache))
+    assert outcome.record.held_out_after is not None
+
+
 def test_a_round_may_have_other_labels_than_the_one_before(planes, two, cache, earlier):
     renamed = [replace(DISC, name="ball"), SQUARE]
     outcome, _ = run(fit(planes, two, renamed, FIRST_FIT_ONLY, init=earlier, cache=cache))

@@ -57,7 +57,6 @@ class TuneResult:
     scores: dict[int, float]
     start_scores: dict[int, float]
     steps: int
-    seconds_a_step: float
 
 
 def fine_tune(
@@ -93,7 +92,7 @@ def fine_tune(
     best = _Best(start_scores, trained)
     last_loss: float | None = None
     last = steps if stop_after is None else min(steps, stop_after)
-    began, done = time.monotonic(), 0
+    done = 0
     generator = torch.Generator().manual_seed(seed)
     for step in range(1, last + 1):
         share = min(1.0, step / WARM_UP) * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
@@ -124,11 +123,10 @@ def fine_tune(
         yield TuneReport(step, last, last_loss, best.mean)
         if late:
             break
-    seconds = (time.monotonic() - began) / max(1, done)
     if not held_out:
-        return TuneResult(done, {}, {}, done, seconds)
+        return TuneResult(done, {}, {}, done)
     best.put_back(trained)
-    return TuneResult(best.step, best.scores, start_scores, done, seconds)
+    return TuneResult(best.step, best.scores, start_scores, done)
 
 
 @torch.no_grad()

@@ -221,6 +221,7 @@ class _Fit:
             seed=self.settings.seed,
             device=self.device,
             layers=None if self.init is None else self.init.layer_state(),
+            learned_from=() if self.init is None else self.init.info.record.slices,
         )
         yield from _progress("embedding", data.measure())
         return data
@@ -236,7 +237,9 @@ class _Fit:
     ) -> FitRecord:
         tuned, scores = tuned or Tuned(), first_scores or {}
         queries = segmenter.head.residual.numel() + segmenter.head.bias.numel()
-        note = "" if scores else "Too few painted slices to hold one out: no score yet."
+        note = ""
+        if not scores:
+            note = "No slice could be held out that is new to the network: no score."
         record = FitRecord(
             kind=self.settings.kind,
             backbone=self.settings.backbone,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,8 @@ class TrainingSet:
         Unit text embeddings (K + 1, E) of "background" and the names of ``labels``.
     layers
         State of adapted layers to start from, or None for the pretrained tail.
+    learned_from
+        Slices that ``layers`` were trained on: no score on them is honest any more.
     """
 
     def __init__(
@@ -61,10 +63,12 @@ class TrainingSet:
         seed: int,
         device: torch.device,
         layers: Mapping[str, Tensor] | None = None,
+        learned_from: Collection[int] = (),
     ) -> None:
         self.backbone, self.device = backbone, device
         self.embeddings = embeddings
         self.layers = dict(layers or {})
+        self._learned_from = frozenset(learned_from) if self.layers else frozenset()
         self.rows = len(embeddings)
         self.slices = _draw(encoded, annotated, labels, seed)
         self.frames = [_split_frames(one) for one in self.slices]
@@ -94,6 +98,17 @@ class TrainingSet:
     def count(self) -> int:
         """Number of painted slices."""
         return len(self.slices)
+
+    @property
+    def fresh(self) -> list[int]:
+        """Numbers of the painted slices that the starting tail was not trained on."""
+        return [i for i, one in enumerate(self.slices) if one.index not in self._learned_from]
+
+    def trial_fold(self) -> int:
+        """The fold to leave out of a trial: of the middle-most fresh slice, or of the middle one."""
+        middle = self.count // 2
+        number = min(self.fresh or [middle], key=lambda i: abs(i - middle))
+        return number % min(self.count, probe.MOST_FOLDS)
 
     def fold(self, number: int) -> tuple[list[TrainingSlice], list[TrainingSlice]]:
         """Frames inside and outside of fold ``number``; whole slices are left out."""
@@ -129,15 +144,17 @@ class TrainingSet:
     def score(
         self, held_out: Mapping[str, Tensor], weights: Mapping[str, float]
     ) -> dict[int, float]:
-        """Out-of-fold Dice by row; empty with one painted slice, where no whole slice was left out.
+        """Out-of-fold Dice by row on the `fresh` slices; empty where there are none.
 
-        A label painted on the slices of one fold alone has none.
+        It is empty with one painted slice as well, where no whole slice was left out, and a label
+        painted on the slices of one fold alone has none.
         """
-        if self.count == 1:
+        if self.count == 1 or not self.fresh:
             return {}
         logits = sum(weights[name] * values for name, values in held_out.items())
         assert isinstance(logits, Tensor)
         known = probe.judged(self.samples)
+        known &= torch.isin(self.samples.slice_of, torch.tensor(self.fresh))
         rows, samples = logits[known].argmax(1), self.samples
         return probe.sampled_dice(rows, samples.targets[known], samples.weights[known])
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from napari_salt.model.adapters import adapter_state, attach, count_parameters
 from napari_salt.model.fine_tune import TuneReport, TuneResult, fine_tune, mean_dice
-from napari_salt.model.probe import MOST_FOLDS
 from napari_salt.records import StepReport
 
 if TYPE_CHECKING:
@@ -35,6 +34,7 @@ DEFAULT_BUDGET = 75.0
 WORTH = 0.001
 """Held-out Dice that must be gained for a change of the backbone to be kept."""
 SCORE_NOTE = "Dice on slices left out of a trial run, whose best state was kept."
+STALE_NOTE = "The score is of the first fit on slices that no earlier round has trained on."
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +82,9 @@ def tune(
             note="Fine-tuning the backbone gained nothing on held-out slices; the first fit is kept.",
         )
     tuned = yield from run.final(segmenter, trial.best, deadline)
+    if len(data.fresh) < data.count:
+        # the fold may hold slices of an earlier round: good enough to choose by, not to publish
+        return replace(tuned, note=STALE_NOTE)
     return replace(tuned, before=trial.start_scores, after=trial.scores, note=SCORE_NOTE)
 
 
@@ -96,7 +99,7 @@ class _Run:
         self, folds: Mapping[int, Fitted], weights: Mapping[str, float], deadline: float | None
     ) -> Generator[StepReport, None, TuneResult]:
         """Train without one fold, from queries fitted without it; its best step is what counts."""
-        number = (self.data.count // 2) % min(self.data.count, MOST_FOLDS)
+        number = self.data.trial_fold()
         inside, outside = self.data.fold(number)
         segmenter = self.data.segmenter(inside, folds[number], weights)
         self._attach(segmenter)
