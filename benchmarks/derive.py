@@ -29,7 +29,7 @@ def scribble(
     """Strokes along the middles of the regions of complete ``targets`` ``(Y, X)``, 0 elsewhere.
 
     Every id gets a share of the allowed pixels that grows with the root of its area, as a person would
-    give; a stroke runs between two points of one connected piece, two pixels wide.
+    give; a stroke runs between two points of one connected piece, three pixels wide.
     """
     ids, areas = np.unique(targets, return_counts=True)
     shares = np.sqrt(areas) / np.sqrt(areas).sum() * part * targets.size

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +92,21 @@ def complete_targets(labels: NDArray[np.uint8]) -> NDArray[np.uint16]:
     return np.where(labels == 0, BACKGROUND, labels).astype(np.uint16)
 
 
+def available(task: str, n: int, shift: int = 0) -> bool:
+    """Whether `case` can be had, without making its images (but for labels that are not found again)."""
+    name, _, variant = task.partition("/")
+    dataset = load(name)
+    try:
+        if variant == "transfer":
+            train, other = derive.halves(dataset)
+            split_transfer(train, len(other.images), n, shift)
+        else:
+            split(dataset, n, shift)
+    except NoCase:
+        return False
+    return True
+
+
 def _plain(dataset: Dataset, n: int, shift: int) -> Case:
     painted, tested = split(dataset, n, shift)
     paint = full_paint(dataset, painted)
@@ -116,18 +132,28 @@ def _degraded(dataset: Dataset, n: int, shift: int) -> Case:
 
 def _transfer(dataset: Dataset, n: int, shift: int) -> Case:
     train, other = derive.halves(dataset)
-    test = derive.another_subject(other, seed=shift)
-    count = len(train.images)
-    if dataset.tiles:
-        if n > count:
-            raise NoCase(f"{n} painted tiles of {count}")
-        painted = tuple(sorted((index + shift) % count for index in range(n)))
-        tested = tuple(range(len(test.images)))
-    else:
-        painted = painted_slices(count, n, shift)
-        tested = held_out_slices(len(test.images), (-GAP,))
+    painted, tested = split_transfer(train, len(other.images), n, shift)
+    test = _another_subject(dataset, shift)
     paint = full_paint(train, painted)
     return _case(f"{dataset.name}/transfer", n, shift, train, paint, test, tested)
+
+
+def split_transfer(
+    train: Dataset, others: int, n: int, shift: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Painted slices of one half, and tested ones of the other, which has ``others`` slices."""
+    count = len(train.images)
+    if not train.tiles:
+        return painted_slices(count, n, shift), held_out_slices(others, (-GAP,))
+    if n > count:
+        raise NoCase(f"{n} painted tiles of {count}")
+    return tuple(sorted((index + shift) % count for index in range(n))), tuple(range(others))
+
+
+@lru_cache(maxsize=4)
+def _another_subject(dataset: Dataset, shift: int) -> Dataset:
+    """The half that is tested, changed; seconds of work, and the same for every n."""
+    return derive.another_subject(derive.halves(dataset)[1], seed=shift)
 
 
 VARIANTS: dict[str, Callable[[Dataset, int, int], Case]] = {
