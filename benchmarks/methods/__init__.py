@@ -14,18 +14,28 @@ if TYPE_CHECKING:
     from data import Dataset
     from protocol import Case
 
+RECIPE = "2"
+"""State of our own defaults. Raise it whenever a change of the package changes results: the tables then leave out
+what an earlier recipe gave, and its runs are done again."""
+
 Segment = Callable[["Dataset", Sequence[int]], Iterator[NDArray[np.unsignedinteger]]]
 """Slices of a stack in, one label image ``(Y, X)`` each out, 0 = none of the labels."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a method made of the paint; ``note`` is anything the table should tell."""
+    """What a method made of the paint; ``note`` is anything the table should tell.
+
+    ``kept`` and ``held_out`` are what our own fit says of itself: which state it kept, and the Dice of the first fit
+    and of that state on slices it left out.
+    """
 
     segment: Segment
     parameters: int | None = None
     size_bytes: int | None = None
     note: str = ""
+    kept: str = ""
+    held_out: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,17 @@ class Method:
     title: str
     module: str
     options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def recipe(self) -> str:
+        """State of the method that a result belongs to; results of another state do not count."""
+        return RECIPE if self.module == "ours" else ""
+
+    def prepare(self) -> None:
+        """Load what stays in memory from run to run, outside of the timing."""
+        module = import_module(f"methods.{self.module}")
+        if hasattr(module, "prepare"):
+            module.prepare()
 
     def train(self, case: Case) -> Trained:
         """Fit to the paint of the case."""
@@ -57,6 +78,19 @@ METHODS = {
         Method("salt", "ours, SALT", "ours", (("kind", "salt"),)),
     )
 }
+
+TURNS = (
+    ("filters-forest", "none", "salt", "probe"),
+    ("features-forest", "lora", "ssam"),
+    ("full", "unet", "text-decoder"),
+)
+"""What is run on every case before the next turn begins, so that a run cut short has the comparisons that matter."""
+
+
+def turn(key: str) -> int:
+    """Number of the turn in which a method, or a variant of it, is run."""
+    base = key.partition("@")[0]
+    return next((i for i, keys in enumerate(TURNS) if base in keys), len(TURNS))
 
 
 def method(spec: str) -> Method:

@@ -1,25 +1,41 @@
-"""napari-salt itself, through its public functions, with default settings unless a variant asks for others."""
+"""napari-salt itself, through its public functions, with default settings unless a variant asks for others.
+
+Methods that differ in the adapter alone share the encoded slices, the convex first fit and its folds, and equal
+adapters share their masks (see `shared`): each is charged the seconds that the shared part had cost.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from methods import Trained
-from napari_salt.model.adapter_file import save_adapter
-from napari_salt.model.fit import fit
+from napari_salt.model import probe
+from napari_salt.model.adapter_file import AdapterFile, save_adapter
+from napari_salt.model.backbones.registry import warm_backbone
+from napari_salt.model.fit import FitOutcome, fit
+from napari_salt.model.label_prompts import embed_names
 from napari_salt.model.predict import predict
-from napari_salt.records import FitSettings, Label, StackInfo
+from napari_salt.records import FitSettings, Label, Planes, StackInfo
+from overrides import override
+from shared import TimedCache, digest, kept, kept_generator
 
 if TYPE_CHECKING:
     from data import Dataset
+    from napari_salt.records import AnnotatedSlice
     from protocol import Case
+
+T = TypeVar("T")
+
+SHARED_FITS = ("fit_banks", "fit_folds")
+"""Functions of `probe` whose result depends on nothing but their arguments and the sources."""
 
 
 class ArrayPlanes:
@@ -40,38 +56,90 @@ class ArrayPlanes:
         return self._images[index]
 
 
+def prepare() -> None:
+    """Load the weights, which no method is timed for: they stay in memory between jobs of the plugin too."""
+    warm_backbone(FitSettings().backbone)
+    embed_names(["background"])
+
+
 def train(case: Case, **options: str) -> Trained:
     """Fit with these settings (`FitSettings` by field, as text) and keep what `fit` keeps."""
-    labels = [Label(key, name) for key, name in case.train.names.items() if _painted(case, key)]
     settings = replace(FitSettings(), **{key: _value(text) for key, text in options.items()})
-    fitting = fit(ArrayPlanes(case.train), case.annotated, labels, settings)
-    outcome = _result(fitting)
+    outcome = adapt(ArrayPlanes(case.train), case.annotated, case.train.names, settings)
+
+    def segment(dataset: Dataset, slices: Sequence[int]) -> Iterator[NDArray[np.unsignedinteger]]:
+        yield from masks(dataset, outcome.adapter, slices)
+
+    return trained(outcome, segment)
+
+
+def adapt(
+    planes: Planes,
+    annotated: Sequence[AnnotatedSlice],
+    names: dict[int, str],
+    settings: FitSettings,
+    *,
+    init: AdapterFile | None = None,
+    context: Any = None,
+) -> FitOutcome:
+    """Run `fit` to its end; ``context`` is whatever else decides the first fit, such as changed constants."""
+    painted = set().union(*(np.unique(paint.targets).tolist() for paint in annotated))
+    labels = [Label(key, name) for key, name in names.items() if key in painted]
+    with ExitStack() as stack:
+        # a time budget counts seconds on the clock, so nothing may be had for free there
+        if settings.time_budget is None:
+            for name in SHARED_FITS:
+                ready = kept_generator(name, getattr(probe, name), context)
+                stack.enter_context(override(f"napari_salt.model.probe.{name}", ready))
+        return run(fit(planes, annotated, labels, settings, init=init, cache=TimedCache()))
+
+
+def masks(
+    dataset: Dataset, adapter: AdapterFile, slices: Sequence[int], context: Any = None
+) -> list[NDArray[np.unsignedinteger]]:
+    """Label images of some slices."""
+    told = asdict(adapter.info)
+    for how in (
+        "record",
+        "created",
+        "kind",
+        "rank",
+        "low_rank",
+    ):  # how it came to be, not what it is
+        told.pop(how)
+    content = (told, dict(adapter.tensors), dataset.images, tuple(slices), context)
+    return kept("masks", digest(content), lambda: _masks(dataset, adapter, slices))
+
+
+def _masks(
+    dataset: Dataset, adapter: AdapterFile, slices: Sequence[int]
+) -> list[NDArray[np.unsignedinteger]]:
+    found = predict(ArrayPlanes(dataset), adapter, list(slices), cache=TimedCache())
+    # None is a breath between the passes of one slice
+    return [prediction.labels for prediction in found if prediction is not None]
+
+
+def trained(outcome: FitOutcome, segment: Any) -> Trained:
+    """What the tables tell of a fit."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "adapter.salt.safetensors"
         save_adapter(path, outcome.adapter)
         size = path.stat().st_size
     record = outcome.record
-
-    def segment(dataset: Dataset, slices: Sequence[int]) -> Iterator[NDArray[np.unsignedinteger]]:
-        for found in predict(ArrayPlanes(dataset), outcome.adapter, list(slices)):
-            if found is not None:  # a breath between the passes of one slice
-                yield found.labels
-
-    note = f"kept {record.kept}, held out {record.held_out_before} -> {record.held_out_after}"
-    return Trained(segment, record.trainable_parameters, size, note)
+    held_out = None
+    if record.held_out_before is not None and record.held_out_after is not None:
+        held_out = (round(record.held_out_before, 4), round(record.held_out_after, 4))
+    note = f"kept {record.kept} after {record.steps} steps"
+    return Trained(segment, record.trainable_parameters, size, note, record.kept, held_out)
 
 
-def _painted(case: Case, label_id: int) -> bool:
-    return any((paint.targets == label_id).any() for paint in case.annotated)
-
-
-def _result(fitting: Iterator[Any]) -> Any:
+def run(work: Generator[Any, None, T]) -> T:
     """Run a generator to its end and hand out what it returns."""
     while True:
         try:
-            next(fitting)
+            next(work)
         except StopIteration as stop:
-            return stop.value
+            return stop.value  # type: ignore[no-any-return]
 
 
 def _value(text: str) -> int | float | str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -20,6 +21,13 @@ Features = Callable[["Dataset", int], NDArray[np.float32]]
 
 PIXELS = 60_000
 """Painted pixels that a classifier learns from, at most."""
+
+
+def threads() -> int:
+    """Threads that a run may use: ``OMP_NUM_THREADS``, or one for each core of this process."""
+    known = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
+    return int(os.environ.get("OMP_NUM_THREADS", cores))
 
 
 @lru_cache(maxsize=4)

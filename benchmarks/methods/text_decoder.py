@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from methods import Segment, Trained
-from methods.frozen import framed, network
-from methods.painted import unit_intensity
+from methods.frozen import embedding, filled, network
+from methods.frozen import prepare as load
 from napari_salt.model.label_prompts import embed_names
 
 if TYPE_CHECKING:
@@ -58,6 +58,12 @@ class TextDecoder(nn.Module):
         return masks[:, 0]
 
 
+def prepare() -> None:
+    """Load the weights, which no method is timed for."""
+    load()
+    embed_names(["background"])
+
+
 def train(case: Case, steps: str = str(STEPS)) -> Trained:
     """Partial Dice and cross-entropy on painted pixels, AdamW with a one-cycle schedule."""
     torch.manual_seed(0)
@@ -65,17 +71,18 @@ def train(case: Case, steps: str = str(STEPS)) -> Trained:
     painted = set().union(*(np.unique(p.targets).tolist() for p in case.annotated))
     ids = [key for key in case.train.names if key in painted]
     net = TextDecoder([case.train.names[key] for key in ids])
-    unit = unit_intensity(case.train)
+    size = filled(*case.train.images.shape[1:3])
     slices = [
-        (*_encode(unit(p.index)), torch.from_numpy(p.targets.astype(int))) for p in case.annotated
+        (embedding(case.train, p.index), torch.from_numpy(p.targets.astype(int)))
+        for p in case.annotated
     ]
     parameters = [p for p in net.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, RATE, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=int(steps))
     for _ in range(int(steps)):
-        embedding, size, target = slices[int(rng.integers(len(slices)))]
+        encoded, target = slices[int(rng.integers(len(slices)))]
         which = rng.choice(len(ids), min(PAIRS, len(ids)), replace=False)
-        logits = _native(net(embedding, which), size, tuple(target.shape))
+        logits = _native(net(encoded, which), size, tuple(target.shape))
         wanted = torch.stack([(target == ids[place]).float() for place in which])
         loss = _loss(logits[:, target > 0], wanted[:, target > 0])
         optimizer.zero_grad()
@@ -89,22 +96,15 @@ def train(case: Case, steps: str = str(STEPS)) -> Trained:
 
 def _segmenter(net: TextDecoder, ids: NDArray[np.uint16]) -> Segment:
     def segment(dataset: Dataset, slices: Sequence[int]) -> Iterator[NDArray[np.uint16]]:
-        unit = unit_intensity(dataset)
+        shape = dataset.images.shape[1:3]
         for index in slices:
-            plane = unit(index)
-            embedding, size = _encode(plane)
+            encoded = embedding(dataset, index)
             with torch.inference_mode():
-                logits = _native(net(embedding, range(len(net.text))), size, plane.shape[:2])
+                logits = _native(net(encoded, range(len(net.text))), filled(*shape), shape)
             best, which = logits.max(0)
             yield ids[torch.where(best >= 0, which + 1, 0).numpy()]
 
     return segment
-
-
-def _encode(plane: NDArray[np.float32]) -> tuple[Tensor, tuple[int, int]]:
-    frame, size = framed(plane)
-    with torch.no_grad():
-        return network().image_encoder(frame), size
 
 
 def _native(logits: Tensor, size: tuple[int, int], shape: tuple[int, ...]) -> Tensor:
