@@ -1,37 +1,42 @@
-"""Accuracy and cost of all methods on all tasks, in one table and one plot.
+"""Accuracy and cost of all methods on all tasks, in one report and one plot.
 
-    python benchmarks/accuracy.py                                  everything; hours on two cores
+    python benchmarks/accuracy.py --jobs 2                         everything; hours on two cores
+    python benchmarks/accuracy.py --jobs 2 --budget-minutes 45      what can be had in that time, broadest first
     python benchmarks/accuracy.py --tasks nuclei --n 1 3 --methods salt probe
     python benchmarks/accuracy.py --methods salt@low_rank=4 salt@low_rank=16      variants of ours
-    python benchmarks/accuracy.py --report                          only write the table and the plot
+    python benchmarks/accuracy.py --report                          only write the tables and the plot
 
-Runs that are in ``results/*.jsonl`` already are not repeated (``--redo`` repeats them).
+Runs that are in ``results/*.jsonl`` already are not repeated (``--redo`` repeats them), save those of an earlier
+recipe of ours. The order is: the first choice of painted slices for all methods before the second choice, and cheap
+methods on all cases before dear ones.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
-import time
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
 
 import report
 import results
 from data import BASE, HELD_OUT
-from methods import METHODS, Method, method
-from napari_salt.model.metrics import score_stack
-from protocol import SHIFTS, VARIANTS, Case, NoCase, case
+from methods import METHODS, Method, method, turn
+from protocol import SHIFTS, VARIANTS, available
+from runner import Told, Unit, line, run_all
 
 HERE = Path(__file__).resolve().parent
 TASKS = (*BASE, *(f"{name}/{variant}" for variant in VARIANTS if variant for name in BASE))
 GROUPS = {
     "base": BASE,
-    "all": (*TASKS, *HELD_OUT),
     "derived": TASKS[len(BASE) :],
+    "tuned": TASKS,
     "held-out": HELD_OUT,
+    "all": (*TASKS, *HELD_OUT),
 }
+COUNTS = (1, 3, 5, 10)
+SHIFTS_WANTED = 3
+"""Choices of painted slices that the whole comparison has."""
 
 
 def arguments() -> argparse.Namespace:
@@ -41,9 +46,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--tasks", nargs="+", default=["all"], help="DATASET[/VARIANT] or " + ", ".join(GROUPS)
     )
-    parser.add_argument("--n", nargs="+", type=int, default=[1, 3, 5, 10], help="painted slices")
-    parser.add_argument("--shifts", type=int, default=3, choices=range(1, len(SHIFTS) + 1))
+    parser.add_argument("--n", nargs="+", type=int, default=list(COUNTS), help="painted slices")
+    parser.add_argument(
+        "--shifts", type=int, default=SHIFTS_WANTED, choices=range(1, len(SHIFTS) + 1)
+    )
     parser.add_argument("--methods", nargs="+", default=list(METHODS), help=", ".join(METHODS))
+    parser.add_argument("--jobs", type=int, default=1, help="processes side by side")
+    parser.add_argument("--budget-minutes", type=float, help="begin no run after this time")
     parser.add_argument("--out", type=Path, default=HERE / "RESULTS.md")
     parser.add_argument("--plot", type=Path, default=HERE.parent / "docs/images/dice_vs_slices.png")
     parser.add_argument("--redo", action="store_true", help="repeat runs that have a result")
@@ -53,72 +62,106 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     options = arguments()
-    tasks = [task for name in options.tasks for task in GROUPS.get(name, (name,))]
+    failures = []
+
+    def take(told: Told) -> None:
+        if isinstance(told, results.Result):
+            results.append(told)
+            told = line(told)
+        elif "FAILED" in told or "died" in told:
+            failures.append(told)
+        print(told, flush=True)
+
     if not options.report:
-        known = {} if options.redo else results.read()
-        for task in tasks:
-            for n in options.n:
-                for shift in range(options.shifts):
-                    run_case(task, n, shift, [method(spec) for spec in options.methods], known)
-    report.write_accuracy(options.out, options.plot, list(results.read().values()))
+        tasks = [task for name in options.tasks for task in GROUPS.get(name, (name,))]
+        chosen = [method(spec) for spec in options.methods]
+        known = {} if options.redo else results.read(recipe=recipe)
+        units = plan(tasks, options.n, options.shifts, chosen, known)
+        run_all(units, options.jobs, options.budget_minutes, take)
+    found = list(results.read(recipe=recipe).values())
+    old = results.outdated(results.FOLDER, recipe)
+    report.write_accuracy(options.out, options.plot, found, old, not_run(found))
+    if failures:
+        sys.exit(f"{len(failures)} runs failed")
 
 
-def run_case(
-    task: str, n: int, shift: int, chosen: list[Method], known: dict[results.Key, results.Result]
-) -> None:
-    """All chosen methods on one case, each kept as soon as it is done."""
-    missing = [each for each in chosen if (each.key, task, n, shift) not in known]
-    if not missing:
-        return
+def recipe(key: str) -> str | None:
+    """Present state of a method."""
     try:
-        question = case(task, n, shift)
-    except NoCase as reason:
-        print(f"{task} n={n}: not to be had ({reason})", flush=True)
-        return
-    for each in missing:
-        result = run(question, each)
-        results.append(result)
-        print(
-            f"{task} n={n} shift={shift} {each.key}: Dice {result.dice:.3f}, HD95 {result.hd95:.1f}, "
-            f"{result.seconds_adapt:.1f} s + {result.seconds_slice:.2f} s a slice",
-            flush=True,
-        )
+        return method(key).recipe
+    except KeyError:
+        return None
 
 
-def run(question: Case, chosen: Method) -> results.Result:
-    """Fit, segment the test slices, score."""
-    start = time.perf_counter()
-    trained = chosen.train(question)
-    fitted = time.perf_counter()
-    predictions = list(trained.segment(question.test, question.test_slices))
-    segmented = time.perf_counter()
-    reference = question.test.labels[list(question.test_slices)]
-    diagonal = math.hypot(*reference.shape[1:])
-    scores = {
-        question.test.names[score.label_id]: score
-        for score in score_stack(np.stack(predictions), reference, question.scored, (1.0, 1.0))
-    }
-    dices = {name: score.dice for name, score in scores.items()}
-    # A label found nowhere has no distance; the longest possible one keeps the mean finite.
-    distances = {name: min(score.hd95, diagonal) for name, score in scores.items()}
-    return results.Result(
-        method=chosen.key,
-        task=question.task,
-        n=question.n,
-        shift=question.shift,
-        dice=round(float(np.mean(list(dices.values()))), 4),
-        hd95=round(float(np.mean(list(distances.values()))), 2),
-        seconds_adapt=round(fitted - start, 2),
-        seconds_slice=round((segmented - fitted) / len(question.test_slices), 3),
-        parameters=trained.parameters,
-        size_bytes=trained.size_bytes,
-        note=trained.note,
-        dice_by_label={name: round(value, 4) for name, value in dices.items()},
-        hd95_by_label={name: round(value, 2) for name, value in distances.items()},
-        date=results.now(),
-        commit=results.commit(),
-        machine=results.machine(),
-    )
+def not_run(found: Sequence[results.Result]) -> str:
+    """What of the whole comparison has no result, by method; the held-out sets only where one has been begun."""
+    have = {result.key for result in found}
+    begun = {result.task for result in found}
+    tasks = [*TASKS, *(task for task in HELD_OUT if task in begun)]
+    whole = [
+        (task, n, shift)
+        for shift in range(SHIFTS_WANTED)
+        for task in tasks
+        for n in COUNTS
+        if available(task, n, shift)
+    ]
+    lines = []
+    untouched = [task for task in HELD_OUT if task not in begun]
+    if untouched:
+        lines.append(f"- No method on the held-out sets {', '.join(untouched)}.")
+    for each in METHODS.values():
+        missing = [place for place in whole if (each.key, *place) not in have]
+        if missing:
+            lines.append(f"- {each.title}: {_named(missing, whole)}.")
+    return "\n".join(lines)
+
+
+def _named(missing: Sequence[tuple[str, int, int]], whole: Sequence[tuple[str, int, int]]) -> str:
+    """Cases in words, whole choices of painted slices as one."""
+    if len(missing) == len(whole):
+        return "nothing has been run"
+    words = []
+    for shift in sorted({shift for _, _, shift in missing}):
+        lacking = [(task, n) for task, n, other in missing if other == shift]
+        if len(lacking) == sum(other == shift for _, _, other in whole):
+            words.append(f"choice {shift + 1} of painted slices")
+            continue
+        by_task: dict[str, list[str]] = {}
+        for task, n in lacking:
+            by_task.setdefault(task, []).append(str(n))
+        cases = (f"{task} with {', '.join(counts)}" for task, counts in by_task.items())
+        words.append(f"of choice {shift + 1} {'; '.join(cases)}")
+    return "; ".join(words)
+
+
+def plan(
+    tasks: Sequence[str],
+    counts: Sequence[int],
+    shifts: int,
+    chosen: Sequence[Method],
+    known: dict[results.Key, results.Result],
+) -> list[Unit]:
+    """What is missing, in order; the tasks of one data set stay together, because they share slices."""
+    sets: dict[str, list[str]] = {}
+    for task in dict.fromkeys(tasks):
+        sets.setdefault(task.partition("/")[0], []).append(task)
+    turns = sorted({turn(each.key) for each in chosen})
+    units = []
+    for shift in range(shifts):
+        for number in turns:
+            methods = [each for each in chosen if turn(each.key) == number]
+            for n in counts:
+                for group in sets.values():
+                    cases = tuple((task, n, shift) for task in group)
+                    runs = tuple(
+                        (place, each)
+                        for place, (task, _, _) in enumerate(cases)
+                        for each in methods
+                        if (each.key, task, n, shift) not in known
+                    )
+                    if runs:
+                        units.append(Unit(cases, runs))
+    return units
 
 
 if __name__ == "__main__":

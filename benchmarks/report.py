@@ -1,4 +1,4 @@
-"""Tables and the plot from the kept results.
+"""Tables from the kept results.
 
 RESULTS.md is shared: each benchmark rewrites the part between its own two marks and leaves the rest, so that what
 people write around the tables stays.
@@ -8,36 +8,59 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+import plot as plots
+from comparison import LEVEL, OURS, counted, difference, pair_up, verdicts
 from data import BASE, HELD_OUT
 from methods import METHODS, method
 from results import Result
 
-Cell = Callable[[Sequence[Result]], str]
 
+def write_accuracy(
+    path: Path, plot: Path, results: Sequence[Result], outdated: int = 0, missing: str = ""
+) -> None:
+    """Rewrite the accuracy part of ``path`` and the plot.
 
-def write_accuracy(path: Path, plot: Path, results: Sequence[Result]) -> None:
-    """Rewrite the accuracy part of ``path`` and the plot."""
-    ours = [result for result in results if result.method in METHODS]
+    ``outdated`` tells how many results of an earlier recipe were left out, ``missing`` what has not been run.
+    """
+    known = [result for result in results if result.method in METHODS]
     variants = [result for result in results if result.method not in METHODS]
-    parts = [f"{_origin(results)}\n"]
-    tuned = [result for result in ours if result.task.partition("/")[0] in BASE]
-    unseen = [result for result in ours if result.task in HELD_OUT]
+    parts = [origin(results, outdated)]
+    tuned = [result for result in known if result.task.partition("/")[0] in BASE]
+    unseen = [result for result in known if result.task in HELD_OUT]
+    if tuned:
+        caption = plots.draw(plot, tuned)
+        parts += [f"Plot: `docs/images/{plot.name}`. {caption}"]
     for title, group in (
         ("Tasks made of the three tuning sets", tuned),
         ("Held-out sets, never tuned on", unseen),
     ):
         if group:
-            parts += [f"### {title}\n", _mean_table(group), _task_table(group), _cost_table(group)]
+            parts += [f"### {title}", *_tables(group)]
     if variants:
-        parts += ["### Variants of ours\n", _variant_table(variants, ours)]
-    replace_part(path, "accuracy", "\n".join(parts))
-    if tuned:
-        draw(plot, tuned)
+        parts += ["### Variants of ours", _variant_table(variants, known)]
+    if missing:
+        parts += ["### Not run", missing]
+    replace_part(path, "accuracy", "\n\n".join(parts))
+
+
+def _tables(group: Sequence[Result]) -> list[str]:
+    return [
+        "#### Targets",
+        _target_table(group),
+        "#### Ours with SALT against each other method",
+        _pair_table(group),
+        "#### Dice",
+        _task_table(group, "dice"),
+        "#### HD95 (pixels)",
+        _task_table(group, "hd95"),
+        "#### Cost",
+        _cost_table(group),
+    ]
 
 
 def replace_part(path: Path, name: str, text: str) -> None:
@@ -50,16 +73,41 @@ def replace_part(path: Path, name: str, text: str) -> None:
     path.write_text(pattern.sub(lambda _: f"{start}\n{text.strip()}\n{end}", old, count=1))
 
 
-def _origin(results: Sequence[Result]) -> str:
+def origin(results: Sequence[Result], outdated: int = 0) -> str:
+    """When, at which commits, where, and how many runs side by side."""
     if not results:
         return "No results yet."
     dates = sorted(result.date for result in results)
     commits = sorted({result.commit for result in results})
     machines = "; ".join(sorted({result.machine for result in results}))
+    own = [result for result in results if result.recipe]
+    states = sorted({result.sources for result in own})
+    lines = [
+        f"{len(results)} runs from {dates[0]} to {dates[-1]}, at {', '.join(commits)}, on {machines}; "
+        f"{_jobs(results)}.",
+        "Dice and HD95 (pixels) are means over labels; ± is the spread (standard deviation) over shifted choices of "
+        "painted slices. Seconds are those of a first run with the weights in memory; work that runs have in common "
+        "is done once and counted for each. Fine-tuning stops at a time limit, which a run with one core of several "
+        "reaches after fewer steps.",
+    ]
+    if own:
+        recipes = ", ".join(sorted({result.recipe.partition("/")[0] for result in own}))
+        lines.append(f"Ours is recipe {recipes}.")
+    if len(states) > 1:
+        lines.append(
+            f"**Its runs come from {len(states)} states of the sources:** compare them with care."
+        )
+    if outdated:
+        lines.append(f"{outdated} results of earlier recipes are left out.")
+    return " ".join(lines)
+
+
+def _jobs(results: Sequence[Result]) -> str:
+    counts = sorted({result.jobs for result in results})
+    if counts == [1]:
+        return "one run at a time"
     return (
-        f"{len(results)} runs from {dates[0]} to {dates[-1]}, at {', '.join(commits)}, on {machines}. "
-        "Dice and HD95 (pixels) are means over labels; ± is the spread (standard deviation) over shifted "
-        "choices of painted slices."
+        f"{' or '.join(map(str, counts))} runs side by side, each with its own share of the cores"
     )
 
 
@@ -71,97 +119,120 @@ def by(results: Iterable[Result], *fields: str) -> dict[tuple, list[Result]]:
     return groups
 
 
-def _order(results: Sequence[Result]) -> list[str]:
+def ordered(results: Iterable[Result]) -> list[str]:
     """Methods in the order of the registry, variants after."""
     found = {result.method for result in results}
     return [key for key in METHODS if key in found] + sorted(found - set(METHODS))
 
 
-def _shared(results: Sequence[Result], n: int) -> list[Result]:
-    """Results at ``n`` on the (task, shift) that every method has, so that means compare like with like."""
-    at_n = [result for result in results if result.n == n]
-    asked = len({result.method for result in at_n})
-    cases = by(at_n, "task", "shift")
-    return [r for group in cases.values() if len({g.method for g in group}) == asked for r in group]
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], text: int = 1) -> str:
+    """A Markdown table whose first ``text`` columns are words and the others numbers."""
+    lines = [head, ["---"] * text + ["---:"] * (len(head) - text), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+def _target_table(results: Sequence[Result]) -> str:
+    words = {True: "met", False: "**not met**", None: "not run"}
+    rows = [
+        (verdict.target, verdict.found, words[verdict.met], str(verdict.cases))
+        for verdict in verdicts(results)
+    ]
+    return table(("target", "found", "", "cases"), rows, text=3)
 
 
-def _mean_table(results: Sequence[Result]) -> str:
+def _pair_table(results: Sequence[Result]) -> str:
     counts = sorted({result.n for result in results})
-    shared = {n: by(_shared(results, n), "method") for n in counts}
-    cases = ", ".join(f"n = {n}: {len(next(iter(shared[n].values()), []))}" for n in counts)
     rows = []
-    for key in _order(results):
+    for key in ordered(results):
+        if key == OURS:
+            continue
         row = [method(key).title]
         for n in counts:
-            found = shared[n].get((key,), [])
-            row.append(f"{_mean(found, 'dice'):.3f} / {_mean(found, 'hd95'):.1f}" if found else "")
+            pairs = pair_up(results, OURS, key, (n,))
+            row.append(f"{difference(pairs):+.3f} ({len(pairs)})" if pairs else "")
+        pairs = pair_up(results, OURS, key)
+        row += (
+            [f"{difference(pairs):+.3f}", f"{difference(pairs, 'hd95'):+.1f}", counted(pairs)]
+            if pairs
+            else ["", "", ""]
+        )
         rows.append(row)
-    head = ["Dice / HD95, mean over tasks", *(f"n = {n}" for n in counts)]
-    return f"Over the cases that every method has run ({cases}):\n\n" + _table(head, rows)
+    head = ["Dice of ours − Dice of", *(f"n = {n} (cases)" for n in counts), "all", "HD95, all"]
+    words = (
+        f"Means over the cases that both have run. Level: within {LEVEL} Dice. Positive Dice and negative HD95 are "
+        "for ours."
+    )
+    return f"{words}\n\n{table([*head, 'better/level/worse'], rows)}"
 
 
-def _task_table(results: Sequence[Result]) -> str:
-    keys = _order(results)
+def _task_table(results: Sequence[Result], field: str) -> str:
+    keys = ordered(results)
     rows = []
     for (task, n), group in sorted(by(results, "task", "n").items()):
         cells = by(group, "method")
-        best = max(_mean(found, "dice") for found in cells.values())
-        row = [f"{task}, {n}"]
-        for key in keys:
-            found = cells.get((key,))
-            row.append(_dice_cell(found, best) if found else "")
-        rows.append(row)
-    return _table(["Dice: task, n", *(keys)], rows)
+        rows.append([f"{task}, {n}", *(_cell(cells, key, field) for key in keys)])
+    best = f"within {LEVEL} of the best" if field == "dice" else "best"
+    words = f"Mean ± spread over choices of painted slices; bold: {best}; in brackets: fewer choices than others."
+    return f"{words}\n\n{table(['task, n', *keys], rows)}"
 
 
-def _dice_cell(found: Sequence[Result], best: float) -> str:
-    mean = _mean(found, "dice")
-    text = f"{mean:.3f}"
+def _cell(cells: dict[tuple, list[Result]], key: str, field: str) -> str:
+    """Mean and spread; bold for the best among methods with as many choices."""
+    found = cells.get((key,))
+    if not found:
+        return ""
+    most = max(map(len, cells.values()))
+    full = [_mean(group, field) for group in cells.values() if len(group) == most]
+    mean, digits = _mean(found, field), 3 if field == "dice" else 1
+    text = f"{mean:.{digits}f}"
     if len(found) > 1:
-        text += f" ± {np.std([result.dice for result in found]):.3f}"
-    return f"**{text}**" if mean > best - 0.005 else text
+        text += f" ± {np.std([getattr(result, field) for result in found]):.{digits}f}"
+    if len(found) < most:
+        return f"({text})"
+    if len(full) == 1:
+        return text
+    best = mean >= max(full) - LEVEL if field == "dice" else mean <= min(full)
+    return f"**{text}**" if best else text
 
 
 def _cost_table(results: Sequence[Result]) -> str:
     counts = sorted({result.n for result in results})
     rows = []
-    for key, group in ((key, by(results, "method")[(key,)]) for key in _order(results)):
+    for key, group in ((key, by(results, "method")[(key,)]) for key in ordered(results)):
         seconds = by(group, "n")
         row = [method(key).title]
+        row += [_spread(seconds.get((n,), ()), "seconds_adapt", 0) for n in counts]
         row += [
-            f"{_mean(seconds[(n,)], 'seconds_adapt'):.1f}" if (n,) in seconds else ""
-            for n in counts
-        ]
-        row += [
-            f"{_mean(group, 'seconds_slice'):.2f}",
+            _spread(group, "seconds_slice", 2),
             _number(group, "parameters", 1),
             _number(group, "size_bytes", 1e6),
+            str(len(group)),
         ]
         rows.append(row)
-    head = ["cost, mean over tasks", *(f"s to adapt, n = {n}" for n in counts)]
-    return _table([*head, "s a slice", "trainable", "MB"], rows)
+    head = ["mean ± spread over all cases run", *(f"s to adapt, n = {n}" for n in counts)]
+    return table([*head, "s a slice", "trainable", "MB", "cases"], rows)
 
 
-def _variant_table(variants: Sequence[Result], ours: Sequence[Result]) -> str:
+def _spread(results: Sequence[Result], field: str, digits: int) -> str:
+    if not results:
+        return ""
+    values = [getattr(result, field) for result in results]
+    return f"{np.mean(values):.{digits}f} ± {np.std(values):.{digits}f}"
+
+
+def _variant_table(variants: Sequence[Result], known: Sequence[Result]) -> str:
     """Each variant against the default method on the cases that both have."""
     rows = []
     for (key,), group in sorted(by(variants, "method").items()):
-        base = {result.key[1:]: result for result in ours if result.method == key.partition("@")[0]}
-        pairs = [(result, base[result.key[1:]]) for result in group if result.key[1:] in base]
-        gain = f"{np.mean([a.dice - b.dice for a, b in pairs]):+.4f}" if pairs else ""
+        pairs = pair_up([*group, *known], key, key.partition("@")[0])
         cells = [
             f"{_mean(group, 'dice'):.3f}",
-            gain,
+            f"{difference(pairs):+.4f}" if pairs else "",
             f"{len(pairs)}",
             f"{_mean(group, 'seconds_adapt'):.1f}",
         ]
         rows.append([method(key).title, *cells])
-    return _table(["variant", "Dice", "against the default", "cases", "s to adapt"], rows)
+    return table(["variant", "Dice", "against the default", "cases", "s to adapt"], rows)
 
 
 def _mean(results: Sequence[Result], field: str) -> float:
@@ -174,45 +245,3 @@ def _number(results: Sequence[Result], field: str, unit: float) -> str:
         return "—"
     mean = np.mean(known) / unit
     return f"{mean:,.0f}" if unit == 1 else f"{mean:.2f}"
-
-
-def draw(path: Path, results: Sequence[Result]) -> None:
-    """Dice against painted slices: one panel for each undisturbed set, one for the mean over tasks with every n."""
-    from matplotlib.figure import Figure
-
-    tasks = [task for task in BASE if any(result.task == task for result in results)]
-    figure = Figure(figsize=(3.2 * (len(tasks) + 1), 3.4), layout="constrained")
-    axes = figure.subplots(1, len(tasks) + 1, squeeze=False)[0]
-    counts = sorted({result.n for result in results})
-    at_every_n = {
-        task
-        for (task,), group in by(results, "task").items()
-        if {r.n for r in group} == set(counts)
-    }
-    for place, task in enumerate((*tasks, None)):
-        axis = axes[place]
-        if task is None:  # the same tasks at every n, or the curve would show which tasks drop out
-            shown = [r for n in counts for r in _shared(results, n) if r.task in at_every_n]
-        else:
-            shown = list(results)
-        for order, key in enumerate(_order(results)):
-            points = by((r for r in shown if r.method == key and task in (None, r.task)), "n")
-            xs = sorted(n for (n,) in points)
-            ys = [_mean(points[(n,)], "dice") for n in xs]
-            style = (
-                {"lw": 2.5, "color": "black"}
-                if key == "salt"
-                else {"lw": 1.2, "color": f"C{order}"}
-            )
-            axis.plot(xs, ys, marker="o", ms=3, label=method(key).title, **style)
-        axis.set(
-            xscale="log", xlabel="painted slices", title=task or "mean over tasks with every n"
-        )
-        axis.set_xticks(counts, [str(n) for n in counts])
-        axis.minorticks_off()
-        axis.grid(alpha=0.3)
-    axes[0].set_ylabel("Dice on unseen slices")
-    handles, titles = axes[-1].get_legend_handles_labels()
-    figure.legend(handles, titles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,10 +17,18 @@ FOLDER = HERE / "results"
 Key = tuple[str, str, int, int]
 """method, task, n, shift."""
 
+Recipe = Callable[[str], str | None]
+"""Present state of a method by its key; None where there is no such method any more."""
+
 
 @dataclass(frozen=True)
 class Result:
-    """One method on one case. Dice and HD95 (pixels) are means over the scored labels; seconds are wall time."""
+    """One method on one case.
+
+    Dice and HD95 (pixels) are means over the scored labels. Seconds are wall time plus what shared work had cost
+    (see `shared`), with ``jobs`` processes side by side. ``recipe`` is the state of the method, ``sources`` a hash of
+    the package, ``kept`` and ``held_out`` what our own fit says of itself.
+    """
 
     method: str
     task: str
@@ -38,6 +46,11 @@ class Result:
     date: str
     commit: str
     machine: str
+    recipe: str = ""
+    sources: str = ""
+    jobs: int = 1
+    kept: str = ""
+    held_out: tuple[float, float] | None = None
 
     @property
     def key(self) -> Key:
@@ -46,17 +59,27 @@ class Result:
 
 def append(result: Result, folder: Path = FOLDER) -> None:
     """Add one line to the file of the result's method."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     name = "".join(c if c.isalnum() or c in "-._" else "_" for c in result.method)
     with (folder / f"{name}.jsonl").open("a") as file:
         file.write(json.dumps(asdict(result)) + "\n")
 
 
-def read(folder: Path = FOLDER) -> dict[Key, Result]:
-    """The newest result of each key; a last line that an interrupted run cut short is passed over."""
+def read(folder: Path = FOLDER, recipe: Recipe | None = None) -> dict[Key, Result]:
+    """The newest result of each key; a last line that an interrupted run cut short is passed over.
+
+    With ``recipe``, which tells the present state of a method, results of any other state are left out.
+    """
     lines = [line for path in sorted(folder.glob("*.jsonl")) for line in _lines(path)]
     results = [Result(**json.loads(line)) for line in lines]
+    if recipe is not None:
+        results = [result for result in results if result.recipe == recipe(result.method)]
     return {result.key: result for result in sorted(results, key=lambda result: result.date)}
+
+
+def outdated(folder: Path, recipe: Recipe) -> int:
+    """How many results of an earlier state of their method lie in the folder."""
+    return len(read(folder)) - len(read(folder, recipe))
 
 
 def _lines(path: Path) -> Iterable[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import report
 import results
-from methods import method
+from methods import RECIPE, method
 
 PLAIN = results.Result(
     method="salt",
@@ -45,12 +46,21 @@ def test_a_line_that_was_cut_short_is_passed_over(tmp_path: Path) -> None:
     assert list(results.read(tmp_path)) == [PLAIN.key]
 
 
-def test_means_compare_only_cases_that_all_methods_have() -> None:
-    probe = replace(PLAIN, method="probe", dice=0.7)
-    alone = replace(PLAIN, task="vessels", dice=0.1)
-    table = report._mean_table([PLAIN, probe, alone])
-    assert "0.900 / 2.0" in table
-    assert "n = 1: 1)" in table
+def test_results_of_another_recipe_are_left_out(tmp_path: Path) -> None:
+    old, new = replace(PLAIN, recipe="1", shift=1), replace(PLAIN, recipe="2")
+    for result in (new, old, replace(PLAIN, method="gone")):
+        results.append(result, tmp_path)
+    present = {"salt": "2"}.get
+    assert list(results.read(tmp_path, present)) == [new.key]
+    assert results.outdated(tmp_path, present) == 2
+
+
+def test_lines_of_before_recipes_can_still_be_read(tmp_path: Path) -> None:
+    content = json.loads(json.dumps(asdict(PLAIN)))
+    for added in ("recipe", "sources", "jobs", "kept", "held_out"):
+        content.pop(added)
+    (tmp_path / "salt.jsonl").write_text(json.dumps(content) + "\n")
+    assert results.read(tmp_path)[PLAIN.key] == PLAIN
 
 
 def test_the_report_keeps_what_people_wrote(tmp_path: Path) -> None:
@@ -69,3 +79,8 @@ def test_the_report_keeps_what_people_wrote(tmp_path: Path) -> None:
 def test_a_variant_changes_the_settings_of_ours() -> None:
     variant = method("salt@low_rank=4,steps=20")
     assert dict(variant.options) == {"kind": "salt", "low_rank": "4", "steps": "20"}
+
+
+def test_only_ours_has_a_recipe() -> None:
+    assert method("salt").recipe == method("none@steps=2").recipe == RECIPE
+    assert method("unet").recipe == ""
