@@ -1,0 +1,140 @@
+"""What each part of the SALT recipe earns: the default with one thing changed at a time (see `variants`).
+
+    python benchmarks/ablation.py --jobs 2 --budget-minutes 30
+    python benchmarks/ablation.py --cases brain_regions:3 nuclei:3 --only "rank 8" LoRA
+    python benchmarks/ablation.py --report
+
+All variants are run on the first case before the second. Results lie in ``results/ablation``; those of another
+recipe, or of a variant that has been redefined since, do not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+import results
+from comparison import LEVEL, Pair, counted, pair_up
+from report import origin, replace_part, table
+from results import Result
+from runner import Told, Unit, line, run_all
+from variants import DEFAULT, VARIANTS
+
+HERE = Path(__file__).resolve().parent
+FOLDER = results.FOLDER / "ablation"
+CASES = ("brain_regions:3", "brain_regions:5", "nuclei:3", "brain_tissue/transfer:3")
+"""Few, because every variant is run on each; with fewer than three painted slices nothing is fine-tuned."""
+
+BY_KEY = {variant.key: variant for variant in VARIANTS}
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--cases", nargs="+", default=list(CASES), help="TASK:n or TASK:n:shift")
+    parser.add_argument("--only", nargs="+", choices=list(BY_KEY), metavar="VARIANT")
+    parser.add_argument("--jobs", type=int, default=1, help="processes side by side")
+    parser.add_argument("--budget-minutes", type=float, help="begin no run after this time")
+    parser.add_argument("--out", type=Path, default=HERE / "RESULTS.md")
+    parser.add_argument("--redo", action="store_true", help="repeat runs that have a result")
+    parser.add_argument("--report", action="store_true", help="run nothing")
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = arguments()
+    for variant in VARIANTS:
+        variant.check()
+    failures = []
+
+    def take(told: Told) -> None:
+        if isinstance(told, Result):
+            results.append(told, FOLDER)
+            told = line(told)
+        elif "FAILED" in told or "died" in told:
+            failures.append(told)
+        print(told, flush=True)
+
+    if not options.report:
+        chosen = [DEFAULT.key, *(options.only or BY_KEY)]
+        known = {} if options.redo else results.read(FOLDER, recipe)
+        units = plan([_case(text) for text in options.cases], list(dict.fromkeys(chosen)), known)
+        run_all(units, options.jobs, options.budget_minutes, take)
+    found = list(results.read(FOLDER, recipe).values())
+    replace_part(options.out, "ablation", ablation_text(found))
+    if failures:
+        sys.exit(f"{len(failures)} runs failed")
+
+
+def recipe(key: str) -> str | None:
+    """Present definition of a variant."""
+    return BY_KEY[key].recipe if key in BY_KEY else None
+
+
+def _case(text: str) -> tuple[str, int, int]:
+    task, n, *shift = text.split(":")
+    return task, int(n), int(shift[0]) if shift else 0
+
+
+def plan(
+    cases: Sequence[tuple[str, int, int]], keys: Sequence[str], known: dict[results.Key, Result]
+) -> list[Unit]:
+    """What is missing, case by case, each variant on its own so that no process waits for long."""
+    return [
+        Unit((case,), ((0, BY_KEY[key]),))
+        for case in cases
+        for key in keys
+        if (key, *case) not in known
+    ]
+
+
+def ablation_text(found: Sequence[Result]) -> str:
+    """Each variant against the default on the cases that both have."""
+    if not found:
+        return "No results yet."
+    rows = [_row(key, found) for key in BY_KEY if any(result.method == key for result in found)]
+    cases = sorted({f"{r.task}, n = {r.n}, choice {r.shift + 1}" for r in found})
+    missing = [key for key in BY_KEY if not any(result.method == key for result in found)]
+    head = ["part", "variant", "Dice", "Dice − default's", "HD95 − default's", "better/level/worse"]
+    lines = [
+        origin(found),
+        f"Cases: {'; '.join(cases)}. Level means within {LEVEL} Dice. A variant whose masks are the default's on every "
+        "case is marked with =: what it changes had no say there, mostly because the first fit was kept.",
+        table([*head, "adapted kept", "s to adapt", "trainable"], rows, text=2),
+    ]
+    if missing:
+        lines.append(f"Not run: {', '.join(missing)}.")
+    return "\n\n".join(lines)
+
+
+def _row(key: str, found: Sequence[Result]) -> list[str]:
+    own = [result for result in found if result.method == key]
+    pairs = pair_up(found, key, DEFAULT.key)
+    same = key != DEFAULT.key and pairs and all(_same(pair) for pair in pairs)
+    change = ["", "", ""]
+    if pairs and key != DEFAULT.key:
+        dice = float(np.mean([a.dice - b.dice for a, b in pairs]))
+        far = float(np.mean([a.hd95 - b.hd95 for a, b in pairs]))
+        change = ["=" if same else f"{dice:+.4f}", "=" if same else f"{far:+.1f}", counted(pairs)]
+    return [
+        BY_KEY[key].group,
+        key,
+        f"{np.mean([result.dice for result in own]):.4f}",
+        *change,
+        f"{sum(result.kept == 'adapted' for result in own)} of {len(own)}",
+        f"{np.mean([result.seconds_adapt for result in own]):.0f}",
+        f"{np.mean([result.parameters or 0 for result in own]):,.0f}",
+    ]
+
+
+def _same(pair: Pair) -> bool:
+    return pair[0].dice_by_label == pair[1].dice_by_label
+
+
+if __name__ == "__main__":
+    main()
