@@ -4,13 +4,15 @@
 #   make demo    the whole loop on sample data, results in demo_out/
 #   make test    all tests            make test ARGS="-k labels"
 #   make check   ruff, mypy, import-linter
-#   make bench   accuracy tables      make bench ARGS="--tasks nuclei --n 1"
+#   make bench   all benchmarks       make bench ARGS="--tasks nuclei --n 1"   a part of the accuracy tables
 #   make clean   remove what make made (keeps downloaded data)
 
 SHELL := /bin/bash
 BIN := .venv/bin
 OUT ?= demo_out
 ARGS ?=
+BENCH_JOBS ?= 2
+BENCH_MINUTES ?= 60
 
 .PHONY: help demo test check format bench clean setup window
 
@@ -40,9 +42,16 @@ format: setup
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# Without ARGS: every benchmark, for as long as BENCH_MINUTES and half of that; called again, it goes on where it stopped.
 bench: setup
 	@bash scripts/setup.sh python test,check,bench
+ifneq ($(strip $(ARGS)),)
 	$(BIN)/python benchmarks/accuracy.py $(ARGS)
+else
+	$(BIN)/python benchmarks/accuracy.py --jobs $(BENCH_JOBS) --budget-minutes $(BENCH_MINUTES)
+	$(BIN)/python benchmarks/ablation.py --jobs $(BENCH_JOBS) --budget-minutes $$(($(BENCH_MINUTES) / 2))
+	$(if $(wildcard benchmarks/speed.py),$(BIN)/python benchmarks/speed.py)
+endif
 
 clean:
 	rm -rf .venv demo_out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
