@@ -22,7 +22,7 @@ from comparison import LEVEL, Pair, counted, pair_up
 from report import origin, replace_part, table
 from results import Result
 from runner import Told, Unit, line, run_all
-from variants import DEFAULT, VARIANTS
+from variants import BARE, DEFAULT, VARIANTS
 
 HERE = Path(__file__).resolve().parent
 FOLDER = results.FOLDER / "ablation"
@@ -61,7 +61,7 @@ def main() -> None:
         print(told, flush=True)
 
     if not options.report:
-        chosen = [DEFAULT.key, *(options.only or BY_KEY)]
+        chosen = [DEFAULT.key, BARE.key, *(options.only or BY_KEY)]
         known = {} if options.redo else results.read(FOLDER, recipe)
         units = plan([_case(text) for text in options.cases], list(dict.fromkeys(chosen)), known)
         run_all(units, options.jobs, options.budget_minutes, take)
@@ -94,18 +94,20 @@ def plan(
 
 
 def ablation_text(found: Sequence[Result]) -> str:
-    """Each variant against the default on the cases that both have."""
+    """Each variant against what it is compared with, on the cases that both have."""
     if not found:
         return "No results yet."
     rows = [_row(key, found) for key in BY_KEY if any(result.method == key for result in found)]
     cases = sorted({f"{r.task}, n = {r.n}, choice {r.shift + 1}" for r in found})
     missing = [key for key in BY_KEY if not any(result.method == key for result in found)]
-    head = ["part", "variant", "Dice", "Dice − default's", "HD95 − default's", "better/level/worse"]
+    head = ["part", "variant", "against", "Dice", "Dice − its", "HD95 − its", "better/level/worse"]
     lines = [
         origin(found),
-        f"Cases: {'; '.join(cases)}. Level means within {LEVEL} Dice. A variant whose masks are the default's on every "
-        "case is marked with =: what it changes had no say there, mostly because the first fit was kept.",
-        table([*head, "adapted kept", "s to adapt", "trainable"], rows, text=2),
+        f"Cases: {'; '.join(cases)}. Each variant is compared with what stands under 'against', over the cases "
+        f"that both have: '{DEFAULT.key}', or '{BARE.key}', the default with all its steps taken on all slices and kept "
+        f"whatever they are worth. Level means within {LEVEL} Dice; = means the same scores on every case, so what it "
+        "changes had no say there.",
+        table([*head, "adapted kept", "s to adapt", "trainable"], rows, text=3),
     ]
     if missing:
         lines.append(f"Not run: {', '.join(missing)}.")
@@ -114,16 +116,18 @@ def ablation_text(found: Sequence[Result]) -> str:
 
 def _row(key: str, found: Sequence[Result]) -> list[str]:
     own = [result for result in found if result.method == key]
-    pairs = pair_up(found, key, DEFAULT.key)
-    same = key != DEFAULT.key and pairs and all(_same(pair) for pair in pairs)
+    base = DEFAULT.key if key == BARE.key else BY_KEY[key].base
+    pairs = pair_up(found, key, base) if key != base else []
+    same = all(_same(pair) for pair in pairs)
     change = ["", "", ""]
-    if pairs and key != DEFAULT.key:
+    if pairs:
         dice = float(np.mean([a.dice - b.dice for a, b in pairs]))
         far = float(np.mean([a.hd95 - b.hd95 for a, b in pairs]))
         change = ["=" if same else f"{dice:+.4f}", "=" if same else f"{far:+.1f}", counted(pairs)]
     return [
         BY_KEY[key].group,
         key,
+        base if key != base else "",
         f"{np.mean([result.dice for result in own]):.4f}",
         *change,
         f"{sum(result.kept == 'adapted' for result in own)} of {len(own)}",
@@ -133,7 +137,11 @@ def _row(key: str, found: Sequence[Result]) -> list[str]:
 
 
 def _same(pair: Pair) -> bool:
-    return pair[0].dice_by_label == pair[1].dice_by_label
+    first, second = pair
+    return (first.dice_by_label, first.hd95_by_label) == (
+        second.dice_by_label,
+        second.hd95_by_label,
+    )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,9 @@
 To add one, append a line to `VARIANTS`: what to call it, which table group it belongs to, and what it changes:
 ``settings`` by field of `FitSettings`, ``changes`` by dotted name of a constant of the package (``NAME[key]`` for one
 entry, `Times` for a factor). A name that the package does not have is refused when the ablation starts.
+
+What concerns the adapter is tried without the guard (`bare`): with it, the first fit is kept wherever fine-tuning gains
+nothing on the slices left out, and every rank would look alike.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from torch import Tensor
 
 from methods import RECIPE, Trained
 from methods import ours as product
+from napari_salt.model import tuning
 from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.records import AnnotatedSlice, FitSettings
 from overrides import BACKBONES, Times, check, override_all
@@ -38,7 +42,8 @@ class Variant:
     """The default with something changed.
 
     ``views`` trains on a changed copy of each painted slice as well, ``warm`` starts from an adapter of all painted
-    slices but the last one (only the second fit is timed).
+    slices but the last one (only the second fit is timed). ``bare`` takes all steps on all slices and keeps the result,
+    whatever it is worth, and is compared with the default done so.
     """
 
     key: str
@@ -47,12 +52,23 @@ class Variant:
     changes: Mapping[str, Any] = field(default_factory=dict)
     views: str = ""
     warm: bool = False
+    bare: bool = False
+
+    @property
+    def base(self) -> str:
+        """Key of what it is compared with."""
+        return (BARE if self.bare else DEFAULT).key
 
     @property
     def recipe(self) -> str:
         """State of the recipe and of this variant's own definition."""
-        parts = [self.key, _told(self.settings), _told(self.changes), self.views, self.warm]
+        settings, changes = _told(self.settings), _told(self.all_changes())
+        parts = [self.key, settings, changes, self.views, self.warm, self.bare]
         return f"{RECIPE}/{digest(parts)[:8]}"
+
+    def all_changes(self) -> dict[str, Any]:
+        """By dotted name, the missing guard included."""
+        return {**(UNGUARDED if self.bare else {}), **self.changes}
 
     def check(self) -> None:
         """`LookupError` where the package does not have what this changes."""
@@ -61,7 +77,7 @@ class Variant:
             raise LookupError(f"{self.key}: FitSettings has no {', '.join(sorted(unknown))}")
         if self.views and self.views not in VIEWS:
             raise LookupError(f"{self.key}: there are no views {self.views!r}")
-        check(self.changes)
+        check(self.all_changes())
 
     def prepare(self) -> None:
         """Load the weights."""
@@ -69,7 +85,7 @@ class Variant:
 
     def train(self, case: Case) -> Trained:
         """Fit to the paint of the case with what this variant changes."""
-        changes = dict(self.changes)
+        changes = self.all_changes()
         train, annotated = case.train, case.annotated
         if self.views:
             train, annotated = _with_views(train, annotated, self.views)
@@ -77,6 +93,8 @@ class Variant:
             changes[MODEL + "probe.MOST_FOLDS"] = _folds(len(case.annotated))
         context = _told({k: v for k, v in changes.items() if not k.startswith(AFTER_THE_FITS)})
         settings = replace(FitSettings(), **self.settings)
+        if self.bare and settings.steps is None:
+            settings = replace(settings, steps=tuning.DEFAULT_STEPS)
         planes, names = product.ArrayPlanes(train), train.names
         with override_all(changes):
             _load(changes)
@@ -164,41 +182,62 @@ def from_zero(self: Any, queries: Tensor, bias: Tensor) -> None:
 TAIL = MODEL + "backbones.lite_medsam.DEFAULT_TAIL_BLOCKS"
 TUNE = MODEL + "fine_tune."
 PRIOR = MODEL + "probe.PRIOR_WEIGHTS"
+UNGUARDED = {MODEL + "tuning.FEWEST_SLICES": 1000}
+"""With so few painted slices and steps asked for, all of them are taken without a trial."""
 
 DEFAULT = Variant("default", "")
+BARE = Variant("always adapted", "guard", bare=True)
+
+
+def bare(
+    group: str, key: str, settings: Mapping[str, Any] | None = None, **changes: Any
+) -> Variant:
+    """A variant of the adapter; ``changes`` are constants of ``fine_tune``."""
+    return Variant(key, group, settings or {}, {TUNE + k: v for k, v in changes.items()}, bare=True)
+
 
 VARIANTS = (
     DEFAULT,
-    Variant("first fit alone", "adapter", {"kind": "none"}),
-    Variant("LoRA", "adapter", {"kind": "lora"}),
-    Variant("S-SAM", "adapter", {"kind": "ssam"}),
-    Variant("rank 8", "rank", {"rank": 8}),
-    Variant("rank 128", "rank", {"rank": 128}),
-    Variant("low rank 0", "low rank", {"low_rank": 0}),
-    Variant("low rank 32", "low rank", {"low_rank": 32}),
-    Variant("neck alone", "blocks adapted", changes={TAIL: 0}),
-    Variant("6 more blocks", "blocks adapted", changes={TAIL: 8}),
-    Variant("all rates × 0.3", "learning rates", changes={TUNE + "RATES": Times(0.3)}),
-    Variant("all rates × 3", "learning rates", changes={TUNE + "RATES": Times(3)}),
-    Variant("low rank × 0.1", "learning rates", changes={TUNE + "RATES[low_rank]": Times(0.1)}),
-    Variant("queries fixed", "learning rates", changes={TUNE + "QUERY_RATE": 0.0}),
-    Variant("queries × 10", "learning rates", changes={TUNE + "QUERY_RATE": Times(10)}),
-    Variant("8 steps", "steps", {"steps": 8}),
-    Variant("32 steps", "steps", {"steps": 32}),
-    Variant("kept unless it loses", "guard", changes={MODEL + "tuning.WORTH": -1.0}),
+    BARE,
+    Variant("first fit alone", "guard", {"kind": "none"}),
     Variant("kept only if it gains .01", "guard", changes={MODEL + "tuning.WORTH": 0.01}),
-    Variant("mirrored as well", "augmentation", views="mirrored"),
-    Variant("recontrasted as well", "augmentation", views="recontrasted"),
-    Variant("cross entropy + Dice", "loss", changes={TUNE + "DICE_SHARE": 1.0}),
+    bare("adapter", "LoRA", {"kind": "lora"}),
+    bare("adapter", "LoRA, as many parameters", {"kind": "lora", "low_rank": 3}),
+    bare("adapter", "S-SAM", {"kind": "ssam"}),
+    bare("rank", "rank 8", {"rank": 8}),
+    bare("rank", "rank 128", {"rank": 128}),
+    bare("low rank", "low rank 0", {"low_rank": 0}),
+    bare("low rank", "low rank 32", {"low_rank": 32}),
+    Variant("neck alone", "blocks adapted", changes={TAIL: 0}, bare=True),
+    Variant("6 more blocks", "blocks adapted", changes={TAIL: 8}, bare=True),
+    bare("learning rates", "all rates × 0.3", RATES=Times(0.3)),
+    bare("learning rates", "all rates × 3", RATES=Times(3)),
+    bare("learning rates", "low rank × 0.1", **{"RATES[low_rank]": Times(0.1)}),
+    bare("learning rates", "queries fixed", QUERY_RATE=0.0),
+    bare("learning rates", "queries × 10", QUERY_RATE=Times(10)),
+    bare("steps", "8 steps", {"steps": 8}),
+    bare("steps", "32 steps", {"steps": 32}),
+    bare("loss", "cross entropy + Dice", DICE_SHARE=1.0),
+    Variant("mirrored as well", "augmentation", views="mirrored", bare=True),
+    Variant("recontrasted as well", "augmentation", views="recontrasted", bare=True),
     Variant("without filters", "prompt head", changes={PRIOR + "[appearance]": 0.0}),
     Variant("without place", "prompt head", changes={PRIOR + "[place]": 0.0}),
     Variant("without deep features", "prompt head", changes={PRIOR + "[deep]": 0.0}),
     Variant("text encoder off", "text encoder", changes={MODEL + "fit.embed_names": one_hot}),
+    Variant(
+        "text encoder off, bare",
+        "text encoder",
+        {},
+        {MODEL + "fit.embed_names": one_hot},
+        bare=True,
+    ),
     Variant("warm, from n - 1 slices", "start", warm=True),
+    Variant("warm, from n - 1 slices, bare", "start", warm=True, bare=True),
     Variant(
         "queries from zero",
         "start",
         {"steps": 32},
         {MODEL + "head.LabelHead.set_queries": from_zero, TUNE + "QUERY_RATE": 1e-2},
+        bare=True,
     ),
 )

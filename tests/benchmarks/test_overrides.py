@@ -6,7 +6,7 @@ import pytest
 
 from napari_salt.model import fine_tune, probe
 from overrides import Times, UnknownName, check, override, override_all
-from variants import DEFAULT, VARIANTS, Variant
+from variants import BARE, DEFAULT, VARIANTS, Variant
 
 HERE = "napari_salt.model."
 
@@ -78,3 +78,10 @@ def test_variants_are_told_apart() -> None:
 def test_a_setting_that_does_not_exist_is_refused() -> None:
     with pytest.raises(LookupError, match="no_such_field"):
         Variant("x", "x", {"no_such_field": 1}).check()
+
+
+def test_what_concerns_the_adapter_is_tried_without_the_guard() -> None:
+    plain, unguarded = Variant("x", "x", {"rank": 8}), Variant("x", "x", {"rank": 8}, bare=True)
+    assert (plain.base, unguarded.base) == (DEFAULT.key, BARE.key)
+    assert plain.recipe != unguarded.recipe
+    assert set(unguarded.all_changes()) - set(plain.all_changes())
