@@ -104,9 +104,9 @@ def ablation_text(found: Sequence[Result]) -> str:
     lines = [
         origin(found),
         f"Cases: {'; '.join(cases)}. Each variant is compared with what stands under 'against', over the cases "
-        f"that both have: '{DEFAULT.key}', or '{BARE.key}', the default with all its steps taken on all slices and kept "
-        f"whatever they are worth. Level means within {LEVEL} Dice; = means the same scores on every case, so what it "
-        "changes had no say there.",
+        f"that both have: '{DEFAULT.key}', or '{BARE.key}', the default with all its steps taken on all slices and "
+        f"kept whatever they are worth. Level means within {LEVEL} Dice; = means the same scores on every case, so "
+        "what it changes had no say there.",
         table([*head, "adapted kept", "s to adapt", "trainable"], rows, text=3),
     ]
     if missing:
