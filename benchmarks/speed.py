@@ -56,7 +56,7 @@ def measure(*, quick: bool) -> tuple[list[Ratio], list[Fact]]:
             print(fact.what, fact.value, fact.detail, sep=" | ", flush=True)
 
     set_threads()
-    repeats = 3 if quick else 9
+    repeats = 3 if quick else 5
     backbone = warm_backbone("lite-medsam", "cpu")
     network = speed_parts.naive_network()
     planes = speed_jobs.MadePlanes(20)
@@ -65,7 +65,7 @@ def measure(*, quick: bool) -> tuple[list[Ratio], list[Fact]]:
     keep(*speed_parts.step_speed(backbone, repeats))
     keep(speed_parts.merged_speed(backbone, repeats), [])
     keep(speed_parts.decode_speed(backbone, planes, one, sixteen, repeats), [])
-    slices = 1 if quick else 4
+    slices = 1 if quick else 2
     keep(*speed_parts.stack_speed(network, planes, [one, four], slices, max(1, repeats // 3)))
     keep(*speed_jobs.round_speed(labels=6, steps=1 if quick else 4))
     keep(speed_jobs.memory((100, 1000 if quick else 10_000)), [])

@@ -234,7 +234,8 @@ def decode_speed(
     took = side_by_side(works, 3 * repeats)
     counts = f"{len(many.labels)} labels / {len(one.labels)}"
     detail = f"{milliseconds(took['many'])} / {milliseconds(took['one'])}"
-    return [Ratio(f"decoding {counts}", took["many"] / took["one"], 1.3, False, detail)]
+    what = f"decoding {counts}, from the taps"
+    return [Ratio(what, took["many"] / took["one"], 1.3, False, detail)]
 
 
 def stack_speed(
@@ -259,7 +260,9 @@ def stack_speed(
         detail = f"{milliseconds(loop)} / {milliseconds(ours)} a slice"
         what = f"whole stack, {labels} label{'s' if labels > 1 else ''}: plain loop / ours"
         ratios.append(Ratio(what, loop / ours, 1.8, True, detail))
-        facts.append(Fact(f"a slice, {labels} labels", milliseconds(ours), "masks and uncertainty"))
+        facts.append(
+            Fact(f"a slice, labels: {labels}", milliseconds(ours), "masks and uncertainty")
+        )
     return ratios, facts
 
 
