@@ -18,7 +18,7 @@ from napari_salt.model import predict as predict_module
 from napari_salt.model import segmenter as segmenter_module
 from napari_salt.model.adapter_file import AdapterFile, save_adapter
 from napari_salt.model.batches import ON_THE_CPU, Batches, with_fallback
-from napari_salt.model.feature_cache import FeatureCache
+from napari_salt.model.feature_cache import FOLDER_VARIABLE, FeatureCache
 from napari_salt.model.fit import FirstFit, FitOutcome, fit
 from napari_salt.model.framing import Framing, Intensity
 from napari_salt.model.predict import predict, segment_slices
@@ -296,7 +296,8 @@ def test_a_prediction_goes_on_on_the_cpu(full_gpu, adapter, planes):
     assert told == [ON_THE_CPU]
 
 
-def test_the_message_reaches_the_user(full_gpu, adapter, planes, tmp_path):
+def test_the_message_reaches_the_user(full_gpu, adapter, planes, tmp_path, monkeypatch):
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
     path = tmp_path / "a.salt.safetensors"
     save_adapter(path, adapter)
     reports, result = tasks.finish(tasks.segment(SegmentRequest(path, (5, 1, 7)), planes))
