@@ -4,7 +4,8 @@
 #   make demo    the whole loop on sample data, results in demo_out/
 #   make test    all tests            make test ARGS="-k labels"
 #   make check   ruff, mypy, import-linter
-#   make bench   accuracy tables      make bench ARGS="--tasks nuclei --n 1"
+#   make bench   accuracy and speed   make bench ARGS="--tasks nuclei --n 1" for a part of the accuracy
+#   make speed   speed alone          make speed ARGS="--quick"
 #   make clean   remove what make made (keeps downloaded data)
 
 SHELL := /bin/bash
@@ -12,10 +13,10 @@ BIN := .venv/bin
 OUT ?= demo_out
 ARGS ?=
 
-.PHONY: help demo test check format bench clean setup window
+.PHONY: help demo test check format bench speed clean setup window
 
 help:
-	@sed -n '4,8s/^#//p' Makefile
+	@sed -n '4,9s/^#//p' Makefile
 
 setup:
 	@bash scripts/setup.sh python test,check
@@ -43,6 +44,10 @@ format: setup
 bench: setup
 	@bash scripts/setup.sh python test,check,bench
 	$(BIN)/python benchmarks/accuracy.py $(ARGS)
+	$(if $(ARGS),,$(BIN)/python benchmarks/speed.py)
+
+speed: setup
+	$(BIN)/python benchmarks/speed.py $(ARGS)
 
 clean:
 	rm -rf .venv demo_out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
