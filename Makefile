@@ -5,6 +5,7 @@
 #   make test    all tests            make test ARGS="-k labels"
 #   make check   ruff, mypy, import-linter
 #   make bench   all benchmarks       make bench ARGS="--tasks nuclei --n 1"   a part of the accuracy tables
+#   make speed   speed alone          make speed ARGS="--quick"
 #   make clean   remove what make made (keeps downloaded data)
 
 SHELL := /bin/bash
@@ -14,10 +15,10 @@ ARGS ?=
 BENCH_JOBS ?= 2
 BENCH_MINUTES ?= 60
 
-.PHONY: help demo test check format bench clean setup window
+.PHONY: help demo test check format bench speed clean setup window
 
 help:
-	@sed -n '4,8s/^#//p' Makefile
+	@sed -n '4,9s/^#//p' Makefile
 
 setup:
 	@bash scripts/setup.sh python test,check
@@ -50,8 +51,11 @@ ifneq ($(strip $(ARGS)),)
 else
 	$(BIN)/python benchmarks/accuracy.py --jobs $(BENCH_JOBS) --budget-minutes $(BENCH_MINUTES)
 	$(BIN)/python benchmarks/ablation.py --jobs $(BENCH_JOBS) --budget-minutes $$(($(BENCH_MINUTES) / 2))
-	$(if $(wildcard benchmarks/speed.py),$(BIN)/python benchmarks/speed.py)
+	$(BIN)/python benchmarks/speed.py
 endif
+
+speed: setup
+	$(BIN)/python benchmarks/speed.py $(ARGS)
 
 clean:
 	rm -rf .venv demo_out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

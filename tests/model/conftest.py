@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from napari_salt.model.backbones.base import Backbone
+from napari_salt.model.backbones.base import Activations, Backbone, Identity
 from napari_salt.model.backbones.registry import load_backbone
 from napari_salt.records import AnnotatedSlice, StackInfo
 
@@ -69,3 +70,52 @@ def same_random_state():
     assert not torch.is_inference_mode_enabled()
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.random.get_state()[1].tobytes() == before[1]
+
+
+class TinyTail(nn.Module):
+    """One convolution that gives the embedding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.neck = nn.Conv2d(4, 8, 3, padding=1)
+
+    def forward(self, tail_input: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"neck": self.neck(tail_input)}
+
+
+class TinyBackbone(Backbone):
+    """Two random convolutions, frames of 16 pixels; no memory for more than ``most`` frames at once.
+
+    ``passes`` remembers how many frames each pass of the prefix was asked for.
+    """
+
+    tail_blocks = 1
+
+    def __init__(self, most: int = 10**9) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            super().__init__(
+                Identity("tiny", "tiny", "0" * 64),
+                frame_size=16,
+                tap_channels={"stage1": 4, "neck": 8},
+                tail=TinyTail(),
+                prompt_encoder=nn.Identity(),
+                mask_decoder=nn.Identity(),
+                multimask=False,
+            )
+            self.stem = nn.Conv2d(3, 4, 3, stride=2, padding=1)
+        self.most = most
+        self.passes: list[int] = []
+        self.eval().requires_grad_(False)
+
+    def _run_prefix(self, frames: torch.Tensor) -> Activations:
+        self.passes.append(len(frames))
+        if len(frames) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        x = self.stem(frames).relu()
+        return Activations(x, {"stage1": x})
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone() -> type[TinyBackbone]:
+    return TinyBackbone

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_salt.errors import InputError, JobFailed
+from napari_salt.errors import InputError
 from napari_salt.model import device as policy
 from napari_salt.model.device import (
     autocast,
@@ -13,10 +13,11 @@ from napari_salt.model.device import (
     batch_size,
     free_memory,
     is_out_of_memory,
+    measure_peak,
     pick_device,
-    retry_smaller,
     set_threads,
     thread_count,
+    to_device,
 )
 
 CPU = torch.device("cpu")
@@ -123,56 +124,48 @@ def test_is_out_of_memory(error, expected):
     assert is_out_of_memory(error) is expected
 
 
-class Work:
-    """Runs where the batch is at most ``fits[device type]``, and remembers every try."""
+class Recorded:
+    """A stand-in for a tensor that remembers how it was moved."""
 
-    def __init__(self, **fits: int) -> None:
-        self.fits = fits
-        self.tries: list[tuple[int, str]] = []
+    def __init__(self) -> None:
+        self.calls: list[object] = []
 
-    def __call__(self, batch: int, device: torch.device) -> str:
-        self.tries.append((batch, device.type))
-        if batch > self.fits[device.type]:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-        return f"{batch} on {device.type}"
+    def pin_memory(self) -> Recorded:
+        self.calls.append("pinned")
+        return self
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> Recorded:
+        self.calls.append((device.type, non_blocking))
+        return self
 
 
 @pytest.mark.parametrize(
-    ("fits", "start", "tries"),
+    ("kind", "calls"),
     [
-        ({"cuda": 8}, (8, "cuda"), [(8, "cuda")]),
-        ({"cuda": 2}, (8, "cuda"), [(8, "cuda"), (4, "cuda"), (2, "cuda")]),
-        ({"cuda": 2}, (5, "cuda"), [(5, "cuda"), (2, "cuda")]),
-        ({"cuda": 0, "cpu": 1}, (2, "cuda"), [(2, "cuda"), (1, "cuda"), (1, "cpu")]),
-        ({"cpu": 1}, (2, "cpu"), [(2, "cpu"), (1, "cpu")]),
+        ("cuda", ["pinned", ("cuda", True)]),
+        ("mps", [("mps", False)]),
+        ("cpu", [("cpu", False)]),
     ],
 )
-def test_retry_smaller(fits, start, tries):
-    work, told = Work(**fits), []
-    batch, kind = start
-    result = retry_smaller(
-        work, batch, torch.device(kind), on_retry=lambda b, d: told.append((b, d.type))
+def test_only_copies_to_cuda_go_through_pinned_memory(kind, calls):
+    tensor = Recorded()
+    assert to_device(tensor, torch.device(kind)) is tensor
+    assert tensor.calls == calls
+
+
+def test_measured_peak_is_what_a_pass_adds(monkeypatch):
+    held = {"now": 500, "peak": 9000}
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: held["now"])
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: held["peak"])
+    monkeypatch.setattr(
+        torch.cuda, "reset_peak_memory_stats", lambda _: held.update(peak=held["now"])
     )
-    assert work.tries == tries
-    assert told == tries[1:]
-    assert result == "{} on {}".format(*tries[-1])
 
+    def work() -> str:
+        held["peak"] = 700
+        return "done"
 
-def test_retry_ends_in_a_sentence():
-    with pytest.raises(JobFailed, match="smaller backbone"):
-        retry_smaller(Work(cuda=0, cpu=0), 4, torch.device("cuda"))
-
-
-def test_other_errors_are_not_retried():
-    tries = []
-
-    def run(batch: int, device: torch.device) -> None:
-        tries.append(batch)
-        raise RuntimeError("a mistake")
-
-    with pytest.raises(RuntimeError, match="a mistake"):
-        retry_smaller(run, 8, CPU)
-    assert tries == [8]
+    assert measure_peak(torch.device("cuda"), work) == ("done", 200)
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 2), (3, 2), (16, 15), (0, 1)])

@@ -350,3 +350,10 @@ def test_any_number_of_channels_becomes_three():
     assert torch.equal(to_rgb(many[:2])[:, 0, 0], torch.tensor([0, 0.1, 0.05]))
     assert torch.equal(to_rgb(many[1:4]), many[1:4])
     torch.testing.assert_close(to_rgb(many)[:, 0, 0], torch.tensor([0.05, 0.25, 0.4]))
+
+
+def test_points_are_sampled_where_the_maps_are():
+    maps = torch.empty(2, 4, 4, device="meta")  # a device without numbers stands for any GPU
+    found = sample_points(maps, torch.full((5, 2), 0.5))
+    assert found.device.type == "meta"
+    assert found.shape == (5, 2)

@@ -97,6 +97,7 @@ def segment(
 
     read_info(request.adapter)
     adapter = _loaded_adapter(request.adapter, request.adapter.stat().st_mtime_ns)
+    notes: list[str] = []
     predictions = predict(
         planes,
         adapter,
@@ -104,10 +105,13 @@ def segment(
         labels=request.labels,
         device=request.device,
         cache=FeatureCache(),
+        tell=notes.append,
     )
     try:
         done = 0
         for prediction in predictions:
+            while notes:
+                yield StepReport("segmenting", done, total, message=notes.pop(0))
             yield prediction
             if prediction is not None:
                 done += 1

@@ -9,8 +9,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
-from napari_salt.errors import InputError, JobFailed
+from napari_salt.errors import InputError
 
 T = TypeVar("T")
 
@@ -114,46 +115,19 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def retry_smaller(
-    run: Callable[[int, torch.device], T],
-    batch: int,
-    device: torch.device,
-    *,
-    on_retry: Callable[[int, torch.device], None] | None = None,
-) -> T:
-    """``run(batch, device)``, again with half the batch when memory runs out, at last on the CPU.
+def measure_peak(device: torch.device, work: Callable[[], T]) -> tuple[T, int]:
+    """Result of ``work`` and the most bytes that it held on a CUDA ``device`` beyond those held before."""
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    result = work()
+    return result, torch.cuda.max_memory_allocated(device) - before
 
-    Parameters
-    ----------
-    run
-        Does the work from its start for a batch size (>= 1) and a device; it may be called again.
-    on_retry
-        Told the batch size and device of each further try.
 
-    Raises
-    ------
-    JobFailed
-        The CPU has too little memory for a batch of one.
-    """
-    while True:
-        try:
-            return run(batch, device)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if batch == 1 and device.type == "cpu":
-                raise JobFailed(
-                    "There is too little memory even for one frame at a time; close other programs "
-                    "or choose a smaller backbone."
-                ) from error
-        # outside the handler: its traceback would keep the tensors of the failed try alive
-        if batch > 1:
-            batch = batch // 2
-        else:
-            device = torch.device("cpu")
-        release_memory()
-        if on_retry is not None:
-            on_retry(batch, device)
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A CPU ``tensor`` on ``device``; to a CUDA device from pinned memory, so that the copy runs beside other work."""
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def release_memory() -> None:

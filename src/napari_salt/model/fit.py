@@ -16,6 +16,7 @@ from napari_salt.model import probe
 from napari_salt.model.adapter_file import AdapterFile, pack
 from napari_salt.model.adapter_info import AdapterInfo
 from napari_salt.model.backbones.registry import warm_backbone
+from napari_salt.model.batches import with_fallback
 from napari_salt.model.device import pick_device, set_threads
 from napari_salt.model.fine_tune import mean_dice
 from napari_salt.model.framing import choose_framing, measure_intensity
@@ -26,7 +27,7 @@ from napari_salt.model.input_checks import (
     painted_labels,
 )
 from napari_salt.model.label_prompts import embed_names
-from napari_salt.model.predict import segment_plane
+from napari_salt.model.predict import segment_slices
 from napari_salt.model.segmenter import EncodedSlice, Encoder, Segmenter
 from napari_salt.model.training_set import TrainingSet
 from napari_salt.model.tuning import Tuned, tune
@@ -44,6 +45,8 @@ from napari_salt.records import (
 )
 
 if TYPE_CHECKING:
+    import torch
+
     from napari_salt.model.backbones.base import Backbone
     from napari_salt.model.feature_cache import FeatureCache
 
@@ -102,7 +105,7 @@ def fit(
     StepReport
         At least about once a second.
     FirstFit
-        Once, when the convex fit can already segment.
+        When the convex fit can already segment; again where a GPU ran out of memory later and the CPU starts anew.
     SlicePrediction
         The preview, ``provisional``.
 
@@ -113,6 +116,8 @@ def fit(
         backbone.
     AdapterError
         ``init`` belongs to other base weights or was adapted with another method.
+    JobFailed
+        The memory of this computer does not do.
     """
     painted = check_annotations(planes, annotated, labels)
     wanted = [one.index for one in painted] + ([] if preview is None else [preview])
@@ -121,7 +126,14 @@ def fit(
         check_channels(planes, init.info)
         _check_kind(init, settings.kind)
     used = painted_labels(painted, labels)
-    return (yield from _Fit(planes, painted, used, settings, init, preview, cache).run())
+
+    def work(device: torch.device) -> Generator[Report, None, FitOutcome]:
+        return _Fit(planes, painted, used, settings, init, preview, cache, device).run()
+
+    def told(message: str) -> Report:
+        return StepReport("loading", 0, 1, message=message)
+
+    return (yield from with_fallback(pick_device(settings.device), work, told))
 
 
 class _Fit:
@@ -136,10 +148,11 @@ class _Fit:
         init: AdapterFile | None,
         preview: int | None,
         cache: FeatureCache | None,
+        device: torch.device,
     ) -> None:
         self.planes, self.painted, self.labels = planes, painted, labels
         self.settings, self.init, self.preview, self.cache = settings, init, preview, cache
-        self.device = pick_device(settings.device)
+        self.device = device
         self.began = 0.0
 
     def run(self) -> Generator[Report, None, FitOutcome]:
@@ -161,8 +174,7 @@ class _Fit:
         segmenter = data.segmenter(data.everything(), fitted, weights)
         yield FirstFit(self._pack(encoder, segmenter, weights, {}, self._record(segmenter)))
         if self.preview is not None:
-            plane, count = self.planes.plane(self.preview), self.planes.info.shape[0]
-            looking = segment_plane(segmenter, encoder, plane, self.preview, count, self.labels)
+            looking = segment_slices(segmenter, encoder, self.planes, [self.preview], self.labels)
             for found in looking:
                 yield replace(found, provisional=True) if found else StepReport("segmenting", 0, 1)
         deadline = self._deadline()

@@ -222,7 +222,7 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
 
 def sample_points(maps: Tensor, position: Tensor) -> Tensor:
     """Bilinear values of ``maps`` (C, h, w) at ``position`` (M, 2), y and x in 0..1 → (M, C)."""
-    grid = (position.flip(-1) * 2 - 1).to(maps.dtype)[None, None]
+    grid = (position.flip(-1) * 2 - 1).to(maps)[None, None]
     picked = F.grid_sample(maps[None], grid, padding_mode="border", align_corners=False)
     return picked[0, :, 0].T
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from napari_salt.errors import UnknownLabelName
 from napari_salt.model.adapter_file import AdapterFile, build_segmenter
 from napari_salt.model.backbones.registry import warm_backbone
+from napari_salt.model.batches import with_fallback
 from napari_salt.model.device import pick_device
 from napari_salt.model.framing import Intensity, measure_intensity, resize
 from napari_salt.model.head import FrameMaps
@@ -35,8 +37,12 @@ def predict(
     labels: Sequence[str] | None = None,
     device: str = "auto",
     cache: FeatureCache | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Generator[SlicePrediction | None, None, None]:
     """Segment ``slices`` of a stack in the order given.
+
+    A GPU gets the frames of several slices at a time, as its free memory allows; where it has too little, the rest runs
+    on the CPU.
 
     Parameters
     ----------
@@ -46,11 +52,13 @@ def predict(
         Exact trained names to segment; None = all of them. Pixels of other labels become 0.
     cache
         Where prefix activations of earlier jobs may lie.
+    tell
+        Called with a message for the user when the work moves to the CPU.
 
     Yields
     ------
     SlicePrediction or None
-        One prediction for each slice; None in between where a slice takes more than one pass (a caller may stop there).
+        One prediction for each slice; None after each pass through the network (a caller may stop there).
 
     Raises
     ------
@@ -58,52 +66,93 @@ def predict(
         Other channels than trained on, an unknown label name, a slice outside the stack.
     AdapterError
         The base weights are not the adapter's.
+    JobFailed
+        The memory of this computer does not do for one frame.
     """
     chosen = _chosen(adapter, labels)
     check_slices(planes, slices)
     check_channels(planes, adapter.info)
-    target = pick_device(device)
-    backbone = warm_backbone(adapter.info.backbone, target)
-    segmenter = build_segmenter(adapter, backbone).to(target)
     if cache is not None and not cache.holds(len(slices)):
         cache = (
             None  # a stack that outgrows the limit would only push out what the next round needs
         )
-    encoder = Encoder(
-        backbone, intensity_for(planes, adapter), adapter.framing(), cache=cache, device=target
-    )
-    count = planes.info.shape[0]
-    for index in slices:
-        plane = planes.plane(index)
-        yield from segment_plane(segmenter, encoder, plane, index, count, adapter.labels, chosen)
+    left = deque(slices)
+
+    def told(message: str) -> None:
+        if tell is not None:
+            tell(message)
+
+    def work(target: torch.device) -> Generator[SlicePrediction | None, None, None]:
+        segmenter, encoder = _network(planes, adapter, target, cache)
+        while left:
+            group = [left[i] for i in range(min(len(left), _slices_at_once(encoder, planes)))]
+            found = segment_slices(segmenter, encoder, planes, group, adapter.labels, chosen)
+            for one in found:
+                if one is not None:
+                    left.popleft()
+                yield one
+
+    yield from with_fallback(pick_device(device), work, told)
+
+
+def _network(
+    planes: Planes, adapter: AdapterFile, device: torch.device, cache: FeatureCache | None
+) -> tuple[Segmenter, Encoder]:
+    backbone = warm_backbone(adapter.info.backbone, device)
+    segmenter = build_segmenter(adapter, backbone).to(device)
+    intensity = intensity_for(planes, adapter)
+    return segmenter, Encoder(backbone, intensity, adapter.framing(), cache=cache, device=device)
+
+
+def _slices_at_once(encoder: Encoder, planes: Planes) -> int:
+    """As many as fill a batch of frames, at least one."""
+    _, height, width = planes.info.shape
+    return max(1, encoder.batches.size // len(encoder.framing.layout(height, width).origins))
 
 
 @torch.inference_mode()
-def segment_plane(
+def segment_slices(
     segmenter: Segmenter,
     encoder: Encoder,
-    plane: NDArray[Any],
-    index: int,
-    count: int,
+    planes: Planes,
+    indices: Sequence[int],
     labels: Sequence[Label],
     chosen: Sequence[Label] | None = None,
 ) -> Generator[SlicePrediction | None, None, None]:
-    """Masks of slice ``index`` of ``count``; frame by frame, so that memory does not grow with the slice's frames.
+    """Masks of slices whose frames share batches; batch by batch, so that memory does not grow with the frames.
 
     ``labels`` are the rows 1, 2, … of the head, ``chosen`` those to show (None = all). Yields None after each batch of
-    frames and the prediction at the end.
+    frames, and the predictions in the order of ``indices``.
     """
-    view, frames = encoder.view(plane, index, count)
-    maps: list[FrameMaps] = []
-    looks: list[Tensor] = []
-    for activations in encoder.activations(frames):
-        taps = segmenter.taps(activations)
-        maps.append(segmenter.head.frame_maps(taps))
-        looks.append(_look(taps["neck"], view))
+    count = planes.info.shape[0]
+    seen = [encoder.view(planes.plane(index), index, count) for index in indices]
+    views = [view for view, _ in seen]
+    frames = torch.cat([frames for _, frames in seen]) if len(seen) > 1 else seen[0][1]
+    owners = [number for number, (_, its) in enumerate(seen) for _ in its]
+
+    def run(part: slice) -> list[tuple[FrameMaps, Tensor]]:
+        taps = segmenter.taps(encoder.prefix(frames[part]))
+        maps = segmenter.head.frame_maps(taps)
+        return [
+            (
+                {size: values[i : i + 1] for size, values in maps.items()},
+                _look(taps["neck"][i : i + 1], views[owner]),
+            )
+            for i, owner in enumerate(owners[part])
+        ]
+
+    ready: deque[tuple[FrameMaps, Tensor]] = deque()
+    started = 0
+    for found in encoder.batches.run(len(frames), run):
+        ready.extend(found)
         yield None
-    logits = segmenter.head.assemble(view, maps)
-    probabilities = resize(logits.softmax(0), view.layout.size).cpu().numpy()
-    yield _prediction(probabilities, index, labels, chosen, torch.stack(looks).mean(0))
+        while started < len(views) and len(ready) >= len(views[started].layout.origins):
+            view, index = views[started], indices[started]
+            maps, looks = zip(*(ready.popleft() for _ in view.layout.origins), strict=True)
+            logits = segmenter.head.assemble(view, maps)
+            probabilities = resize(logits.softmax(0), view.layout.size).cpu().numpy()
+            yield _prediction(probabilities, index, labels, chosen, torch.stack(looks).mean(0))
+            started += 1
 
 
 def _prediction(

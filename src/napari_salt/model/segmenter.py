@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from napari_salt.model.backbones.base import Activations
+from napari_salt.model.batches import Batches
+from napari_salt.model.device import autocast, autocast_dtype, to_device
 from napari_salt.model.feature_cache import rounded
 from napari_salt.model.features import Banks, SliceView, view_slice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -43,7 +45,7 @@ def head_taps(backbone: Backbone) -> tuple[tuple[str, int], ...]:
 class Encoder:
     """Runs the frozen prefix on slices, through the cache where there is one.
 
-    ``batch`` is the number of frames in one pass.
+    ``batches`` says how many frames run at once.
     """
 
     def __init__(
@@ -54,54 +56,74 @@ class Encoder:
         *,
         cache: FeatureCache | None = None,
         device: torch.device | None = None,
-        batch: int = 1,
     ) -> None:
         self.backbone = backbone
         self.intensity = intensity
         self.framing = framing
         self.cache = cache
         self.device = device or torch.device("cpu")
-        self.batch = batch
+        self.batches = Batches(self.device)
         self._kept = {name for name, _ in head_taps(backbone)}
 
     def view(self, plane: NDArray[Any], index: int, count: int) -> tuple[SliceView, Tensor]:
         """View of slice ``index`` of ``count``, and its frames (T, 3, S, S)."""
         return view_slice(plane, index, count, self.intensity, self.framing)
 
-    def activations(self, frames: Tensor) -> Iterator[Activations]:
-        """Prefix of ``frames``, batch by batch; only the taps that the head uses."""
-        for chunk in frames.split(self.batch):
-            yield self._prefix(chunk)
+    def prefix(self, frames: Tensor) -> Activations:
+        """Prefix of ``frames`` (B, 3, S, S) on the device, in one pass; only the taps that the head uses."""
+        if self.cache is None:
+            return self._run(frames)
+        # frame by frame, so that a later job finds them whatever its batches are
+        single = frames.split(1)
+        keys = [self.cache.key(frame, *self._context()) for frame in single]
+        found = [self.cache.get(key, self.device) for key in keys]
+        missing = [i for i, one in enumerate(found) if one is None]
+        if missing:
+            fresh = self._run(frames if len(missing) == len(found) else frames[missing])
+            for i, one in zip(missing, _split(rounded(fresh)), strict=True):
+                self.cache.put(keys[i], one)
+                found[i] = one
+        there = [one for one in found if one is not None]
+        return there[0] if len(there) == 1 else _join(there)
+
+    def _context(self) -> tuple[str, ...]:
+        """What decides the activations besides the pixels."""
+        dtype = autocast_dtype(self.device)
+        precision = () if dtype is None else (str(dtype),)
+        return self.backbone.weights_sha256, f"cut {self.backbone.tail_blocks}", *precision
 
     def steps(self, plane: NDArray[Any], index: int, count: int) -> Iterator[EncodedSlice | None]:
         """Encode a whole slice; yields None after each batch of frames and the slice at the end."""
         view, frames = self.view(plane, index, count)
-        inputs: list[Tensor] = []
-        taps: dict[str, list[Tensor]] = {}
-        for found in self.activations(frames):
-            inputs.append(found.tail_input)
-            for name, values in found.taps.items():
-                taps.setdefault(name, []).append(values)
+        parts: list[Activations] = []
+        for found in self.batches.run(len(frames), lambda part: self.prefix(frames[part])):
+            parts.append(found)
             yield None
-        joined = {name: torch.cat(values) for name, values in taps.items()}
-        yield EncodedSlice(view, torch.cat(inputs), joined)
-
-    def _prefix(self, frames: Tensor) -> Activations:
-        if self.cache is None:
-            return self._run(frames)
-        key = self.cache.key(
-            frames, self.backbone.weights_sha256, f"cut {self.backbone.tail_blocks}"
-        )
-        found = self.cache.get(key, self.device)
-        if found is None:
-            found = rounded(self._run(frames))
-            self.cache.put(key, found)
-        return found
+        whole = _join(parts)
+        yield EncodedSlice(view, whole.tail_input, whole.taps)
 
     def _run(self, frames: Tensor) -> Activations:
-        found = self.backbone.prefix(frames.to(self.device))
-        kept = {name: values for name, values in found.taps.items() if name in self._kept}
-        return Activations(found.tail_input, kept)
+        with autocast(self.device):
+            found = self.backbone.prefix(to_device(frames, self.device))
+        kept = {name: values.float() for name, values in found.taps.items() if name in self._kept}
+        return Activations(found.tail_input.float(), kept)
+
+
+def _split(activations: Activations) -> list[Activations]:
+    """One for each frame."""
+    return [
+        Activations(
+            activations.tail_input[i : i + 1],
+            {name: values[i : i + 1] for name, values in activations.taps.items()},
+        )
+        for i in range(len(activations.tail_input))
+    ]
+
+
+def _join(parts: Sequence[Activations]) -> Activations:
+    """The frames of all parts, in order."""
+    taps = {name: torch.cat([one.taps[name] for one in parts]) for name in parts[0].taps}
+    return Activations(torch.cat([one.tail_input for one in parts]), taps)
 
 
 class Segmenter(nn.Module):
@@ -128,6 +150,7 @@ class Segmenter(nn.Module):
 def join_taps(
     banks: Banks, activations: Activations | EncodedSlice, tail: nn.Module
 ) -> dict[str, Tensor]:
-    """Taps of prefix and ``tail`` together (T, C, h, w), in the order of ``banks``."""
-    found = {**activations.taps, **tail(activations.tail_input)}
-    return {name: found[name] for name, _ in banks.taps}
+    """Taps of prefix and ``tail`` together (T, C, h, w) float32, in the order of ``banks``."""
+    with autocast(activations.tail_input.device):
+        found = {**activations.taps, **tail(activations.tail_input)}
+    return {name: found[name].float() for name, _ in banks.taps}

@@ -27,6 +27,7 @@ import torch
 from torch import nn
 
 from napari_salt.errors import WeightsError
+from napari_salt.model.backbones import tiny_vit
 from napari_salt.model.backbones.base import (
     Activations,
     Backbone,
@@ -36,7 +37,7 @@ from napari_salt.model.backbones.base import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from torch import Tensor
@@ -89,11 +90,21 @@ class LiteMedSam(Backbone):
         self.eval()
 
     def _run_prefix(self, frames: Tensor) -> Activations:
+        if frames.device.type == "cpu":
+            return self._prefix_by_strips(frames)
         x = self._patch_embed(frames)
         taps: dict[str, Tensor] = {}
         for stage in self._stages:
             x = stage(x, taps)
         return Activations(x, taps)
+
+    def _prefix_by_strips(self, frames: Tensor) -> Activations:
+        """The same network, without its large intermediate arrays."""
+        x = tiny_vit.patch_embed(self._patch_embed, frames)
+        taps: dict[str, Tensor] = {}
+        for stage in cast("Iterable[_Stage]", self._stages):
+            x = stage.by_strips(x, taps)
+        return Activations(x.flatten(1, 2), taps)
 
 
 class _Stage(nn.Module):
@@ -113,6 +124,16 @@ class _Stage(nn.Module):
         if self._tap:
             taps[self._tap] = x if x.ndim == 4 else _as_map(x)
         return x if self.downsample is None else cast("Tensor", self.downsample(x))
+
+    def by_strips(self, x: Tensor, taps: dict[str, Tensor]) -> Tensor:
+        """`forward` on maps (B, H, W, C), for inference on a CPU."""
+        for block in self.blocks.values():
+            # only the attention blocks have windows
+            run = tiny_vit.attention_block if hasattr(block, "attn") else tiny_vit.conv_block
+            x = run(block, x)
+        if self._tap:
+            taps[self._tap] = x.permute(0, 3, 1, 2)
+        return x if self.downsample is None else tiny_vit.merging(self.downsample, x)
 
 
 class _Tail(nn.Module):
