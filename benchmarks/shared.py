@@ -129,13 +129,14 @@ def kept_generator(
 ) -> Callable[..., Generator[Any, None, T]]:
     """A generator function like ``function`` whose returned value is kept; found again, it yields nothing."""
 
-    def run(*args: Any) -> Generator[Any, None, T]:
-        made = _stored(name, (context, args))
+    def run(*args: Any, **options: Any) -> Generator[Any, None, T]:
+        told = (context, args, options)
+        made = _stored(name, told)
         if made is not None:
             return made[0]
         watch = Stopwatch()
-        value = yield from function(*args)
-        _store(name, (context, args), value, watch.seconds())
+        value = yield from function(*args, **options)
+        _store(name, told, value, watch.seconds())
         return value
 
     return run

@@ -171,17 +171,10 @@ def one_hot(names: Sequence[str], text_model: str | None = None) -> Tensor:
     return torch.eye(384)[: len(names)]
 
 
-@torch.no_grad()
-def from_zero(self: Any, queries: Tensor, bias: Tensor) -> None:
-    """Instead of the convex fit: queries that know nothing yet."""
-    self.text_map.zero_()
-    self.residual.zero_()
-    self.bias.zero_()
-
-
 TAIL = MODEL + "backbones.lite_medsam.DEFAULT_TAIL_BLOCKS"
 TUNE = MODEL + "fine_tune."
-PRIOR = MODEL + "probe.PRIOR_WEIGHTS"
+PROBE = MODEL + "probe."
+FOREST = MODEL + "forest."
 UNGUARDED = {MODEL + "tuning.FEWEST_SLICES": 1000}
 """With so few painted slices and steps asked for, all of them are taken without a trial."""
 
@@ -213,16 +206,16 @@ VARIANTS = (
     bare("learning rates", "all rates × 0.3", RATES=Times(0.3)),
     bare("learning rates", "all rates × 3", RATES=Times(3)),
     bare("learning rates", "low rank × 0.1", **{"RATES[low_rank]": Times(0.1)}),
-    bare("learning rates", "queries fixed", QUERY_RATE=0.0),
-    bare("learning rates", "queries × 10", QUERY_RATE=Times(10)),
     bare("steps", "8 steps", {"steps": 8}),
     bare("steps", "32 steps", {"steps": 32}),
-    bare("loss", "cross entropy + Dice", DICE_SHARE=1.0),
     Variant("mirrored as well", "augmentation", views="mirrored", bare=True),
     Variant("recontrasted as well", "augmentation", views="recontrasted", bare=True),
-    Variant("without filters", "prompt head", changes={PRIOR + "[appearance]": 0.0}),
-    Variant("without place", "prompt head", changes={PRIOR + "[place]": 0.0}),
-    Variant("without deep features", "prompt head", changes={PRIOR + "[deep]": 0.0}),
+    Variant("queries alone", "prompt head", changes={PROBE + "LINEAR_SHARE": 1.0}),
+    Variant("forest alone", "prompt head", changes={PROBE + "LINEAR_SHARE": 0.0}),
+    Variant("queries and forest by halves", "prompt head", changes={PROBE + "LINEAR_SHARE": 0.5}),
+    Variant("8 directions for the forest", "prompt head", changes={PROBE + "DIRECTIONS": 8}),
+    Variant("30 trees", "prompt head", changes={PROBE + "TREES": 30}),
+    Variant("every feature at every split", "prompt head", changes={FOREST + "FEATURE_SHARE": 1.0}),
     Variant("text encoder off", "text encoder", changes={MODEL + "fit.embed_names": one_hot}),
     Variant(
         "text encoder off, bare",
@@ -233,11 +226,4 @@ VARIANTS = (
     ),
     Variant("warm, from n - 1 slices", "start", warm=True),
     Variant("warm, from n - 1 slices, bare", "start", warm=True, bare=True),
-    Variant(
-        "queries from zero",
-        "start",
-        {"steps": 32},
-        {MODEL + "head.LabelHead.set_queries": from_zero, TUNE + "QUERY_RATE": 1e-2},
-        bare=True,
-    ),
 )

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SHARED_FITS = ("fit_banks", "fit_folds")
+SHARED_FITS = ("fit_all", "fit_folds")
 """Functions of `probe` whose result depends on nothing but their arguments and the sources."""
 
 

@@ -1,7 +1,7 @@
 """Adapter files: everything needed to segment by label name, beside the base weights themselves.
 
-A ``.salt.safetensors`` file holds the folded thin factors of every adapted layer, the label queries, the text
-embeddings and the feature scaling, and its header holds an `AdapterInfo`. Nothing in it is ever unpickled.
+A ``.salt.safetensors`` file holds the folded thin factors of every adapted layer, the label queries, the forest,
+the text embeddings and the feature scaling, and its header holds an `AdapterInfo`. Nothing in it is ever unpickled.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from torch import Tensor
 from napari_salt.errors import AdapterError, OutputError
 from napari_salt.model.adapter_info import HEADER_KEY, SUFFIX, AdapterInfo, read_info
 from napari_salt.model.adapters import load_adapter_state, merge
-from napari_salt.model.features import Banks, Standard
+from napari_salt.model.features import Standard
+from napari_salt.model.filters import FILTERS_PER_CHANNEL
+from napari_salt.model.forest import Forest
 from napari_salt.model.framing import Framing, Intensity
 from napari_salt.model.head import LabelHead
 from napari_salt.model.segmenter import Segmenter
@@ -35,6 +37,7 @@ __all__ = ["SUFFIX", "AdapterFile", "build_segmenter", "load_adapter", "read_inf
 
 LAYERS = "adapter."
 HEAD = "head."
+FOREST = "forest."
 STANDARD = "standard."
 
 
@@ -56,11 +59,7 @@ class AdapterFile:
 
     def layer_state(self) -> dict[str, Tensor]:
         """State of the adapted layers, as `adapters.adapter_state` gave it."""
-        return {
-            name.removeprefix(LAYERS): values
-            for name, values in self.tensors.items()
-            if name.startswith(LAYERS)
-        }
+        return _group(self, LAYERS)
 
     def check_base(self, backbone: Backbone) -> None:
         """AdapterError with both hashes when ``backbone`` has other base weights."""
@@ -81,14 +80,29 @@ class AdapterFile:
         return Intensity(tuple(kept["low"]), tuple(kept["high"]), kept["method"])
 
 
+def _group(adapter: AdapterFile, prefix: str) -> dict[str, Tensor]:
+    """Tensors whose name starts with ``prefix``, without it."""
+    return {
+        name.removeprefix(prefix): values
+        for name, values in adapter.tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _features(info: AdapterInfo) -> int:
+    """How many features of a pixel the forest of this adapter sees: filters, place, main directions."""
+    place = 3 if info.along_stack else 2
+    return info.channels * FILTERS_PER_CHANNEL + place + info.directions
+
+
 def pack(segmenter: Segmenter, layers: Mapping[str, Tensor], info: AdapterInfo) -> AdapterFile:
     """Gather a segmenter's head and the state of its adapted layers into an adapter."""
     head = segmenter.head
+    assert head.forest is not None, "a segmenter is packed after a fit"
     tensors = {LAYERS + name: values for name, values in layers.items()}
     tensors |= {HEAD + name: values for name, values in head.state_dict().items()}
+    tensors |= {FOREST + name: values for name, values in head.forest.tensors().items()}
     tensors |= {
-        STANDARD + "filter_mean": head.filter_standard.mean,
-        STANDARD + "filter_deviation": head.filter_standard.deviation,
         STANDARD + "tap_mean": head.tap_standard.mean,
         STANDARD + "tap_deviation": head.tap_standard.deviation,
     }
@@ -112,24 +126,17 @@ def build_segmenter(adapter: AdapterFile, backbone: Backbone) -> Segmenter:
     load_adapter_state(tail, adapter.layer_state())
     merge(tail)
     try:
+        embeddings = adapter.tensors[HEAD + "embeddings"]
         head = LabelHead(
-            Banks(info.filters, info.taps),
-            adapter.tensors[HEAD + "embeddings"],
-            Standard(
-                adapter.tensors[STANDARD + "filter_mean"],
-                adapter.tensors[STANDARD + "filter_deviation"],
-            ),
+            info.taps,
+            embeddings,
             Standard(
                 adapter.tensors[STANDARD + "tap_mean"], adapter.tensors[STANDARD + "tap_deviation"]
             ),
+            directions=info.directions,
         )
-        head.load_state_dict(
-            {
-                name.removeprefix(HEAD): values
-                for name, values in adapter.tensors.items()
-                if name.startswith(HEAD)
-            }
-        )
+        head.load_state_dict(_group(adapter, HEAD))
+        head.forest = Forest.from_tensors(_group(adapter, FOREST), _features(info), len(embeddings))
     except (KeyError, RuntimeError) as error:
         raise AdapterError(
             "The adapter file is damaged: some of its tensors are missing or of another shape; "

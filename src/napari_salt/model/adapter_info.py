@@ -12,7 +12,7 @@ from napari_salt.errors import AdapterError
 from napari_salt.records import AdapterKind, FitRecord, Label
 
 FORMAT = "napari-salt adapter"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 HEADER_KEY = "napari_salt"
 SUFFIX = ".salt.safetensors"
 LARGEST_HEADER = 100_000_000
@@ -38,10 +38,12 @@ class AdapterInfo:
         What planes it takes.
     frame_size, zoom
         Framing; ``zoom`` is None where a slice fills one frame.
-    filters, taps
-        Sizes of the feature banks.
-    bank_weights
-        Share that each bank got in the convex fit.
+    along_stack
+        Whether the position of a slice in its stack is one of the features.
+    directions
+        Main directions of the taps that the forest sees.
+    taps
+        Name and channels of each tap of the backbone, in order.
     text_model
         None = the embedded one.
     record
@@ -62,9 +64,9 @@ class AdapterInfo:
     rgb: bool
     frame_size: int
     zoom: float | None
-    filters: int
+    along_stack: bool
+    directions: int
     taps: tuple[tuple[str, int], ...]
-    bank_weights: dict[str, float]
     text_model: str | None
     record: FitRecord
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -88,6 +90,11 @@ class AdapterInfo:
                 raise AdapterError(
                     "This adapter was written by a later napari-salt; update with "
                     "'pip install -U napari-salt'."
+                )
+            if content["format_version"] < FORMAT_VERSION:
+                raise AdapterError(
+                    "This adapter was written by an earlier napari-salt and cannot be read any more; "
+                    "adapt again from your paint."
                 )
             content["labels"] = tuple(
                 Label(one["label_id"], one["name"], tuple(one["color"]))

@@ -1,11 +1,4 @@
-"""The three banks of features that a label's query is dotted with, for one slice.
-
-``appearance``  what a pixel looks like at full resolution: random expansion of filter responses
-``place``       where it is: random expansion of (slice, y, x) in -1..1, useful where slices share a frame
-``deep``        what the backbone sees there: standardised taps of its inner stages and its embedding
-
-Logits are linear in all of them, so sampling features at points and sampling finished logits on a grid agree.
-"""
+"""What the head knows of one slice: filters at full resolution, place, and taps of the backbone, sampled at pixels."""
 
 from __future__ import annotations
 
@@ -16,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from napari_salt.model.appearance import FourierFeatures, filters
+from napari_salt.model.filters import filters
 from napari_salt.model.framing import Framing, Intensity, Layout, resize, sample_points
 
 if TYPE_CHECKING:
@@ -24,66 +17,27 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-APPEARANCE_COUNT, APPEARANCE_SPARSE = 512, 256
-APPEARANCE_BANDWIDTH = 0.7
-PLACE_COUNT = 256
-PLACE_BANDWIDTH = 3.5
-"""Spread of the frequencies of (slice, y, x), together, for coordinates in -1..1."""
-APPEARANCE_SEED, PLACE_SEED = 20240816, 20250320
-PIXELS_AT_ONCE = 2048
-"""Pixels that are expanded at once: 4 MB of features stay in a cache, which more than doubles the speed."""
+Taps = tuple[tuple[str, int], ...]
+"""Name and channels of each tap of the backbone, in the order in which a feature vector holds them."""
 
 
-@dataclass(frozen=True, eq=False)
-class Banks:
-    """Sizes of the banks and the order in which a feature vector holds them."""
+def tap_parts(taps: Taps) -> dict[str, slice]:
+    """Where each tap lies in a feature vector."""
+    start, found = 0, {}
+    for name, channels in taps:
+        found[name] = slice(start, start + channels)
+        start += channels
+    return found
 
-    filters: int
-    taps: tuple[tuple[str, int], ...]
-    """Name and channels of each tap, in order."""
 
-    @property
-    def parts(self) -> dict[str, slice]:
-        """Where each bank lies in a feature vector; ``deep`` spans all taps."""
-        deep = sum(channels for _, channels in self.taps)
-        appearance, place = APPEARANCE_COUNT, APPEARANCE_COUNT + PLACE_COUNT
-        return {
-            "appearance": slice(0, appearance),
-            "place": slice(appearance, place),
-            "deep": slice(place, place + deep),
-        }
-
-    @property
-    def length(self) -> int:
-        """Length of a feature vector."""
-        return int(self.parts["deep"].stop)
-
-    def tap_parts(self) -> dict[str, slice]:
-        """Where each tap lies in a feature vector."""
-        start, found = self.parts["deep"].start, {}
-        for name, channels in self.taps:
-            found[name] = slice(start, start + channels)
-            start += channels
-        return found
-
-    def appearance(self) -> FourierFeatures:
-        """The fixed expansion of standardised filter responses."""
-        return FourierFeatures(
-            self.filters,
-            APPEARANCE_COUNT,
-            APPEARANCE_BANDWIDTH,
-            APPEARANCE_SEED,
-            sparse=APPEARANCE_SPARSE,
-        )
-
-    def place(self) -> FourierFeatures:
-        """The fixed expansion of (slice, y, x)."""
-        return FourierFeatures(3, PLACE_COUNT, PLACE_BANDWIDTH, PLACE_SEED)
+def tap_length(taps: Taps) -> int:
+    """Length of a feature vector."""
+    return sum(channels for _, channels in taps)
 
 
 @dataclass(frozen=True, eq=False)
 class Standard:
-    """Mean and standard deviation of each filter and tap channel over the annotated pixels, both (D,)."""
+    """Mean and standard deviation of each tap channel over the annotated pixels, both (D,)."""
 
     mean: Tensor
     deviation: Tensor
@@ -105,9 +59,9 @@ class SliceView:
 
     layout: Layout
     filters: Tensor
-    """(F, *layout.detail) responses, not standardised."""
-    depth: float
-    """Position of the slice in its stack, -1..1."""
+    """(F, *layout.detail) responses."""
+    depth: float | None
+    """Position of the slice in its stack, -1..1; None where it tells nothing."""
 
     def filters_at(self, rows: Tensor, columns: Tensor) -> Tensor:
         """(M, F) at pixels of the slice."""
@@ -117,11 +71,22 @@ class SliceView:
         position = torch.stack([(rows + 0.5) / height, (columns + 0.5) / width], -1)
         return sample_points(self.filters, position)
 
-    def place_at(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """(M, 3): slice, y, x in -1..1 at pixels of the slice."""
-        height, width = self.layout.size
-        y, x = (rows + 0.5) / height * 2 - 1, (columns + 0.5) / width * 2 - 1
-        return torch.stack([torch.full_like(y, self.depth), y, x], -1)
+    def samples_at(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """(M, F + 2 or 3): filters and place at pixels of the slice."""
+        place = self._place(rows, columns, self.layout.size)
+        return torch.cat([self.filters_at(rows, columns), place], 1)
+
+    def detail_at(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """(M, F + 2 or 3): the same at pixels of the detail grid."""
+        place = self._place(rows, columns, self.layout.detail)
+        return torch.cat([self.filters[:, rows, columns].T, place], 1)
+
+    def _place(self, rows: Tensor, columns: Tensor, size: tuple[int, int]) -> Tensor:
+        """(M, 2 or 3): y, x and where it tells something the slice, in -1..1."""
+        place = [(rows + 0.5) / size[0] * 2 - 1, (columns + 0.5) / size[1] * 2 - 1]
+        if self.depth is not None:
+            place.append(torch.full_like(place[0], self.depth))
+        return torch.stack(place, -1)
 
     def taps_at(self, taps: Mapping[str, Tensor], rows: Tensor, columns: Tensor) -> Tensor:
         """(M, all tap channels) from taps (T, C, h, w), one per frame."""
@@ -140,11 +105,10 @@ class SliceView:
 
 
 def view_slice(
-    plane: NDArray[Any], index: int, count: int, intensity: Intensity, framing: Framing
+    plane: NDArray[Any], depth: float | None, intensity: Intensity, framing: Framing
 ) -> tuple[SliceView, Tensor]:
-    """Layout, filters and depth of ``plane`` (Y, X[, C]), and its network frames (T, 3, S, S)."""
+    """Layout and filters of ``plane`` (Y, X[, C]), and its network frames (T, 3, S, S)."""
     image = intensity.apply(plane)
     layout = framing.layout(image.shape[1], image.shape[2])
     detail = filters(resize(image, layout.detail))
-    depth = 2 * index / (count - 1) - 1 if count > 1 else 0.0
     return SliceView(layout, detail, depth), layout.frames(image)

@@ -12,13 +12,11 @@ from torch import Tensor
 
 from napari_salt import __version__
 from napari_salt.errors import AdapterError
-from napari_salt.model import probe
 from napari_salt.model.adapter_file import AdapterFile, pack
 from napari_salt.model.adapter_info import AdapterInfo
 from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.model.batches import with_fallback
 from napari_salt.model.device import pick_device, set_threads
-from napari_salt.model.fine_tune import mean_dice
 from napari_salt.model.framing import choose_framing, measure_intensity
 from napari_salt.model.input_checks import (
     check_annotations,
@@ -30,7 +28,7 @@ from napari_salt.model.label_prompts import embed_names
 from napari_salt.model.predict import segment_slices
 from napari_salt.model.segmenter import EncodedSlice, Encoder, Segmenter
 from napari_salt.model.training_set import TrainingSet
-from napari_salt.model.tuning import Tuned, tune
+from napari_salt.model.tuning import TIME_NOTE, Tuned, mean_dice, tune
 from napari_salt.records import (
     BACKGROUND_NAME,
     AdapterKind,
@@ -168,11 +166,10 @@ class _Fit:
         self.began = time.monotonic()
         encoder = self._encoder(backbone)
         data = yield from self._encode(encoder, backbone, embeddings)
-        fitted = yield from _progress("first fit", data.fit_banks())
+        fitted = yield from _progress("first fit", data.fit_all())
         assert fitted is not None  # it has no deadline: without it there is nothing to keep
-        weights = probe.prior_weights(data.count)
-        segmenter = data.segmenter(data.everything(), fitted, weights)
-        yield FirstFit(self._pack(encoder, segmenter, weights, {}, self._record(segmenter)))
+        segmenter = data.segmenter(fitted)
+        yield FirstFit(self._pack(encoder, segmenter, {}, self._record(segmenter)))
         if self.preview is not None:
             looking = segment_slices(segmenter, encoder, self.planes, [self.preview], self.labels)
             for found in looking:
@@ -180,16 +177,12 @@ class _Fit:
         deadline = self._deadline()
         folds = yield from _progress("scoring", data.fit_folds(), deadline)
         scores: dict[int, float] = {}
-        tuned = Tuned(note="The time was up after the first fit, which is kept.")
+        tuned = Tuned(note=TIME_NOTE)
         if folds is not None:
-            held_out = data.held_out_logits(folds)
-            weights = data.stack(held_out, weights)
-            scores = data.score(held_out, weights)
-            data.set_queries(segmenter, fitted, weights)
-            tuned = yield from tune(data, segmenter, folds, weights, self.settings, deadline)
+            scores = data.score(folds)
+            tuned = yield from tune(data, segmenter, folds, self.settings, deadline)
         record = self._record(segmenter, tuned, scores)
-        adapter = self._pack(encoder, segmenter, weights, tuned.layers, record)
-        return FitOutcome(adapter, record)
+        return FitOutcome(self._pack(encoder, segmenter, tuned.layers, record), record)
 
     def _deadline(self) -> float | None:
         budget = self.settings.time_budget
@@ -202,7 +195,14 @@ class _Fit:
             intensity = measure_intensity(self.planes)
         size = self.planes.info.shape[1:]
         framing = choose_framing(self.painted, size, backbone.frame_size)
-        return Encoder(backbone, intensity, framing, cache=self.cache, device=self.device)
+        return Encoder(
+            backbone,
+            intensity,
+            framing,
+            cache=self.cache,
+            device=self.device,
+            along_stack=len(self.painted) > 1,  # one slice says nothing of how place carries over
+        )
 
     def _encode_one(
         self, encoder: Encoder, index: int
@@ -283,11 +283,10 @@ class _Fit:
         self,
         encoder: Encoder,
         segmenter: Segmenter,
-        weights: dict[str, float],
         layers: dict[str, Tensor],
         record: FitRecord,
     ) -> AdapterFile:
-        stack, settings, banks = self.planes.info, self.settings, segmenter.head.banks
+        stack, settings = self.planes.info, self.settings
         identity = encoder.backbone.identity
         kind = settings.kind
         if not layers and self.init is not None:
@@ -310,9 +309,9 @@ class _Fit:
             rgb=stack.rgb,
             frame_size=encoder.framing.frame_size,
             zoom=encoder.framing.zoom,
-            filters=banks.filters,
-            taps=banks.taps,
-            bank_weights={name: round(weight, 4) for name, weight in weights.items()},
+            along_stack=encoder.along_stack,
+            directions=len(segmenter.head.directions),
+            taps=segmenter.head.taps,
             text_model=settings.text_model,
             record=record,
             spacing=stack.spacing,

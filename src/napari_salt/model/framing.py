@@ -124,8 +124,17 @@ class Layout:
 
         Of several frames that show a pixel, the one whose centre is nearest is taken.
         """
-        y = (rows + 0.5) * (self.zoomed[0] / self.size[0])
-        x = (columns + 0.5) * (self.zoomed[1] / self.size[1])
+        return self._locate(rows, columns, self.size)
+
+    def locate_detail(self, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """The same for pixels of the detail grid."""
+        return self._locate(rows, columns, self.detail)
+
+    def _locate(
+        self, rows: Tensor, columns: Tensor, size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
+        y = (rows + 0.5) * (self.zoomed[0] / size[0])
+        x = (columns + 0.5) * (self.zoomed[1] / size[1])
         position = torch.stack([y, x], -1)
         corners = torch.tensor(self.origins, dtype=position.dtype)
         centres = corners + self.frame_size / 2

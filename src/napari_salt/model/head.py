@@ -1,74 +1,111 @@
-"""One query per label, dotted with the feature banks of a slice.
+"""From the features of a slice to the probability of every label.
 
-The query of label k is ``q_k = Σ_j C_j ⟨e_j, e_k⟩ + r_k``: a linear function of the label name's text
-embedding ``e_k`` (unit length; the linear map is written in the span of the trained names, so it is
-never larger than the labels need) plus a residual of its own. Row 0 is the background, whose name is
-"background".
+One query per label is dotted with the standardised taps of the backbone. The query of label k is
+``q_k = Σ_j C_j ⟨e_j, e_k⟩ + r_k``: a linear function of the label name's text embedding ``e_k`` (unit length; the
+linear map is written in the span of the trained names, so it is never larger than the labels need) plus a residual
+of its own. Row 0 is the background, whose name is "background". A forest that sees filters and place as well has
+the larger say in each pixel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from napari_salt.model.features import PIXELS_AT_ONCE, Banks, SliceView, Standard
-from napari_salt.model.framing import resize
+from napari_salt.model.features import SliceView, Standard, Taps, tap_length, tap_parts
+from napari_salt.model.framing import sample_points
+from napari_salt.model.probe import NEVER, Fitted, mix
 
 if TYPE_CHECKING:
-    from napari_salt.model.appearance import FourierFeatures
-
-FrameMaps = dict[tuple[int, int], Tensor]
-"""Logits (T, K + 1, h, w) of T frames, by resolution (h, w)."""
+    from napari_salt.model.forest import Forest
 
 TEXT_RIDGE = 0.3
 """Ridge penalty of the linear map from text embeddings to queries; the residual takes what it leaves."""
-COARSE_PLACE = 64
-"""Edge of the grid on which the smooth place logits are computed before they are enlarged."""
+STRIDE = 2
+"""The forest looks at every so many-th row and column first, and at all pixels where those do not agree."""
+SURE = 0.9
+"""Probability above which agreeing neighbours are believed."""
+PIXELS_AT_ONCE = 65536
+
+
+@dataclass(frozen=True, eq=False)
+class FrameMaps:
+    """What the head keeps of a batch of T frames, by tap resolution (h, w).
+
+    ``logits`` (T, K + 1, h, w), the part of the queries; ``directions`` (T, P, h, w), what the forest sees of the taps.
+    """
+
+    logits: dict[tuple[int, int], Tensor]
+    directions: dict[tuple[int, int], Tensor]
+
+    def frame(self, number: int) -> FrameMaps:
+        """Of one frame of the batch."""
+        one = slice(number, number + 1)
+        return FrameMaps(
+            {size: values[one] for size, values in self.logits.items()},
+            {size: values[one] for size, values in self.directions.items()},
+        )
 
 
 class LabelHead(nn.Module):
-    """Queries (K + 1, D) over the feature banks; row 0 is the background.
+    """Queries (K + 1, C) over the taps, row 0 the background, and a forest over the rest.
 
     Attributes
     ----------
     text_map, residual
-        The trained parts of the queries, both (K + 1, D).
+        The trained parts of the queries, both (K + 1, C).
     bias
         (K + 1,).
     embeddings
         Unit text embeddings (K + 1, E) of "background" and the label names.
+    directions
+        (P, C), what the forest sees of the standardised taps.
+    forest
+        None until `set_fit`.
     """
 
     embeddings: Tensor
     absent: Tensor
+    directions: Tensor
 
     def __init__(
         self,
-        banks: Banks,
+        taps: Taps,
         embeddings: Tensor,
-        filter_standard: Standard,
         tap_standard: Standard,
+        *,
+        directions: int,
         absent: Tensor | None = None,
     ) -> None:
         super().__init__()
-        rows = len(embeddings)
-        self.banks = banks
-        self.filter_standard, self.tap_standard = filter_standard, tap_standard
+        rows, length = len(embeddings), tap_length(taps)
+        self.taps = taps
+        self.tap_standard = tap_standard
+        self.forest: Forest | None = None
         self.register_buffer("embeddings", embeddings)
         none = torch.zeros(rows, dtype=torch.bool) if absent is None else absent
         self.register_buffer("absent", none)
-        self.text_map = nn.Parameter(torch.zeros(rows, banks.length))
-        self.residual = nn.Parameter(torch.zeros(rows, banks.length))
+        self.register_buffer("directions", torch.zeros(directions, length))
+        self.text_map = nn.Parameter(torch.zeros(rows, length))
+        self.residual = nn.Parameter(torch.zeros(rows, length))
         self.bias = nn.Parameter(torch.zeros(rows))
-        self._appearance: FourierFeatures = banks.appearance()
-        self._place: FourierFeatures = banks.place()
+
+    @torch.no_grad()
+    def set_fit(self, fitted: Fitted) -> None:
+        """Take over the first fit's queries, directions and forest."""
+        device = self.bias.device
+        self.set_queries(fitted.queries.to(device), fitted.bias.to(device))
+        self.directions.copy_(fitted.directions)
+        self.forest = fitted.forest
 
     @torch.no_grad()
     def set_queries(self, queries: Tensor, bias: Tensor) -> None:
-        """Split fitted ``queries`` (K + 1, D) into the ridge map from the text embeddings and residuals."""
+        """Split fitted ``queries`` (K + 1, C) into the ridge map from the text embeddings and residuals."""
         gram = self.embeddings @ self.embeddings.T
         ridge = gram + TEXT_RIDGE * torch.eye(len(gram), device=gram.device)
         self.text_map.copy_(torch.linalg.solve(ridge, queries))
@@ -76,76 +113,106 @@ class LabelHead(nn.Module):
         self.bias.copy_(bias)
 
     def queries(self) -> Tensor:
-        """(K + 1, D)."""
+        """(K + 1, C)."""
         return self.embeddings @ self.embeddings.T @ self.text_map + self.residual
 
-    def features_at(
-        self, view: SliceView, taps: Mapping[str, Tensor], rows: Tensor, columns: Tensor
-    ) -> Tensor:
-        """Feature vectors (M, D) at pixels (rows, columns) of a slice; differentiable in the taps."""
-        device = self.bias.device
-        return torch.cat(
-            [
-                self._appearance(self.filter_standard(view.filters_at(rows, columns))).to(device),
-                self._place(view.place_at(rows, columns)).to(device),
-                self.tap_standard(view.taps_at(taps, rows, columns)),
-            ],
-            1,
-        )
+    def logits(self, deep: Tensor) -> Tensor:
+        """(M, K + 1) of standardised taps (M, C); differentiable in both."""
+        logits = deep @ self.queries().T + self.bias
+        return logits.masked_fill(self.absent, NEVER)
 
     def frame_maps(self, taps: Mapping[str, Tensor]) -> FrameMaps:
-        """Deep part of the logits of a batch of frames, from taps (T, C, h, w): (T, K + 1, h, w) by size.
+        """Queries and directions on a batch of frames, from taps (T, C, h, w).
 
         Taps of one resolution are summed first, so that each resolution is enlarged once.
         """
-        queries = self.queries()
-        by_size: FrameMaps = {}
-        start = 0
-        parts = self.banks.tap_parts()
-        for name, channels in self.banks.taps:
+        rows = torch.cat([self.queries(), self.directions])
+        count = len(self.bias)
+        found = FrameMaps({}, {})
+        for name, part in tap_parts(self.taps).items():
             values = taps[name]
-            mean = self.tap_standard.mean[start : start + channels].to(queries.device)
-            deviation = self.tap_standard.deviation[start : start + channels].to(queries.device)
-            start += channels
-            query = queries[:, parts[name]] / deviation
-            maps = torch.einsum("kc,tchw->tkhw", query, values.float())
-            maps = maps - (query @ mean)[None, :, None, None]
+            mean = self.tap_standard.mean[part].to(rows.device)
+            row = rows[:, part] / self.tap_standard.deviation[part].to(rows.device)
+            maps = torch.einsum("kc,tchw->tkhw", row, values.float())
+            maps = maps - (row @ mean)[None, :, None, None]
             size = (maps.shape[2], maps.shape[3])
-            by_size[size] = by_size[size] + maps if size in by_size else maps
-        return by_size
+            for kept, new in ((found.logits, maps[:, :count]), (found.directions, maps[:, count:])):
+                kept[size] = kept[size] + new if size in kept else new
+        return found
 
     def assemble(self, view: SliceView, frames: Sequence[FrameMaps]) -> Tensor:
-        """(K + 1, *view.layout.detail): logits of every label, from the `frame_maps` of all frames in order."""
-        queries = self.queries()
-        total = self._place_logits(view, queries)
-        for size in frames[0]:
-            total += view.layout.paste([one for maps in frames for one in maps[size]])
-        total += self._appearance_logits(view, queries)
-        total += self.bias[:, None, None]
-        return total.masked_fill_(self.absent[:, None, None], float("-inf"))
+        """(K + 1, *view.layout.detail): probabilities, from the `frame_maps` of all frames in order."""
+        total = self.bias[:, None, None].expand(-1, *view.layout.detail)
+        for size in frames[0].logits:
+            total = total + view.layout.paste([one for maps in frames for one in maps.logits[size]])
+        linear = total.masked_fill(self.absent[:, None, None], NEVER).softmax(0)
+        if self.forest is None:
+            return linear
+        return mix(linear, self._forest_map(view, frames).to(linear.device))
 
-    def logits_at(
-        self, view: SliceView, taps: Mapping[str, Tensor], rows: Tensor, columns: Tensor
+    def _forest_map(self, view: SliceView, frames: Sequence[FrameMaps]) -> Tensor:
+        """(K + 1, *view.layout.detail): coarse first, then every pixel where neighbours are not sure of one label."""
+        height, width = view.layout.detail
+        maps = {
+            size: torch.cat([one.directions[size] for one in frames]).cpu()
+            for size in frames[0].directions
+        }
+        rows, columns = torch.arange(0, height, STRIDE), torch.arange(0, width, STRIDE)
+        coarse = self._ask_forest(view, maps, *_pairs(rows, columns))
+        coarse = coarse.T.reshape(-1, len(rows), len(columns))
+        found = coarse.repeat_interleave(STRIDE, 1).repeat_interleave(STRIDE, 2)
+        found = found[:, :height, :width].contiguous()
+        open_ = _contested(coarse).repeat_interleave(STRIDE, 0).repeat_interleave(STRIDE, 1)
+        open_ = open_[:height, :width].clone()
+        open_[::STRIDE, ::STRIDE] = False  # asked already
+        rows, columns = open_.nonzero(as_tuple=True)
+        found[:, rows, columns] = self._ask_forest(view, maps, rows, columns).T
+        return found
+
+    def _ask_forest(
+        self, view: SliceView, maps: Mapping[tuple[int, int], Tensor], rows: Tensor, columns: Tensor
     ) -> Tensor:
-        """(M, K + 1) at pixels of the slice; differentiable in taps and queries."""
-        logits = self.features_at(view, taps, rows, columns) @ self.queries().T + self.bias
-        return logits.masked_fill(self.absent, float("-inf"))
+        """(M, K + 1) at pixels of the detail grid, from the directions (T, P, h, w) of all frames."""
+        assert self.forest is not None
+        found = [torch.zeros(0, len(self.bias))]
+        for row, column in zip(
+            rows.split(PIXELS_AT_ONCE), columns.split(PIXELS_AT_ONCE), strict=True
+        ):
+            seen = [view.detail_at(row, column)]
+            tile, position = view.layout.locate_detail(row, column)
+            seen.append(sum_at(maps.values(), tile, position))
+            values = torch.cat(seen, 1).numpy()
+            found.append(torch.from_numpy(self.forest.probabilities(values)))
+        return torch.cat(found)
 
-    def _appearance_logits(self, view: SliceView, queries: Tensor) -> Tensor:
-        query = queries[:, self.banks.parts["appearance"]]
-        responses = view.filters.to(query.device).flatten(1).T
-        chunks = [
-            self._appearance(self.filter_standard(chunk)) @ query.T
-            for chunk in responses.split(PIXELS_AT_ONCE)
-        ]
-        return torch.cat(chunks).T.reshape(len(query), *view.layout.detail)
 
-    def _place_logits(self, view: SliceView, queries: Tensor) -> Tensor:
-        query = queries[:, self.banks.parts["place"]]
-        grid = tuple(min(COARSE_PLACE, length) for length in view.layout.detail)
-        y = (torch.arange(grid[0], device=query.device) + 0.5) / grid[0] * 2 - 1
-        x = (torch.arange(grid[1], device=query.device) + 0.5) / grid[1] * 2 - 1
-        yy, xx = torch.meshgrid(y, x, indexing="ij")
-        place = torch.stack([torch.full_like(yy, view.depth), yy, xx], -1).reshape(-1, 3)
-        coarse = (self._place(place) @ query.T).T.reshape(len(query), *grid)
-        return resize(coarse, view.layout.detail)
+def sum_at(maps: Iterable[Tensor], tile: Tensor, position: Tensor) -> Tensor:
+    """(M, P): the sum of ``maps`` (T, P, h, w) at ``position`` (M, 2) of frame ``tile`` (M,)."""
+    total: Tensor | None = None
+    for values in maps:
+        if len(values) == 1:
+            picked = sample_points(values[0], position)
+        else:
+            picked = values.new_empty(len(tile), values.shape[1])
+            for index in tile.unique().tolist():
+                here = tile == index
+                picked[here] = sample_points(values[index], position[here])
+        total = picked if total is None else total + picked
+    assert total is not None
+    return total
+
+
+def _contested(coarse: Tensor) -> Tensor:
+    """(h, w): whether a cell of (R, h, w) probabilities or one of its eight neighbours is unsure or of another row."""
+    best, row = coarse.max(0)
+    around = F.pad(row[None].float(), (1, 1, 1, 1), mode="replicate")[None]
+    highest = F.max_pool2d(around, 3, stride=1)[0, 0]
+    lowest = -F.max_pool2d(-around, 3, stride=1)[0, 0]
+    doubt = F.max_pool2d((best < SURE)[None, None].float(), 3, stride=1, padding=1)[0, 0] > 0
+    return (highest != lowest) | doubt
+
+
+def _pairs(rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+    """Every row with every column, both (h * w,)."""
+    row, column = torch.meshgrid(rows, columns, indexing="ij")
+    return row.reshape(-1), column.reshape(-1)

@@ -101,7 +101,14 @@ def _network(
     backbone = warm_backbone(adapter.info.backbone, device)
     segmenter = build_segmenter(adapter, backbone).to(device)
     intensity = intensity_for(planes, adapter)
-    return segmenter, Encoder(backbone, intensity, adapter.framing(), cache=cache, device=device)
+    return segmenter, Encoder(
+        backbone,
+        intensity,
+        adapter.framing(),
+        cache=cache,
+        device=device,
+        along_stack=adapter.info.along_stack,
+    )
 
 
 def _slices_at_once(encoder: Encoder, planes: Planes) -> int:
@@ -135,7 +142,7 @@ def segment_slices(
         maps = segmenter.head.frame_maps(taps)
         return [
             (
-                {size: values[i : i + 1] for size, values in maps.items()},
+                maps.frame(i),
                 _look(taps["neck"][i : i + 1], views[owner]),
             )
             for i, owner in enumerate(owners[part])
@@ -149,8 +156,8 @@ def segment_slices(
         while started < len(views) and len(ready) >= len(views[started].layout.origins):
             view, index = views[started], indices[started]
             maps, looks = zip(*(ready.popleft() for _ in view.layout.origins), strict=True)
-            logits = segmenter.head.assemble(view, maps)
-            probabilities = resize(logits.softmax(0), view.layout.size).cpu().numpy()
+            detail = segmenter.head.assemble(view, maps)
+            probabilities = resize(detail, view.layout.size).cpu().numpy()
             yield _prediction(probabilities, index, labels, chosen, torch.stack(looks).mean(0))
             started += 1
 

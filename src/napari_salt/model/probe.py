@@ -1,78 +1,113 @@
-"""The convex first fit: multinomial logistic regression of each feature bank, then one weight per bank.
+"""The first fit: a linear query for each label, by multinomial logistic regression, and a forest beside them.
 
-Each bank is fitted alone, because what intensity decides (tissue) drowns in hundreds of deep features,
-and what shape and place decide (organs) drowns in filters. Out-of-fold logits of the banks then set
-the weights with which they add up (stacking, Wolpert 1992; a convex problem as well). Logits add up,
-so the result is one linear query per label.
+The queries read the backbone's features alone; the forest reads filters, place and the main directions of the same
+features. Their probabilities are averaged: each is right where the other fails (measured in ``benchmarks/``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
-from scipy import optimize
 from torch import Tensor
 from torch.nn import functional as F
 
-PENALTIES = {"appearance": 3e-5, "place": 1e-3, "deep": 1e-2}
-"""Ridge penalty of each bank, in loss per squared norm; features are standardised."""
-PRIOR_WEIGHTS = {"appearance": 0.30, "place": 0.10, "deep": 0.45}
-"""Weights of the banks before anything is known."""
-PRIOR_STRENGTH = 0.3
-"""Pull of the weights towards the prior, divided by the number of annotated slices."""
+from napari_salt.model.forest import Forest, grow
+
+_T = TypeVar("_T")
+
+PENALTY = 1e-2
+"""Ridge penalty of the queries, in loss per squared norm; features are standardised."""
+LINEAR_SHARE = 0.25
+"""Part of the probability that the queries decide; the forest decides the rest."""
+TREES, FOLD_TREES = 80, 24
+DIRECTIONS = 32
+"""Main directions of the backbone's features that the forest sees."""
 ITERATIONS = 60
 FOLD_ITERATIONS = 40
 MOST_FOLDS = 5
 CHUNK = 5
 """Solver iterations between two progress reports."""
+NEVER = -1e4
+"""Logit of a row that a fit has not seen; finite, so that sums stay numbers."""
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
     """Annotated pixels drawn from the slices.
 
-    ``values`` (M, D) features, ``targets`` (M,) int64 rows of the head, ``slice_of`` (M,) int64
-    number of the slice in the order given, ``block_of`` (M,) int64 which half of a chequered pattern
-    a pixel lies in, ``weights`` (M,) how many annotated pixels one stands for.
+    ``deep`` (M, C) standardised features of the backbone, ``detail`` (M, D) filters and place, ``targets`` (M,) int64
+    rows of the head, ``slice_of`` (M,) int64 number of the slice in the order given, ``fold`` (M,) int64 what is left
+    out together (whole slices, or the halves of a chequered pattern where there is one slice), ``weights`` (M,) how
+    many annotated pixels one stands for.
     """
 
-    values: Tensor
+    deep: Tensor
+    detail: Tensor
     targets: Tensor
     slice_of: Tensor
-    block_of: Tensor
+    fold: Tensor
     weights: Tensor
 
-    @property
-    def slices(self) -> int:
-        """Number of annotated slices."""
-        return int(self.slice_of.max()) + 1
+    def part(self, inside: Tensor) -> Samples:
+        """Those samples where ``inside`` (M,) is true, slices numbered as before."""
+        return Samples(
+            self.deep[inside],
+            self.detail[inside],
+            self.targets[inside],
+            self.slice_of[inside],
+            self.fold[inside],
+            self.weights[inside],
+        )
 
-    def fold_of(self) -> Tensor:
-        """(M,) fold of each sample: whole slices are left out, or halves of the pattern where there is one slice."""
-        if self.slices == 1:
-            return self.block_of
-        return self.slice_of % min(self.slices, MOST_FOLDS)
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """Queries (R, C) and bias (R,), the directions (P, C) of the features that the forest sees, and the forest."""
+
+    queries: Tensor
+    bias: Tensor
+    directions: Tensor
+    forest: Forest
+
+    def probabilities(self, samples: Samples) -> Tensor:
+        """(M, R) of samples that need not be those of the fit."""
+        linear = (samples.deep @ self.queries.T + self.bias).softmax(1)
+        return mix(
+            linear, torch.from_numpy(self.forest.probabilities(self.seen_by_forest(samples)))
+        )
+
+    def seen_by_forest(self, samples: Samples) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        """(M, D + P): detail, then the main directions."""
+        return torch.cat([samples.detail, samples.deep @ self.directions.T], 1).numpy()
 
 
-NEVER = -1e4
-"""Logit of a row that a fit has not seen; finite, so that a weight of 0 leaves 0."""
+def mix(linear: Tensor, forest: Tensor) -> Tensor:
+    """Weighted mean of the probabilities of queries and forest."""
+    return LINEAR_SHARE * linear + (1 - LINEAR_SHARE) * forest
 
-Fitted = dict[str, tuple[Tensor, Tensor]]
-"""Weight (R, D of the bank) and bias (R,) of each bank."""
+
+def main_directions(deep: Tensor) -> Tensor:
+    """(P, C): the leading principal axes of standardised features (M, C), signs made canonical."""
+    moments = deep.T.double() @ deep.double() / max(1, len(deep))
+    axes = torch.linalg.eigh(moments)[1].flip(1)[:, :DIRECTIONS].T
+    largest = axes.gather(1, axes.abs().argmax(1, keepdim=True))
+    return (axes * largest.sign()).to(deep.dtype).contiguous()
 
 
 def fit_queries(
     values: Tensor, targets: Tensor, rows: int, penalty: float, iterations: int
-) -> Generator[None, None, tuple[Tensor, Tensor]]:
-    """Minimise mean cross entropy + ``penalty`` · ‖W‖² by L-BFGS; pauses every few iterations.
+) -> Generator[float, None, tuple[Tensor, Tensor]]:
+    """Minimise mean cross entropy + ``penalty`` · ‖W‖² by L-BFGS; yields the share of the iterations done, 0..1.
 
     ``values`` (M, D), ``targets`` (M,) int64 in 0..rows-1. Returns W (rows, D) and bias (rows,). Rows that never occur
-    in ``targets`` stay 0.
+    in ``targets`` have zero weights and the bias `NEVER`.
     """
-    full_weight, full_bias = values.new_zeros(rows, values.shape[1]), values.new_zeros(rows)
+    full_weight = values.new_zeros(rows, values.shape[1])
+    full_bias = values.new_full((rows,), NEVER)
     if not len(targets):
         return full_weight, full_bias
     present = targets.unique()
@@ -89,110 +124,94 @@ def fit_queries(
         value.backward()
         return value
 
-    for _ in range(0, iterations, CHUNK):
+    for done in range(0, iterations, CHUNK):
         solver.step(loss)
-        yield
+        yield min(1.0, (done + CHUNK) / iterations)
     full_weight[present], full_bias[present] = weight.detach(), bias.detach()
     return full_weight, full_bias
 
 
-def fit_banks(
-    samples: Samples, parts: Mapping[str, slice], rows: int
+def fit_all(
+    samples: Samples, rows: int, *, seed: int = 0, jobs: int = 1
 ) -> Generator[float, None, Fitted]:
-    """Fit every bank on all samples; yields the share done, 0..1."""
-    return (yield from _fit_jobs(samples, parts, rows, [None], ITERATIONS))[None]
+    """Queries and forest from all samples; yields the share done, 0..1."""
+    directions = main_directions(samples.deep)
+    return (yield from _fit(samples, rows, directions, ITERATIONS, TREES, seed, jobs))
 
 
 def fit_folds(
-    samples: Samples, parts: Mapping[str, slice], rows: int
+    samples: Samples, rows: int, *, seed: int = 0, jobs: int = 1
 ) -> Generator[float, None, dict[int, Fitted]]:
-    """Fit every bank once for each fold, without the samples of that fold; yields the share done, 0..1."""
-    folds: list[int | None] = [int(fold) for fold in samples.fold_of().unique()]
-    found = yield from _fit_jobs(samples, parts, rows, folds, FOLD_ITERATIONS)
-    return {fold: fitted for fold, fitted in found.items() if fold is not None}
+    """The same, smaller, once for each fold, without the samples of that fold; yields the share done, 0..1."""
+    fold_of = samples.fold
+    folds = [int(fold) for fold in fold_of.unique()]
+    directions = main_directions(samples.deep)
+    found: dict[int, Fitted] = {}
+    for number, fold in enumerate(folds):
+        fitting = _fit(
+            samples.part(fold_of != fold),
+            rows,
+            directions,
+            FOLD_ITERATIONS,
+            FOLD_TREES,
+            seed,
+            jobs,
+        )
+        while fold not in found:
+            try:
+                yield (number + next(fitting)) / len(folds)
+            except StopIteration as stop:
+                found[fold] = stop.value
+    return found
 
 
-def held_out_logits(
-    samples: Samples, parts: Mapping[str, slice], folds: Mapping[int, Fitted]
-) -> dict[str, Tensor]:
-    """Logits (M, R) of each bank, every sample judged by the fit that has not seen it.
+def fit_without(
+    samples: Samples, fold: int, rows: int, *, seed: int = 0, jobs: int = 1
+) -> Generator[float, None, Fitted]:
+    """What `fit_folds` fits for one fold."""
+    inside = samples.part(samples.fold != fold)
+    directions = main_directions(samples.deep)
+    return _fit(inside, rows, directions, FOLD_ITERATIONS, FOLD_TREES, seed, jobs)
 
-    A row that this fit has not seen at all is `NEVER` chosen.
-    """
-    fold_of = samples.fold_of()
-    found: dict[str, Tensor] = {}
-    for name, part in parts.items():
-        rows = len(next(iter(folds.values()))[name][1])
-        logits = samples.values.new_zeros(len(samples.targets), rows)
-        for fold, fitted in folds.items():
-            outside = fold_of == fold
-            weight, bias = fitted[name]
-            unseen = torch.ones(rows, dtype=torch.bool, device=logits.device)
-            unseen[samples.targets[~outside]] = False
-            found_here = samples.values[outside][:, part] @ weight.T + bias
-            logits[outside] = found_here.masked_fill(unseen, NEVER)
-        found[name] = logits
+
+def fit_judges(
+    samples: Samples, left_out: int, rows: int
+) -> Generator[float, None, dict[int, tuple[Tensor, Tensor]]]:
+    """For each fold but ``left_out`` queries from the samples of neither; yields the share done, 0..1."""
+    others = [int(fold) for fold in samples.fold.unique() if int(fold) != left_out]
+    found: dict[int, tuple[Tensor, Tensor]] = {}
+    for number, fold in enumerate(others):
+        inside = (samples.fold != fold) & (samples.fold != left_out)
+        fitting = fit_queries(
+            samples.deep[inside], samples.targets[inside], rows, PENALTY, FOLD_ITERATIONS
+        )
+        while fold not in found:
+            try:
+                yield (number + next(fitting)) / len(others)
+            except StopIteration as stop:
+                found[fold] = stop.value
+    return found
+
+
+def held_out(samples: Samples, folds: Mapping[int, Fitted]) -> Tensor:
+    """(M, R) probabilities, every sample judged by the fit that has not seen it."""
+    fold_of = samples.fold
+    rows = len(next(iter(folds.values())).bias)
+    found = samples.deep.new_zeros(len(samples.targets), rows)
+    for fold, fitted in folds.items():
+        outside = fold_of == fold
+        found[outside] = fitted.probabilities(samples.part(outside))
     return found
 
 
 def judged(samples: Samples) -> Tensor:
     """(M,) whether the label of a sample occurs in other folds too; else no held-out fit can know it."""
-    fold_of = samples.fold_of()
+    fold_of = samples.fold
     found = torch.zeros_like(fold_of, dtype=torch.bool)
     for fold in fold_of.unique():
         inside = fold_of == fold
         found |= inside & torch.isin(samples.targets, samples.targets[~inside])
     return found
-
-
-def prior_weights(slices: int) -> dict[str, float]:
-    """Weights of the banks before any fold has been looked at."""
-    weights = dict(PRIOR_WEIGHTS)
-    if slices == 1:
-        weights["place"] = 0.0  # one slice says nothing of how place carries over to others
-    return weights
-
-
-def combine(
-    fitted: Fitted, parts: Mapping[str, slice], weights: Mapping[str, float], length: int
-) -> tuple[Tensor, Tensor]:
-    """Queries (R, ``length``) and bias (R,) of the weighted sum of the banks."""
-    rows = len(next(iter(fitted.values()))[1])
-    queries, bias = torch.zeros(rows, length), torch.zeros(rows)
-    for name, part in parts.items():
-        weight, offset = fitted[name]
-        queries[:, part] = weights[name] * weight
-        bias += weights[name] * offset
-    return queries, bias
-
-
-def stack(
-    logits: Mapping[str, Tensor], targets: Tensor, prior: Mapping[str, float], slices: int
-) -> dict[str, float]:
-    """Weights ≥ 0 of the banks that minimise the cross entropy of their weighted sum, drawn towards ``prior``.
-
-    ``logits`` maps each bank to its out-of-fold logits (M, R). A bank whose prior is 0 stays out.
-    """
-    if not len(targets):
-        return {name: prior[name] for name in logits}
-    names = [name for name in logits if prior[name] > 0]
-    start = np.array([prior[name] for name in names])
-    banks = torch.stack([logits[name] for name in names]).double()
-    pull = PRIOR_STRENGTH / slices
-
-    def loss(weights: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[float, object]:
-        weight = torch.tensor(weights, requires_grad=True)
-        value = F.cross_entropy(torch.tensordot(weight, banks, 1), targets)
-        value = value + pull * (weight - torch.from_numpy(start)).square().sum()
-        value.backward()
-        assert weight.grad is not None
-        return value.item(), weight.grad.numpy()
-
-    found = optimize.minimize(
-        loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, None)] * len(names)
-    ).x
-    chosen = dict(zip(names, map(float, found), strict=True))
-    return {name: chosen.get(name, 0.0) for name in logits}
 
 
 def sampled_dice(rows: Tensor, targets: Tensor, weights: Tensor) -> dict[int, float]:
@@ -244,30 +263,28 @@ def draw_pixels(
     )
 
 
-def _fit_jobs(
+def _fit(
     samples: Samples,
-    parts: Mapping[str, slice],
     rows: int,
-    folds: Sequence[int | None],
+    directions: Tensor,
     iterations: int,
-) -> Generator[float, None, dict[int | None, Fitted]]:
-    fold_of = samples.fold_of()
-    total = len(folds) * len(parts) * iterations / CHUNK
-    done = 0
-    found: dict[int | None, Fitted] = {}
-    for fold in folds:
-        inside = slice(None) if fold is None else fold_of != fold
-        targets, values = samples.targets[inside], samples.values[inside]
-        found[fold] = {}
-        for name, part in parts.items():
-            bank = values[:, part].contiguous()
-            solving = fit_queries(bank, targets, rows, PENALTIES[name], iterations)
-            while True:
-                try:
-                    next(solving)
-                except StopIteration as stop:
-                    found[fold][name] = stop.value
-                    break
-                done += 1
-                yield min(1.0, done / total)
-    return found
+    trees: int,
+    seed: int,
+    jobs: int,
+) -> Generator[float, None, Fitted]:
+    queries, bias = yield from _half(
+        fit_queries(samples.deep, samples.targets, rows, PENALTY, iterations), 0.0
+    )
+    seen = torch.cat([samples.detail, samples.deep @ directions.T], 1).numpy()
+    growing = grow(seen, samples.targets.numpy(), rows, trees, seed=seed, jobs=jobs)
+    forest = yield from _half(growing, 0.5)
+    return Fitted(queries, bias, directions, forest)
+
+
+def _half(work: Generator[float, None, _T], start: float) -> Generator[float, None, _T]:
+    """Shares 0..1 of one half of the work as shares of the whole, from ``start`` on."""
+    while True:
+        try:
+            yield start + 0.5 * next(work)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]

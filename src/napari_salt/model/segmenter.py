@@ -12,7 +12,7 @@ from napari_salt.model.backbones.base import Activations
 from napari_salt.model.batches import Batches
 from napari_salt.model.device import autocast, autocast_dtype, to_device
 from napari_salt.model.feature_cache import rounded
-from napari_salt.model.features import Banks, SliceView, view_slice
+from napari_salt.model.features import SliceView, Taps, view_slice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,7 +37,7 @@ class EncodedSlice:
     taps: dict[str, Tensor]
 
 
-def head_taps(backbone: Backbone) -> tuple[tuple[str, int], ...]:
+def head_taps(backbone: Backbone) -> Taps:
     """Name and channels of the taps that feed the head, in order."""
     return tuple((n, c) for n, c in backbone.tap_channels.items() if n not in UNUSED_TAPS)
 
@@ -45,7 +45,8 @@ def head_taps(backbone: Backbone) -> tuple[tuple[str, int], ...]:
 class Encoder:
     """Runs the frozen prefix on slices, through the cache where there is one.
 
-    ``batches`` says how many frames run at once.
+    ``batches`` says how many frames run at once; ``along_stack`` tells whether the position of a slice in its stack
+    means anything.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Encoder:
         *,
         cache: FeatureCache | None = None,
         device: torch.device | None = None,
+        along_stack: bool = True,
     ) -> None:
         self.backbone = backbone
         self.intensity = intensity
@@ -63,11 +65,15 @@ class Encoder:
         self.cache = cache
         self.device = device or torch.device("cpu")
         self.batches = Batches(self.device)
+        self.along_stack = along_stack
         self._kept = {name for name, _ in head_taps(backbone)}
 
     def view(self, plane: NDArray[Any], index: int, count: int) -> tuple[SliceView, Tensor]:
         """View of slice ``index`` of ``count``, and its frames (T, 3, S, S)."""
-        return view_slice(plane, index, count, self.intensity, self.framing)
+        depth = None
+        if self.along_stack:
+            depth = 2 * index / (count - 1) - 1 if count > 1 else 0.0
+        return view_slice(plane, depth, self.intensity, self.framing)
 
     def prefix(self, frames: Tensor) -> Activations:
         """Prefix of ``frames`` (B, 3, S, S) on the device, in one pass; only the taps that the head uses."""
@@ -136,21 +142,21 @@ class Segmenter(nn.Module):
 
     def taps(self, activations: Activations | EncodedSlice) -> dict[str, Tensor]:
         """All taps of the head (T, C, h, w), in its order; differentiable in the tail."""
-        return join_taps(self.head.banks, activations, self.tail)
+        return join_taps(self.head.taps, activations, self.tail)
 
-    def logits_at(self, encoded: EncodedSlice, rows: Tensor, columns: Tensor) -> Tensor:
-        """(M, K + 1) at pixels of the slice; differentiable in tail and head."""
-        return self.head.logits_at(encoded.view, self.taps(encoded), rows, columns)
+    def deep_at(self, encoded: EncodedSlice, rows: Tensor, columns: Tensor) -> Tensor:
+        """(M, C) standardised taps at pixels of the slice; differentiable in the tail."""
+        return self.head.tap_standard(encoded.view.taps_at(self.taps(encoded), rows, columns))
 
-    def logits(self, encoded: EncodedSlice) -> Tensor:
+    def probabilities(self, encoded: EncodedSlice) -> Tensor:
         """(K + 1, *detail): background and every label in one pass."""
         return self.head.assemble(encoded.view, [self.head.frame_maps(self.taps(encoded))])
 
 
 def join_taps(
-    banks: Banks, activations: Activations | EncodedSlice, tail: nn.Module
+    taps: Taps, activations: Activations | EncodedSlice, tail: nn.Module
 ) -> dict[str, Tensor]:
-    """Taps of prefix and ``tail`` together (T, C, h, w) float32, in the order of ``banks``."""
+    """Taps of prefix and ``tail`` together (T, C, h, w) float32, in the order of ``taps``."""
     with autocast(activations.tail_input.device):
         found = {**activations.taps, **tail(activations.tail_input)}
-    return {name: found[name].float() for name, _ in banks.taps}
+    return {name: found[name].float() for name, _ in taps}

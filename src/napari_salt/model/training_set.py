@@ -1,4 +1,4 @@
-"""The painted slices as training data: drawn pixels, feature samples, fold fits, and segmenters made from them."""
+"""The painted slices as training data: drawn pixels, feature samples, fits, and segmenters made from them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from napari_salt.model import probe
 from napari_salt.model.adapters import load_adapter_state, merge
-from napari_salt.model.features import Banks, Standard
+from napari_salt.model.features import Standard
 from napari_salt.model.head import LabelHead
 from napari_salt.model.probe import Fitted, Samples
 from napari_salt.model.segmenter import EncodedSlice, Segmenter, head_taps, join_taps
@@ -23,18 +23,26 @@ if TYPE_CHECKING:
 
 MOST_SAMPLES, FEWEST_A_SLICE, MOST_A_SLICE = 30000, 1500, 20000
 """Pixels drawn in all, and the bounds of how many come from one slice."""
+BLOCKS = 4
+"""A single slice is cut into so many rows and columns of blocks, of which every other one makes a fold."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingSlice:
-    """An encoded slice and the annotated pixels drawn from it: rows, columns, targets, weights, each (M,)."""
+    """An encoded slice and the annotated pixels drawn from it.
 
+    ``number`` counts the painted slices, ``index`` is its place in the stack; rows, columns, targets, weights and the
+    fold of each pixel are (M,) each.
+    """
+
+    number: int
     index: int
     encoded: EncodedSlice
     rows: Tensor
     columns: Tensor
     targets: Tensor
     weights: Tensor
+    fold: Tensor
 
 
 class TrainingSet:
@@ -65,39 +73,38 @@ class TrainingSet:
         layers: Mapping[str, Tensor] | None = None,
         learned_from: Collection[int] = (),
     ) -> None:
-        self.backbone, self.device = backbone, device
+        self.backbone, self.device, self.seed = backbone, device, seed
         self.embeddings = embeddings
         self.layers = dict(layers or {})
         self._learned_from = frozenset(learned_from) if self.layers else frozenset()
         self.rows = len(embeddings)
         self.slices = _draw(encoded, annotated, labels, seed)
         self.frames = [_split_frames(one) for one in self.slices]
-        self.banks = Banks(encoded[0].view.filters.shape[0], head_taps(backbone))
-        self.filter_standard = Standard.measure(
-            torch.cat([one.encoded.view.filters_at(one.rows, one.columns) for one in self.slices])
-        )
+        self.taps = head_taps(backbone)
 
     def measure(self) -> Generator[float, None, None]:
         """Sample the features at the drawn pixels; must be run once before any fit. Yields the share done, 0..1."""
-        tail = self._starting_tail()
-        raw: list[list[Tensor]] = []
-        done, total = 0, sum(map(len, self.frames))
-        for frames in self.frames:
-            raw.append([])
-            for one in frames:
-                with torch.no_grad():
-                    taps = join_taps(self.banks, one.encoded, tail)
-                    found = one.encoded.view.taps_at(taps, one.rows, one.columns)
-                raw[-1].append(found.cpu())
-                done += 1
-                yield done / total
-        self.tap_standard = Standard.measure(torch.cat([one for found in raw for one in found]))
-        self.samples = self._samples(raw)
+        raw = yield from self._tap_values(self.starting_tail())
+        self.tap_standard = Standard.measure(raw)
+        each = self.everything()
+        self.samples = Samples(
+            self.tap_standard(raw),
+            torch.cat([one.encoded.view.samples_at(one.rows, one.columns) for one in each]),
+            torch.cat([one.targets for one in each]),
+            torch.cat([torch.full((len(one.rows),), one.number) for one in each]),
+            torch.cat([one.fold for one in each]),
+            torch.cat([one.weights for one in each]),
+        )
 
     @property
     def count(self) -> int:
         """Number of painted slices."""
         return len(self.slices)
+
+    @property
+    def folds(self) -> int:
+        """Number of folds that whole slices make."""
+        return min(self.count, probe.MOST_FOLDS)
 
     @property
     def fresh(self) -> list[int]:
@@ -108,42 +115,42 @@ class TrainingSet:
         """The fold to leave out of a trial: of the middle-most fresh slice, or of the middle one."""
         middle = self.count // 2
         number = min(self.fresh or [middle], key=lambda i: abs(i - middle))
-        return number % min(self.count, probe.MOST_FOLDS)
-
-    def fold(self, number: int) -> tuple[list[TrainingSlice], list[TrainingSlice]]:
-        """Frames inside and outside of fold ``number``; whole slices are left out."""
-        folds = min(self.count, probe.MOST_FOLDS)
-        inside: list[TrainingSlice] = []
-        outside: list[TrainingSlice] = []
-        for index, frames in enumerate(self.frames):
-            (outside if index % folds == number else inside).extend(frames)
-        return inside, outside
+        return number % self.folds
 
     def everything(self) -> list[TrainingSlice]:
         """Frames of all painted slices."""
         return [one for frames in self.frames for one in frames]
 
-    def fit_banks(self) -> Generator[float, None, Fitted]:
-        """Convex fit of every bank on all samples."""
-        return probe.fit_banks(self.samples, self.banks.parts, self.rows)
+    def outside(self, fold: int) -> list[TrainingSlice]:
+        """Frames of all painted slices but those of ``fold``."""
+        return [one for one in self.everything() if one.number % self.folds != fold]
+
+    def fit_all(self, samples: Samples | None = None) -> Generator[float, None, Fitted]:
+        """First fit on ``samples`` (None = all of them)."""
+        return probe.fit_all(samples or self.samples, self.rows, seed=self.seed, jobs=_jobs())
 
     def fit_folds(self) -> Generator[float, None, dict[int, Fitted]]:
-        """The same without each fold in turn."""
-        return probe.fit_folds(self.samples, self.banks.parts, self.rows)
+        """The same, smaller, without each fold in turn."""
+        return probe.fit_folds(self.samples, self.rows, seed=self.seed, jobs=_jobs())
 
-    def held_out_logits(self, folds: Mapping[int, Fitted]) -> dict[str, Tensor]:
-        """Out-of-fold logits (M, K + 1) of each bank."""
-        return probe.held_out_logits(self.samples, self.banks.parts, folds)
+    def fit_without(self, fold: int, samples: Samples) -> Generator[float, None, Fitted]:
+        """The same for one fold, on ``samples`` as another tail sees them."""
+        return probe.fit_without(samples, fold, self.rows, seed=self.seed, jobs=_jobs())
 
-    def stack(self, held_out: Mapping[str, Tensor], prior: Mapping[str, float]) -> dict[str, float]:
-        """Weights of the banks, from the samples whose label a held-out fit can know."""
-        known = probe.judged(self.samples)
-        logits = {name: values[known] for name, values in held_out.items()}
-        return probe.stack(logits, self.samples.targets[known], prior, self.count)
+    def judges(self, left_out: int) -> Generator[float, None, dict[int, tuple[Tensor, Tensor]]]:
+        """For each fold but ``left_out`` the queries fitted without either."""
+        return probe.fit_judges(self.samples, left_out, self.rows)
 
-    def score(
-        self, held_out: Mapping[str, Tensor], weights: Mapping[str, float]
+    def score_on(
+        self, fold: int, fitted: Fitted, samples: Samples | None = None
     ) -> dict[int, float]:
+        """Dice by row of a fit on the samples of one fold, of the labels that occur in others too."""
+        samples = samples or self.samples
+        inside = samples.part((samples.fold == fold) & probe.judged(samples))
+        rows = fitted.probabilities(inside).argmax(1)
+        return probe.sampled_dice(rows, inside.targets, inside.weights)
+
+    def score(self, folds: Mapping[int, Fitted]) -> dict[int, float]:
         """Out-of-fold Dice by row on the `fresh` slices; empty where there are none.
 
         It is empty with one painted slice as well, where no whole slice was left out, and a label
@@ -151,68 +158,58 @@ class TrainingSet:
         """
         if self.count == 1 or not self.fresh:
             return {}
-        logits = sum(weights[name] * values for name, values in held_out.items())
-        assert isinstance(logits, Tensor)
         known = probe.judged(self.samples)
         known &= torch.isin(self.samples.slice_of, torch.tensor(self.fresh))
-        rows, samples = logits[known].argmax(1), self.samples
-        return probe.sampled_dice(rows, samples.targets[known], samples.weights[known])
+        rows = probe.held_out(self.samples, folds)[known].argmax(1)
+        return probe.sampled_dice(rows, self.samples.targets[known], self.samples.weights[known])
+
+    def with_tail(self, tail: torch.nn.Module) -> Generator[float, None, Samples]:
+        """The samples as another tail sees them."""
+        raw = yield from self._tap_values(tail)
+        return replace(self.samples, deep=self.tap_standard(raw))
 
     def tail(self) -> torch.nn.Module:
         """A fresh tail to attach adapters to, pretrained."""
         return self.backbone.make_tail().to(self.device)
 
-    def segmenter(
-        self, seen: Sequence[TrainingSlice], fitted: Fitted, weights: Mapping[str, float]
-    ) -> Segmenter:
-        """A segmenter of the starting tail with queries from ``fitted``; rows absent from ``seen`` are never chosen."""
-        tail = self._starting_tail()
-        segmenter = Segmenter(tail, self._head(seen)).to(self.device)
-        self.set_queries(segmenter, fitted, weights)
-        return segmenter
-
-    def set_queries(
-        self, segmenter: Segmenter, fitted: Fitted, weights: Mapping[str, float]
-    ) -> None:
-        """Give the head the weighted sum of the fitted banks."""
-        queries, bias = probe.combine(fitted, self.banks.parts, weights, self.banks.length)
-        segmenter.head.set_queries(queries.to(self.device), bias.to(self.device))
-
-    def _starting_tail(self) -> torch.nn.Module:
+    def starting_tail(self) -> torch.nn.Module:
+        """The pretrained tail, or that of the earlier round."""
         tail = self.tail()
         if self.layers:
             load_adapter_state(tail, self.layers)
             merge(tail)
         return tail
 
-    def _head(self, seen: Sequence[TrainingSlice]) -> LabelHead:
+    def segmenter(self, fitted: Fitted) -> Segmenter:
+        """A segmenter of the starting tail with a fit of all samples."""
         absent = torch.ones(self.rows, dtype=torch.bool)
-        absent[torch.cat([one.targets for one in seen]).unique()] = False
-        return LabelHead(
-            self.banks, self.embeddings, self.filter_standard, self.tap_standard, absent
+        absent[self.samples.targets.unique()] = False
+        head = LabelHead(
+            self.taps,
+            self.embeddings,
+            self.tap_standard,
+            directions=len(fitted.directions),
+            absent=absent,
         )
+        segmenter = Segmenter(self.starting_tail(), head).to(self.device)
+        segmenter.head.set_fit(fitted)
+        return segmenter
 
-    def _samples(self, raw: Sequence[Sequence[Tensor]]) -> Samples:
-        appearance, place = self.banks.appearance(), self.banks.place()
-        values, blocks, numbers, targets, weights = [], [], [], [], []
-        for number, (frames, found) in enumerate(zip(self.frames, raw, strict=True)):
-            for one, taps in zip(frames, found, strict=True):
-                view = one.encoded.view
-                filters = self.filter_standard(view.filters_at(one.rows, one.columns))
-                where = place(view.place_at(one.rows, one.columns))
-                values.append(torch.cat([appearance(filters), where, self.tap_standard(taps)], 1))
-                height, width = view.layout.size
-                blocks.append((one.rows * 4 // height + one.columns * 4 // width) % 2)
-                numbers.append(torch.full((len(one.rows),), number))
-                targets.append(one.targets)
-                weights.append(one.weights)
-        return Samples(
-            torch.cat(values),
-            torch.cat(targets),
-            torch.cat(numbers),
-            torch.cat(blocks),
-            torch.cat(weights),
-        )
+    def _tap_values(self, tail: torch.nn.Module) -> Generator[float, None, Tensor]:
+        """(M, C) taps at the drawn pixels, not standardised, on the CPU."""
+        found: list[Tensor] = []
+        each = self.everything()
+        for one in each:
+            with torch.no_grad():
+                taps = join_taps(self.taps, one.encoded, tail)
+                found.append(one.encoded.view.taps_at(taps, one.rows, one.columns).cpu())
+            yield len(found) / len(each)
+        return torch.cat(found)
+
+
+def _jobs() -> int:
+    """Trees that grow at the same time: as many as torch has threads."""
+    return torch.get_num_threads()
 
 
 def _draw(
@@ -227,10 +224,18 @@ def _draw(
     for row, label in enumerate(labels, start=1):
         row_of[label.label_id] = row
     share = int(np.clip(MOST_SAMPLES // len(annotated), FEWEST_A_SLICE, MOST_A_SLICE))
-    return [
-        TrainingSlice(one.index, slice_, *probe.draw_pixels(row_of[one.targets], share, rng))
-        for one, slice_ in zip(annotated, encoded, strict=True)
-    ]
+    folds = min(len(annotated), probe.MOST_FOLDS)
+    found = []
+    for number, (one, slice_) in enumerate(zip(annotated, encoded, strict=True)):
+        rows, columns, targets, weights = probe.draw_pixels(row_of[one.targets], share, rng)
+        fold = torch.full((len(rows),), number % folds)
+        if len(annotated) == 1:
+            height, width = one.targets.shape
+            fold = (rows * BLOCKS // height + columns * BLOCKS // width) % 2
+        found.append(
+            TrainingSlice(number, one.index, slice_, rows, columns, targets, weights, fold)
+        )
+    return found
 
 
 def _split_frames(whole: TrainingSlice) -> list[TrainingSlice]:
@@ -249,13 +254,14 @@ def _split_frames(whole: TrainingSlice) -> list[TrainingSlice]:
             {name: values[frame : frame + 1] for name, values in whole.encoded.taps.items()},
         )
         found.append(
-            TrainingSlice(
-                whole.index,
-                encoded,
-                whole.rows[here],
-                whole.columns[here],
-                whole.targets[here],
-                whole.weights[here],
+            replace(
+                whole,
+                encoded=encoded,
+                rows=whole.rows[here],
+                columns=whole.columns[here],
+                targets=whole.targets[here],
+                weights=whole.weights[here],
+                fold=whole.fold[here],
             )
         )
     return found

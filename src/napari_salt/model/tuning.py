@@ -1,7 +1,7 @@
-"""Guarded fine-tuning: a trial run that leaves slices out finds how far to go, then all slices are used.
+"""Guarded fine-tuning: a trial run that leaves slices out finds whether it helps, then all slices are used.
 
-Whether a change of the backbone helps is decided on slices that neither the queries nor the adapter
-have seen. Where it does not help, the convex first fit is kept, so that adapting never loses to it on
+Whether a change of the backbone helps is decided on slices that neither the fits nor the adapter
+have seen. Where it does not help, the first fit is kept, so that adapting never loses to it on
 held-out slices.
 """
 
@@ -10,19 +10,21 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from napari_salt.model.adapters import adapter_state, attach, count_parameters
-from napari_salt.model.fine_tune import TuneReport, TuneResult, fine_tune, mean_dice
+from napari_salt.model.fine_tune import TuneReport, fine_tune
 from napari_salt.records import StepReport
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from napari_salt.model.probe import Fitted
     from napari_salt.model.segmenter import Segmenter
     from napari_salt.model.training_set import TrainingSet
     from napari_salt.records import FitSettings
+
+_T = TypeVar("_T")
 
 DEFAULT_STEPS = 16
 FEWEST_SLICES = 3
@@ -33,7 +35,10 @@ DEFAULT_BUDGET = 75.0
 """Seconds for both runs where neither steps nor a time budget were asked for."""
 WORTH = 0.001
 """Held-out Dice that must be gained for a change of the backbone to be kept."""
-SCORE_NOTE = "Dice on slices left out of a trial run, whose best state was kept."
+TIME_NOTE = "The time was up after the first fit, which is kept."
+FEW_NOTE = "With fewer than 3 painted slices the backbone stays as it is."
+NO_GAIN_NOTE = "Fine-tuning the backbone gained nothing on held-out slices; the first fit is kept."
+SCORE_NOTE = "Dice on slices left out of a trial run."
 STALE_NOTE = "The score is of the first fit on slices that no earlier round has trained on."
 
 
@@ -57,7 +62,6 @@ def tune(
     data: TrainingSet,
     segmenter: Segmenter,
     folds: Mapping[int, Fitted],
-    weights: Mapping[str, float],
     settings: FitSettings,
     deadline: float | None,
 ) -> Generator[StepReport, None, Tuned]:
@@ -68,110 +72,123 @@ def tune(
     if deadline is None and settings.steps is None:
         deadline = time.monotonic() + DEFAULT_BUDGET
     if deadline is not None and time.monotonic() >= deadline:
-        return Tuned(note="The time was up after the first fit, which is kept.")
-    run = _Run(data, settings, steps)
+        return Tuned(note=TIME_NOTE)
+    run = _Run(data, settings)
     if data.count < FEWEST_SLICES:
         if settings.steps is None:
-            return Tuned(note="With fewer than 3 painted slices only the label queries are fitted.")
-        return (yield from run.final(segmenter, steps, deadline))
-    trial = yield from run.trial(folds, weights, _part(deadline, TRIAL_SHARE))
-    before, after = mean_dice(trial.start_scores), mean_dice(trial.scores)
+            return Tuned(note=FEW_NOTE)
+        return (yield from run.final(segmenter, folds, steps, deadline))
+    trial = yield from run.trial(folds, steps, _part(deadline, TRIAL_SHARE))
+    before, after = mean_dice(trial.before), mean_dice(trial.after)
     if before is None or after is None or after - before < WORTH:
-        return Tuned(
-            parameters=run.parameters,
-            note="Fine-tuning the backbone gained nothing on held-out slices; the first fit is kept.",
-        )
-    tuned = yield from run.final(segmenter, trial.best, deadline)
+        return Tuned(parameters=run.parameters, note=NO_GAIN_NOTE)
+    tuned = yield from run.final(segmenter, folds, trial.steps, deadline)
+    if not tuned.steps:
+        return Tuned(parameters=run.parameters, note=TIME_NOTE)
     if len(data.fresh) < data.count:
         # the fold may hold slices of an earlier round: good enough to choose by, not to publish
         return replace(tuned, note=STALE_NOTE)
-    return replace(tuned, before=trial.start_scores, after=trial.scores, note=SCORE_NOTE)
+    return replace(tuned, before=trial.before, after=trial.after, note=SCORE_NOTE)
 
 
 class _Run:
     """Trial and final run of one adapter."""
 
-    def __init__(self, data: TrainingSet, settings: FitSettings, steps: int) -> None:
-        self.data, self.settings, self.steps = data, settings, steps
+    def __init__(self, data: TrainingSet, settings: FitSettings) -> None:
+        self.data, self.settings = data, settings
         self.parameters = 0
 
     def trial(
-        self, folds: Mapping[int, Fitted], weights: Mapping[str, float], deadline: float | None
-    ) -> Generator[StepReport, None, TuneResult]:
-        """Train without one fold, from queries fitted without it; its best step is what counts."""
-        number = self.data.trial_fold()
-        inside, outside = self.data.fold(number)
-        segmenter = self.data.segmenter(inside, folds[number], weights)
-        self._attach(segmenter)
-        return (
-            yield from self._reports(
-                fine_tune(
-                    segmenter,
-                    inside,
-                    outside,
-                    steps=self.steps,
-                    deadline=deadline,
-                    seed=self.settings.seed,
-                ),
-                "finding how far to go",
-            )
+        self, folds: Mapping[int, Fitted], steps: int, deadline: float | None
+    ) -> Generator[StepReport, None, Tuned]:
+        """Train and fit without one fold, and compare on it with the fit that had the unchanged backbone."""
+        data, out = self.data, self.data.trial_fold()
+        doing = "finding out whether to change the backbone"
+        judges = yield from _reports(data.judges(out), doing)
+        tail = self._tail()
+        tuning = fine_tune(
+            data, tail, data.outside(out), judges, steps=steps, deadline=deadline, seed=data.seed
+        )
+        done = yield from self._steps(tuning, doing)
+        if not done:
+            return Tuned()
+        samples = yield from _reports(data.with_tail(tail), doing)
+        fitted = yield from _reports(data.fit_without(out, samples), doing)
+        return Tuned(
+            steps=done,
+            before=data.score_on(out, folds[out]),
+            after=data.score_on(out, fitted, samples),
         )
 
     def final(
-        self, segmenter: Segmenter, steps: int, deadline: float | None
+        self,
+        segmenter: Segmenter,
+        folds: Mapping[int, Fitted],
+        steps: int,
+        deadline: float | None,
     ) -> Generator[StepReport, None, Tuned]:
-        """Train ``segmenter`` on all painted slices for the first ``steps`` of the schedule."""
-        self._attach(segmenter)
+        """Train on all painted slices, and fit ``segmenter`` anew to what the changed backbone sees."""
+        data, doing = self.data, "adapting"
+        judges = {fold: (fitted.queries, fitted.bias) for fold, fitted in folds.items()}
+        tail = self._tail()
         tuning = fine_tune(
-            segmenter,
-            self.data.everything(),
-            (),
-            steps=self.steps,
-            stop_after=steps,
-            deadline=deadline,
-            seed=self.settings.seed,
+            data, tail, data.everything(), judges, steps=steps, deadline=deadline, seed=data.seed
         )
-        result = yield from self._reports(tuning, "adapting")
-        layers = adapter_state(segmenter.tail) if result.steps else {}
-        return Tuned(layers, result.steps, self.parameters)
+        done = yield from self._steps(tuning, doing)
+        if not done:
+            return Tuned(parameters=self.parameters, note=TIME_NOTE)
+        samples = yield from _reports(data.with_tail(tail), doing)
+        fitted = yield from _reports(data.fit_all(samples), doing)
+        segmenter.tail = tail
+        segmenter.head.set_fit(fitted)
+        return Tuned(adapter_state(tail), done, self.parameters)
 
-    def _attach(self, segmenter: Segmenter) -> None:
-        # adapters sit on the pretrained weights, also when they continue an earlier round
-        segmenter.tail = self.data.tail()
+    def _tail(self) -> nn.Module:
+        """A tail with the adapter, which sits on the pretrained weights also when it continues an earlier round."""
+        tail = self.data.tail()
         attach(
-            segmenter.tail,
+            tail,
             self.settings.kind,
-            self.data.backbone.adaptable_layers(segmenter.tail),
+            self.data.backbone.adaptable_layers(tail),
             rank=self.settings.rank,
             low_rank=self.settings.low_rank,
             seed=self.settings.seed,
             state=self.data.layers or None,
         )
-        self.parameters = count_parameters(segmenter.tail)
+        self.parameters = count_parameters(tail)
+        return tail
 
-    def _reports(
-        self, tuning: Generator[TuneReport, None, TuneResult], message: str
-    ) -> Generator[StepReport, None, TuneResult]:
+    def _steps(
+        self, tuning: Generator[TuneReport, None, int], message: str
+    ) -> Generator[StepReport, None, int]:
         began = time.monotonic()
         while True:
             try:
                 report = next(tuning)
             except StopIteration as stop:
-                result: TuneResult = stop.value
-                return result
+                return int(stop.value)
             left = None
             if report.step:
                 spent = time.monotonic() - began
                 left = spent / report.step * (report.steps - report.step)
             yield StepReport(
-                "adapting",
-                report.step,
-                report.steps,
-                report.loss,
-                left,
-                report.held_out,
-                message=message,
+                "adapting", report.step, report.steps, report.loss, left, message=message
             )
+
+
+def mean_dice(scores: Mapping[int, float]) -> float | None:
+    """Mean over labels; None where there are none."""
+    return sum(scores.values()) / len(scores) if scores else None
+
+
+def _reports(work: Generator[float, None, _T], message: str) -> Generator[StepReport, None, _T]:
+    """Reports of a share of work done, 0..1, in hundredths."""
+    while True:
+        try:
+            share = next(work)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        yield StepReport("adapting", round(100 * share), 100, message=message)
 
 
 def _part(deadline: float | None, share: float) -> float | None:

@@ -1,8 +1,6 @@
-"""Appearance of a pixel at full resolution: filters at several scales, and a fixed random expansion of them.
+"""Filters of a slice at full resolution, at several scales: those of interactive pixel classifiers.
 
-The filters are those of interactive pixel classifiers (smoothed intensity, edge strength, ridge and blob strength). The
-expansion is random Fourier features (Rahimi & Recht, 2007): cos(Wx + b) with Gaussian W, whose inner products tend to
-a Gaussian kernel, so that a *linear* query on them draws curved boundaries and the fit stays convex.
+Smoothed intensity, edge strength, ridge and blob strength.
 """
 
 from __future__ import annotations
@@ -19,9 +17,6 @@ SCALES = (0.7, 1.5, 3.0, 6.0, 12.0)
 """Standard deviations of the Gaussians, in pixels of the detail grid."""
 COARSE = 3.0
 """A scale at least this wide (in pixels of its pyramid level) is computed on the next coarser level."""
-SPARSE_BANDWIDTH = 0.6
-"""Typical frequency of a sparse feature along each input it looks at."""
-MOST_INPUTS = 3
 FILTERS_PER_CHANNEL = 1 + 4 * len(SCALES)
 
 
@@ -79,40 +74,3 @@ def _slopes(image: Tensor) -> tuple[Tensor, Tensor]:
     along_y = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
     along_x = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2
     return along_y, along_x
-
-
-class FourierFeatures:
-    """√2 cos(Wx + b): ``inputs`` → ``count`` features, drawn from a seed and never trained.
-
-    ``bandwidth`` is the standard deviation of the frequencies along the whole input vector (each
-    weight has ``bandwidth`` / √inputs), so that it means the same for few and for many standardised
-    inputs. The last ``sparse`` features look at one to three inputs only, with frequencies of their own
-    spread: like the splits of a tree they can follow one filter and ignore the rest.
-    """
-
-    def __init__(
-        self, inputs: int, count: int, bandwidth: float, seed: int, *, sparse: int = 0
-    ) -> None:
-        generator = torch.Generator("cpu").manual_seed(seed)
-        weight = torch.randn(count, inputs, generator=generator)
-        weight *= bandwidth / math.sqrt(inputs)
-        if sparse:
-            weight[-sparse:] = _sparse_weights(inputs, sparse, generator)
-        self.weight = weight
-        self.phase = torch.rand(count, generator=generator) * 2 * math.pi
-
-    def __call__(self, values: Tensor) -> Tensor:
-        """(M, inputs) → (M, count)."""
-        weight, phase = self.weight.to(values.device), self.phase.to(values.device)
-        return torch.addmm(phase, values, weight.T).cos_().mul_(math.sqrt(2))
-
-
-def _sparse_weights(inputs: int, count: int, generator: torch.Generator) -> Tensor:
-    """(count, inputs), one to three entries a row; their common scale is log-uniform around `SPARSE_BANDWIDTH`."""
-    chosen = torch.rand(count, inputs, generator=generator).argsort(1)[:, :MOST_INPUTS]
-    used = torch.randint(1, MOST_INPUTS + 1, (count, 1), generator=generator)
-    values = torch.randn(count, chosen.shape[1], generator=generator)
-    values *= torch.arange(chosen.shape[1])[None] < used
-    octaves = (torch.rand(count, 1, generator=generator) * 2 - 1) * math.log(2)
-    values *= SPARSE_BANDWIDTH * octaves.exp()
-    return torch.zeros(count, inputs).scatter_(1, chosen, values)

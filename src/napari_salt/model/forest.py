@@ -1,0 +1,208 @@
+"""Extremely randomised trees (Geurts et al., 2006) on what a pixel looks like, where it is, and what the backbone sees.
+
+scikit-learn grows them; what is kept are plain arrays, so that an adapter file holds no pickle, and a file from a
+stranger can be checked before it is used. Trees compare one feature with one number at a time: unlike a linear
+query they stay sane where another slice shows values that no painted one had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.ensemble import ExtraTreesClassifier
+from torch import Tensor
+
+from napari_salt.errors import AdapterError
+
+FEATURE_SHARE = 0.5
+"""Part of the features that a split may choose from."""
+FEWEST_IN_LEAF = 2
+TREES_AT_ONCE = 8
+"""Trees grown between two progress reports."""
+BLOCK = 8192
+"""Pixels that go through the trees together: their features stay in the processor's cache."""
+COMPACT_EVERY = 3
+"""Levels between two looks at which pixels have reached their leaf."""
+TOP = 255
+"""Leaves hold probabilities in whole parts of this."""
+
+
+@dataclass(frozen=True, eq=False)
+class Forest:
+    """Trees as arrays; a leaf has feature -1 and itself as both children.
+
+    Attributes
+    ----------
+    roots
+        (T,) int32, node at which each tree starts.
+    feature, threshold, children
+        (N,) int16, (N,) float32 and (N, 2) int32: a pixel goes to the second child where its feature is larger than
+        the threshold. Children lie behind their parent.
+    leaf
+        (N, R) uint8, probability of each row in parts of 255; only leaves are looked at.
+    """
+
+    roots: NDArray[np.int32]
+    feature: NDArray[np.int16]
+    threshold: NDArray[np.float32]
+    children: NDArray[np.int32]
+    leaf: NDArray[np.uint8]
+
+    @property
+    def rows(self) -> int:
+        """Rows that it tells apart, the background included."""
+        return int(self.leaf.shape[1])
+
+    def probabilities(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(M, D) features → (M, R) probabilities, the mean over the trees."""
+        values = np.ascontiguousarray(values, np.float32)
+        found = np.empty((len(values), self.rows), np.float32)
+        for start in range(0, len(values), BLOCK):
+            block = values[start : start + BLOCK]
+            total = np.zeros((len(block), self.rows), np.uint32)
+            for root in self.roots:
+                total += self.leaf.take(self._leaves(block, int(root)), 0)
+            found[start : start + BLOCK] = total
+        return found / np.maximum(found.sum(1, keepdims=True), 1)
+
+    def _leaves(self, block: NDArray[np.float32], root: int) -> NDArray[np.int32]:
+        """(M,) leaf that each pixel of ``block`` (M, D) ends in, starting from ``root``."""
+        flat, children = block.ravel(), self.children.ravel()
+        ends = np.empty(len(block), np.int32)
+        pixels = np.arange(len(block), dtype=np.int32)
+        offset = pixels * block.shape[1]
+        node = np.full(len(block), root, np.int32)
+        while True:
+            for _ in range(
+                COMPACT_EVERY
+            ):  # at a leaf, feature -1 is a stray read, and both ways lead back
+                right = flat.take(offset + self.feature.take(node)) > self.threshold.take(node)
+                node = children.take(2 * node + right)
+            ends[pixels] = node
+            going = np.flatnonzero(self.feature.take(node) >= 0)
+            if not len(going):
+                return ends
+            pixels, offset, node = pixels.take(going), offset.take(going), node.take(going)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """For an adapter file."""
+        return {
+            name: torch.from_numpy(getattr(self, name))
+            for name in ("roots", "feature", "threshold", "children", "leaf")
+        }
+
+    @staticmethod
+    def from_tensors(tensors: Mapping[str, Tensor], features: int, rows: int) -> Forest:
+        """Inverse of `tensors` for pixels of so many ``features``.
+
+        Raises
+        ------
+        AdapterError
+            Arrays are missing, or do not make trees that end.
+        """
+        try:
+            forest = Forest(
+                tensors["roots"].numpy(),
+                tensors["feature"].numpy(),
+                tensors["threshold"].numpy(),
+                tensors["children"].numpy(),
+                tensors["leaf"].numpy(),
+            )
+            sound = _sound(forest, features, rows)
+        except (KeyError, IndexError, ValueError):
+            sound = False
+        if not sound:
+            raise AdapterError("The adapter's trees are damaged; use another copy of the file.")
+        return forest
+
+
+def _sound(forest: Forest, features: int, rows: int) -> bool:
+    """Whether every walk stays inside the arrays and ends in a leaf."""
+    count = len(forest.feature)
+    kinds = (np.int32, np.int16, np.float32, np.int32, np.uint8)
+    arrays = (forest.roots, forest.feature, forest.threshold, forest.children, forest.leaf)
+    shapes = ((len(forest.roots),), (count,), (count,), (count, 2), (count, rows))
+    if any(a.dtype != k or a.shape != s for a, k, s in zip(arrays, kinds, shapes, strict=True)):
+        return False
+    node = np.arange(count)[:, None]
+    is_leaf = forest.feature[:, None] < 0
+    onward = np.where(is_leaf, forest.children == node, forest.children > node)
+    return bool(
+        len(forest.roots)
+        and forest.roots.min() >= 0
+        and forest.roots.max() < count
+        and forest.feature.min() >= -1
+        and forest.feature.max() < features
+        and forest.children.max() < count
+        and onward.all()
+    )
+
+
+def grow(
+    values: NDArray[np.float32],
+    targets: NDArray[np.int64],
+    rows: int,
+    trees: int,
+    *,
+    seed: int = 0,
+    jobs: int = 1,
+) -> Generator[float, None, Forest]:
+    """Grow a forest on ``values`` (M, D) and ``targets`` (M,) in 0..rows-1; yields the share of ``trees`` grown.
+
+    Rows that never occur in ``targets`` get probability 0; without any sample that is all of them. ``jobs`` trees grow
+    at the same time.
+    """
+    if not len(targets):
+        return _bare(rows)
+    grown: list[tuple[NDArray[np.int16], ...]] = []
+    while len(grown) < trees:
+        count = min(TREES_AT_ONCE, trees - len(grown))
+        model = ExtraTreesClassifier(
+            n_estimators=count,
+            max_features=FEATURE_SHARE,
+            min_samples_leaf=FEWEST_IN_LEAF,
+            random_state=(seed * 1009 + len(grown)) % 2**31,
+            n_jobs=jobs,
+        ).fit(values, targets)
+        grown += [_arrays(one.tree_, model.classes_, rows) for one in model.estimators_]
+        yield len(grown) / trees
+    sizes = np.cumsum([0, *(len(feature) for feature, *_ in grown)])
+    return Forest(
+        sizes[:-1].astype(np.int32),
+        np.concatenate([one[0] for one in grown]),
+        np.concatenate([one[1] for one in grown]).astype(np.float32),
+        np.concatenate([one[2] + start for one, start in zip(grown, sizes, strict=False)]).astype(
+            np.int32
+        ),
+        np.concatenate([one[3] for one in grown]).astype(np.uint8),
+    )
+
+
+def _bare(rows: int) -> Forest:
+    """A single leaf that knows nothing."""
+    return Forest(
+        np.zeros(1, np.int32),
+        np.full(1, -1, np.int16),
+        np.zeros(1, np.float32),
+        np.zeros((1, 2), np.int32),
+        np.zeros((1, rows), np.uint8),
+    )
+
+
+def _arrays(tree: object, classes: NDArray[np.int64], rows: int) -> tuple[NDArray[np.int16], ...]:
+    """Feature, threshold, children and leaf values of one tree of scikit-learn, its nodes counted from 0."""
+    left, right = tree.children_left, tree.children_right  # type: ignore[attr-defined]
+    is_leaf = left < 0
+    itself = np.arange(len(left))
+    children = np.stack([np.where(is_leaf, itself, left), np.where(is_leaf, itself, right)], 1)
+    values = tree.value[:, 0]  # type: ignore[attr-defined]
+    leaf = np.zeros((len(left), rows), np.uint8)
+    share = values / values.sum(1, keepdims=True)
+    leaf[:, classes] = np.where(is_leaf[:, None], np.rint(share * TOP), 0)
+    feature = np.where(is_leaf, -1, tree.feature).astype(np.int16)  # type: ignore[attr-defined]
+    threshold = np.where(is_leaf, 0, tree.threshold)  # type: ignore[attr-defined]
+    return feature, threshold, children, leaf
