@@ -18,6 +18,13 @@ def strips(request, monkeypatch):
     monkeypatch.setattr(tiny_vit, "STRIP_BYTES", request.param)
 
 
+@pytest.fixture(
+    params=[False, tiny_vit.FUSED], ids=["plain", "fused where it can be"], autouse=True
+)
+def fused(request, monkeypatch):
+    monkeypatch.setattr(tiny_vit, "FUSED", request.param)
+
+
 def ready(module: nn.Module) -> nn.Module:
     """Random everywhere, batch normalisations included, then frozen as in a backbone."""
     generator = torch.Generator().manual_seed(3)
