@@ -221,9 +221,8 @@ def test_networks_run_in_the_precision_of_the_device(tiny_backbone, planes, monk
     assert encoded.tail_input.dtype is torch.float32  # what is kept and cached stays float32
     assert not torch.equal(encoded.tail_input, exact.tail_input)
     torch.testing.assert_close(encoded.tail_input, exact.tail_input, atol=0.02, rtol=0.02)
-    banks = segmenter_module.Banks(1, segmenter_module.head_taps(backbone))
     tail = backbone.make_tail()
-    taps = segmenter_module.join_taps(banks, encoded, tail)
+    taps = segmenter_module.join_taps(segmenter_module.head_taps(backbone), encoded, tail)
     assert {values.dtype for values in taps.values()} == {torch.float32}
     assert not torch.equal(taps["neck"], tail(encoded.tail_input)["neck"])
 

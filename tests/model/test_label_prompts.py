@@ -30,9 +30,9 @@ def adapter_of(*names: str, embeddings: torch.Tensor | None = None) -> AdapterFi
         rgb=False,
         frame_size=256,
         zoom=None,
-        filters=21,
+        along_stack=True,
+        directions=4,
         taps=(("neck", 4),),
-        bank_weights={},
         text_model=None,
         record=RECORD,
     )

@@ -1,4 +1,4 @@
-"""Filters against images whose derivatives are known; the random expansion against its kernel."""
+"""Filters against images whose derivatives are known."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ import math
 import pytest
 import torch
 
-from napari_salt.model.appearance import (
-    FILTERS_PER_CHANNEL,
-    SCALES,
-    FourierFeatures,
-    filters,
-    gaussian,
-)
+from napari_salt.model.filters import FILTERS_PER_CHANNEL, SCALES, filters, gaussian
 
 pytestmark = pytest.mark.usefixtures("same_random_state")
 
@@ -129,24 +123,3 @@ def test_the_gaussian_keeps_constants_up_to_the_rim():
     torch.testing.assert_close(
         gaussian(torch.full((3, 4, 9), 0.2), 5.0), torch.full((3, 4, 9), 0.2)
     )
-
-
-def test_the_expansion_depends_on_its_seed_alone():
-    values = torch.randn(7, 5, generator=torch.Generator().manual_seed(2))
-    before = torch.get_rng_state()
-    first, again, other = (FourierFeatures(5, 30, 0.7, seed)(values) for seed in (1, 1, 2))
-    assert torch.equal(torch.get_rng_state(), before)
-    assert first.shape == (7, 30)
-    assert torch.equal(first, again)
-    assert not torch.allclose(first, other)
-
-
-@pytest.mark.parametrize(("inputs", "bandwidth"), [(3, 3.5), (21, 0.7)])
-def test_inner_products_approach_the_gaussian_kernel(inputs, bandwidth):
-    count = 40_000
-    values = torch.randn(12, inputs, generator=torch.Generator().manual_seed(3))
-    features = FourierFeatures(inputs, count, bandwidth, 11)(values)
-    squared = torch.cdist(values, values) ** 2
-    kernel = torch.exp(-(bandwidth**2) / inputs * squared / 2)
-    # a mean of `count` terms of at most 2: five standard errors
-    assert (features @ features.T / count - kernel).abs().max() < 5 / math.sqrt(count)
