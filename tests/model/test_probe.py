@@ -1,6 +1,8 @@
-"""The convex fit: optimal where it says so, honest folds, weights that tell signal from noise."""
+"""The first fit: queries at their minimum, folds that have not seen their own slices, pixels drawn fairly."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +10,8 @@ import torch
 from torch.nn import functional as F
 
 from napari_salt.model import probe
-from napari_salt.model.probe import Samples
+from napari_salt.model.forest import grow
+from napari_salt.model.probe import Fitted, Samples
 
 pytestmark = pytest.mark.usefixtures("same_random_state")
 
@@ -35,14 +38,15 @@ def blobs(count: int, classes: int, features: int, spread: float = 0.3, seed: in
     return values + spread * random(count, features, seed=seed), targets
 
 
-def make_samples(values, targets, slice_of=None, block_of=None) -> Samples:
+def make_samples(deep, targets, fold=None, detail=None, slice_of=None) -> Samples:
     count = len(targets)
-    zeros = torch.zeros(count, dtype=torch.int64)
+    fold = torch.zeros(count, dtype=torch.int64) if fold is None else fold
     return Samples(
-        values,
+        deep,
+        random(count, 3, seed=99) if detail is None else detail,
         targets,
-        zeros if slice_of is None else slice_of,
-        zeros if block_of is None else block_of,
+        fold if slice_of is None else slice_of,
+        fold,
         torch.ones(count),
     )
 
@@ -58,7 +62,7 @@ def test_a_separable_problem_is_solved():
     assert torch.equal((fresh @ weight.T + bias).argmax(1), truth)
 
 
-@pytest.mark.parametrize("penalty", sorted(probe.PENALTIES.values()))
+@pytest.mark.parametrize("penalty", [probe.PENALTY / 10, probe.PENALTY])
 def test_the_fit_is_a_minimum_of_its_loss(penalty):
     values, targets = blobs(120, 3, 8, spread=2.0)
     (weight, bias), _ = run(probe.fit_queries(values, targets, 3, penalty, probe.ITERATIONS))
@@ -81,13 +85,19 @@ def test_a_heavier_penalty_gives_smaller_queries():
     assert norms[0] > norms[1] > norms[2] > 0
 
 
-def test_rows_without_a_sample_stay_zero():
+def test_rows_without_a_sample_are_never_chosen():
     values, targets = blobs(40, 2, 4)
     (weight, bias), _ = run(probe.fit_queries(values, targets * 3, 5, 1e-3, 30))
     assert weight.shape == (5, 4)
     assert not weight[[1, 2, 4]].any()
-    assert not bias[[1, 2, 4]].any()
-    assert torch.equal((values @ weight[[0, 3]].T + bias[[0, 3]]).argmax(1), targets)
+    assert (bias[[1, 2, 4]] == probe.NEVER).all()
+    logits = values @ weight.T + bias
+    assert torch.equal(logits.argmax(1), targets * 3)
+    assert not logits.softmax(1)[:, [1, 2, 4]].any()
+    assert torch.isfinite(logits.log_softmax(1)).all()
+    (two, two_bias), _ = run(probe.fit_queries(values, targets, 2, 1e-3, 30))
+    assert torch.equal(weight[[0, 3]], two)  # they have no say in the fit of the others
+    assert torch.equal(bias[[0, 3]], two_bias)
 
 
 @pytest.mark.parametrize("targets", [[], [0], [2], [0, 1]])
@@ -105,172 +115,212 @@ def test_the_fit_pauses_every_few_iterations():
     assert len(run(probe.fit_queries(values, targets, 2, 1e-3, 60))[1]) == 60 / probe.CHUNK
 
 
-# --- banks, folds, stacking -----------------------------------------------------------------------
-
-PARTS = {"appearance": slice(0, 4), "place": slice(4, 6), "deep": slice(6, 11)}
+# --- what the forest sees -------------------------------------------------------------------------
 
 
-def test_each_bank_is_fitted_on_its_own_features():
-    values, targets = blobs(60, 3, 11)
-    fitted, shares = run(probe.fit_banks(make_samples(values, targets), PARTS, 3))
-    assert list(fitted) == list(PARTS)
-    assert shares == sorted(shares)
-    assert 0 < shares[0] <= shares[-1] == 1
-    for name, part in PARTS.items():
-        alone, _ = run(
-            probe.fit_queries(
-                values[:, part].contiguous(), targets, 3, probe.PENALTIES[name], probe.ITERATIONS
-            )
-        )
-        assert torch.equal(fitted[name][0], alone[0])
-        assert torch.equal(fitted[name][1], alone[1])
+@pytest.mark.parametrize("channels", [5, probe.DIRECTIONS, probe.DIRECTIONS + 9])
+def test_main_directions_are_orthonormal_and_the_widest_first(channels):
+    spread = 3 * 0.8 ** torch.arange(channels)
+    turn = torch.linalg.qr(random(channels, channels, seed=1))[0]
+    deep = (random(4000, channels) * spread) @ turn
+    found = probe.main_directions(deep)
+    count = min(channels, probe.DIRECTIONS)
+    assert found.shape == (count, channels)
+    assert found.dtype == deep.dtype
+    torch.testing.assert_close(found @ found.T, torch.eye(count), atol=1e-5, rtol=0)
+    shown = (deep @ found.T).square().mean(0)
+    assert (shown[:-1] >= shown[1:]).all()
+    torch.testing.assert_close(shown[:2], spread[:2] ** 2, rtol=0.1, atol=0)
+    assert (found[0] @ turn[0]).abs() > 0.9
 
 
-def test_combined_queries_give_the_weighted_sum_of_the_banks():
-    values, targets = blobs(60, 3, 11)
-    fitted, _ = run(probe.fit_banks(make_samples(values, targets), PARTS, 3))
-    weights = {"appearance": 0.3, "place": 0.0, "deep": 2.0}
-    queries, bias = probe.combine(fitted, PARTS, weights, 11)
-    expected = sum(
-        weights[name] * (values[:, part] @ fitted[name][0].T + fitted[name][1])
-        for name, part in PARTS.items()
-    )
-    torch.testing.assert_close(values @ queries.T + bias, expected)
+def test_signs_of_main_directions_are_canonical():
+    deep = random(300, 6) * torch.arange(6, 0, -1)
+    found = probe.main_directions(deep)
+    largest = found.gather(1, found.abs().argmax(1, keepdim=True))
+    assert (largest > 0).all()
+    for same in (-deep, deep.flip(0)):
+        torch.testing.assert_close(probe.main_directions(same), found, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(("slices", "folds"), [(2, 2), (3, 3), (5, 5), (7, 5), (12, 5)])
-def test_folds_leave_whole_slices_out(slices, folds):
-    slice_of = torch.arange(slices).repeat_interleave(4)
-    samples = make_samples(random(len(slice_of), 2), slice_of * 0, slice_of, slice_of % 2)
-    fold_of = samples.fold_of()
-    assert samples.slices == slices
-    assert len(fold_of.unique()) == folds
-    for number in range(slices):
-        assert len(fold_of[slice_of == number].unique()) == 1
+@pytest.mark.parametrize("count", [0, 1])
+def test_main_directions_of_next_to_nothing_are_numbers(count):
+    found = probe.main_directions(random(count, 4))
+    assert found.shape == (4, 4)
+    assert torch.isfinite(found).all()
 
 
-def test_one_slice_is_cut_into_halves_of_a_pattern():
-    block_of = torch.tensor([0, 1, 1, 0])
-    samples = make_samples(random(4, 2), torch.zeros(4, dtype=torch.int64), block_of=block_of)
-    assert torch.equal(samples.fold_of(), block_of)
+def test_mixing_keeps_probabilities_and_gives_the_forest_the_larger_say():
+    linear, forest = torch.tensor([[0.2, 0.8], [1.0, 0.0]]), torch.tensor([[0.6, 0.4], [0.0, 1.0]])
+    found = probe.mix(linear, forest)
+    torch.testing.assert_close(found, 0.25 * linear + 0.75 * forest)
+    torch.testing.assert_close(found.sum(1), torch.ones(2))
+    assert found.argmax(1).tolist() == [0, 1]
 
 
-def test_a_fold_has_not_seen_its_own_slices():
-    values, targets = blobs(90, 3, 11)
-    slice_of = torch.arange(90) // 30
-    targets[slice_of == 1] = torch.arange(30) % 2 * 3  # row 3 occurs on slice 1 alone
-    samples = make_samples(values, targets, slice_of)
-    folds, shares = run(probe.fit_folds(samples, PARTS, 4))
-    assert sorted(folds) == [0, 1, 2]
-    assert shares[-1] == 1
-    for name in PARTS:
-        assert not folds[1][name][0][3].any()
-        assert folds[0][name][0][3].any()
-    logits = probe.held_out_logits(samples, PARTS, folds)
-    for name, part in PARTS.items():
-        assert logits[name].shape == (90, 4)
-        for fold in (0, 1, 2):
-            mine = slice_of == fold
-            weight, bias = folds[fold][name]
-            expected = values[mine][:, part] @ weight.T + bias
-            if fold == 1:
-                expected[:, 3] = probe.NEVER
-            torch.testing.assert_close(logits[name][mine], expected)
-    expected = (slice_of != 1) | (targets != 3)
-    assert torch.equal(probe.judged(samples), expected)
-
-
-def test_a_label_of_one_slice_alone_says_nothing_of_the_banks():
-    values, targets = blobs(120, 2, 11, spread=2.0)
-    slice_of = torch.arange(120) // 30
-    clean = make_samples(values[:90], targets[:90], slice_of[:90])
-    targets[90:] = 2  # the last slice carries another label and nothing else
-    samples = make_samples(values, targets, slice_of)
-    known = probe.judged(samples)
-    assert torch.equal(known, slice_of < 3)
-    weights = []
-    for one in (clean, samples):
-        folds, _ = run(probe.fit_folds(one, PARTS, 3))
-        logits = probe.held_out_logits(one, PARTS, folds)
-        seen = {name: found[probe.judged(one)] for name, found in logits.items()}
-        weights.append(probe.stack(seen, one.targets[probe.judged(one)], probe.prior_weights(3), 3))
-    assert sum(weights[1].values()) > 0.7 * sum(weights[0].values())
-
-
-def test_nothing_to_judge_leaves_the_prior():
-    empty = {name: torch.zeros(0, 3) for name in PARTS}
-    prior = probe.prior_weights(2)
-    assert probe.stack(empty, torch.zeros(0, dtype=torch.int64), prior, 2) == prior
-
-
-@pytest.mark.parametrize("block", [0, 1])
-def test_a_slice_painted_in_one_place_only_has_folds_too(block):
-    values, targets = blobs(2, 2, 11)
-    blocks = torch.full((2,), block)
-    samples = make_samples(values, targets, block_of=blocks)
-    folds, _ = run(probe.fit_folds(samples, PARTS, 2))
-    logits = probe.held_out_logits(samples, PARTS, folds)
-    assert all(torch.isfinite(values).all() for values in logits.values())
-    weights = probe.stack(logits, targets, probe.prior_weights(1), 1)
-    assert all(np.isfinite(weight) for weight in weights.values())
-
-
-def loss_of(weights, logits, targets, prior, slices):
-    total = sum(weights[name] * logits[name] for name in logits)
-    pull = sum((weights[n] - prior[n]) ** 2 for n in logits) * probe.PRIOR_STRENGTH / slices
-    return float(F.cross_entropy(total, targets)) + pull
+# --- fits and folds -------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def banks():
-    """Out-of-fold logits of a good bank, a middling one, and noise."""
-    targets = torch.arange(600) % 3
-    truth = F.one_hot(targets, 3).float()
-    logits = {
-        "appearance": 4 * random(600, 3, seed=1),
-        "place": truth + random(600, 3, seed=2),
-        "deep": 4 * truth + random(600, 3, seed=3),
-    }
-    return logits, targets
+def few_trees(monkeypatch):
+    """Small forests, of which the whole fit has more than a fold."""
+    monkeypatch.setattr(probe, "TREES", 9)
+    monkeypatch.setattr(probe, "FOLD_TREES", 5)
 
 
-def test_stacking_picks_the_bank_that_knows_and_drops_noise(banks):
-    logits, targets = banks
-    prior = probe.prior_weights(20)
-    weights = probe.stack(logits, targets, prior, 20)
-    assert weights["deep"] > 1
-    assert 0 <= weights["appearance"] < 0.05
-    assert weights["deep"] > weights["place"] > 0.1
+@pytest.fixture
+def samples(few_trees) -> Samples:
+    """Three folds of 30 samples; row 3 occurs in fold 1 alone, and there is no row 4."""
+    deep, targets = blobs(90, 3, 6, spread=1.0)
+    fold = torch.arange(90) // 30
+    targets[fold == 1] = torch.arange(30) % 2 * 3
+    return make_samples(deep, targets, fold, detail=F.one_hot(targets, 4) + random(90, 4, seed=5))
 
 
-def test_stacking_finds_the_minimum(banks):
-    logits, targets = banks
-    prior = probe.prior_weights(3)
-    weights = probe.stack(logits, targets, prior, 3)
-    best = loss_of(weights, logits, targets, prior, 3)
-    for name in logits:
-        for factor in (0.8, 1.25):
-            moved = weights | {name: weights[name] * factor}
-            assert loss_of(moved, logits, targets, prior, 3) > best - 1e-6
-    assert best < loss_of(prior, logits, targets, prior, 3)
+def same(first: Fitted, second: Fitted) -> bool:
+    tensors = [
+        [one.queries, one.bias, one.directions, *one.forest.tensors().values()]
+        for one in (first, second)
+    ]
+    return all(torch.equal(a, b) for a, b in zip(*tensors, strict=True))
 
 
-def test_few_slices_stay_near_the_prior(banks):
-    logits, targets = banks
-    few, many = (probe.stack(logits, targets, probe.prior_weights(n), n) for n in (2, 200))
-    prior = probe.prior_weights(2)
-    assert abs(few["deep"] - prior["deep"]) < abs(many["deep"] - prior["deep"])
-    assert abs(few["appearance"] - prior["appearance"]) < abs(many["appearance"] - 0.3)
+def changed(samples: Samples, inside: torch.Tensor) -> Samples:
+    """The same with other features and targets where ``inside`` is true."""
+    count = int(inside.sum())
+    deep, detail, targets = samples.deep.clone(), samples.detail.clone(), samples.targets.clone()
+    deep[inside] = 5 * random(count, deep.shape[1], seed=31)
+    detail[inside] = 5 * random(count, detail.shape[1], seed=32)
+    targets[inside] = torch.arange(count) % 3
+    return replace(samples, deep=deep, detail=detail, targets=targets)
 
 
-def test_place_stays_out_with_one_slice(banks):
-    logits, targets = banks
-    prior = probe.prior_weights(1)
-    assert prior["place"] == 0 < probe.prior_weights(2)["place"]
-    weights = probe.stack(logits, targets, prior, 1)
-    assert list(weights) == list(logits)
-    assert weights["place"] == 0
-    assert prior == probe.prior_weights(1)  # nothing is written to the defaults
+def test_a_part_of_the_samples_keeps_what_belongs_together(samples):
+    inside = samples.targets == 3
+    part = samples.part(inside)
+    for name in ("deep", "detail", "targets", "slice_of", "fold", "weights"):
+        assert torch.equal(getattr(part, name), getattr(samples, name)[inside])
+
+
+def test_the_whole_fit_is_queries_and_a_forest_on_detail_and_directions(samples):
+    fitted, shares = run(probe.fit_all(samples, 5, seed=7))
+    assert shares == sorted(shares)
+    assert 0 < shares[0] <= shares[-1] == 1
+    assert 0.5 in shares  # the queries stand
+    assert torch.equal(fitted.directions, probe.main_directions(samples.deep))
+    queries, bias = run(
+        probe.fit_queries(samples.deep, samples.targets, 5, probe.PENALTY, probe.ITERATIONS)
+    )[0]
+    assert torch.equal(fitted.queries, queries)
+    assert torch.equal(fitted.bias, bias)
+    seen = torch.cat([samples.detail, samples.deep @ fitted.directions.T], 1).numpy()
+    assert np.array_equal(fitted.seen_by_forest(samples), seen)
+    forest, _ = run(grow(seen, samples.targets.numpy(), 5, probe.TREES, seed=7))
+    assert len(fitted.forest.roots) == probe.TREES
+    expected = probe.mix(
+        (samples.deep @ queries.T + bias).softmax(1), torch.from_numpy(forest.probabilities(seen))
+    )
+    found = fitted.probabilities(samples)
+    assert torch.equal(found, expected)
+    torch.testing.assert_close(found.sum(1), torch.ones(90))
+    assert not found[:, 4].any()
+    assert (found.argmax(1) == samples.targets).float().mean() > 0.9
+
+
+def test_the_seed_decides_the_fit_and_jobs_do_not(samples):
+    first, together, other = (
+        run(probe.fit_all(samples, 5, seed=seed, jobs=jobs))[0]
+        for seed, jobs in ((1, 1), (1, 2), (2, 1))
+    )
+    assert same(first, together)
+    assert not same(first, other)
+
+
+def test_a_fold_has_not_seen_its_own_slices(samples):
+    folds, shares = run(probe.fit_folds(samples, 5))
+    assert sorted(folds) == [0, 1, 2]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert folds[1].bias[3] == probe.NEVER
+    assert folds[0].bias[3] != probe.NEVER
+    for fold, fitted in folds.items():
+        assert len(fitted.forest.roots) == probe.FOLD_TREES
+        outside = samples.part(samples.fold != fold)
+        seen = torch.cat([outside.detail, outside.deep @ fitted.directions.T], 1).numpy()
+        queries, bias = run(
+            probe.fit_queries(
+                outside.deep, outside.targets, 5, probe.PENALTY, probe.FOLD_ITERATIONS
+            )
+        )[0]
+        forest, _ = run(grow(seen, outside.targets.numpy(), 5, probe.FOLD_TREES))
+        assert same(fitted, Fitted(queries, bias, fitted.directions, forest))
+
+
+def test_targets_of_a_fold_are_not_in_its_fit(samples):
+    others = replace(samples, targets=(samples.targets + (samples.fold == 2).long()) % 4)
+    before, after = (run(probe.fit_folds(one, 5))[0] for one in (samples, others))
+    assert same(before[2], after[2])
+    assert not same(before[0], after[0])
+
+
+def test_one_fold_alone_is_what_all_folds_give(samples):
+    folds, _ = run(probe.fit_folds(samples, 5, seed=3))
+    for fold in (0, 1, 2):
+        alone, shares = run(probe.fit_without(samples, fold, 5, seed=3))
+        assert same(alone, folds[fold])
+        assert shares[-1] == 1
+    assert not same(folds[0], folds[2])
+
+
+def test_judges_know_neither_their_fold_nor_the_one_left_out(samples):
+    judges, shares = run(probe.fit_judges(samples, 1, 5))
+    assert sorted(judges) == [0, 2]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    unseen, _ = run(probe.fit_judges(changed(samples, samples.fold == 1), 1, 5))
+    own, _ = run(probe.fit_judges(changed(samples, samples.fold == 0), 1, 5))
+    for fold in (0, 2):
+        assert all(map(torch.equal, judges[fold], unseen[fold]))
+        assert judges[fold][1][3] == probe.NEVER  # only the left-out fold knows row 3
+        assert judges[fold][1][0] != probe.NEVER
+    assert all(map(torch.equal, judges[0], own[0]))
+    assert not torch.equal(judges[2][0], own[2][0])
+
+
+def test_two_folds_leave_one_judge_that_knows_nothing():
+    deep, targets = blobs(20, 2, 4)
+    judges, shares = run(probe.fit_judges(make_samples(deep, targets, torch.arange(20) % 2), 0, 2))
+    assert list(judges) == [1]
+    assert (judges[1][1] == probe.NEVER).all()
+    assert shares == []
+
+
+def test_every_sample_is_judged_by_the_fit_that_has_not_seen_it(samples):
+    folds, _ = run(probe.fit_folds(samples, 5))
+    found = probe.held_out(samples, folds)
+    assert found.shape == (90, 5)
+    torch.testing.assert_close(found.sum(1), torch.ones(90))
+    for fold, fitted in folds.items():
+        mine = samples.fold == fold
+        torch.testing.assert_close(found[mine], fitted.probabilities(samples)[mine])
+    assert not found[samples.fold == 1, 3].any()
+    assert found[samples.fold == 0, 3].any()
+
+
+def test_only_labels_of_other_folds_can_be_judged(samples):
+    known = probe.judged(samples)
+    assert torch.equal(known, (samples.fold != 1) | (samples.targets != 3))
+    assert not probe.judged(samples.part(samples.fold == 0)).any()
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+def test_a_slice_painted_in_one_fold_only_has_a_fit_that_knows_nothing(few_trees, fold):
+    deep, targets = blobs(2, 2, 6)
+    samples = make_samples(deep, targets, torch.full((2,), fold))
+    folds, _ = run(probe.fit_folds(samples, 2))
+    assert list(folds) == [fold]
+    assert torch.isfinite(probe.held_out(samples, folds)).all()
+    assert torch.isfinite(run(probe.fit_all(samples, 2))[0].probabilities(samples)).all()
 
 
 # --- drawing --------------------------------------------------------------------------------------
