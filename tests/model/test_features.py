@@ -1,4 +1,4 @@
-"""Feature banks: their order, their scaling, and that points and grids agree."""
+"""What the head knows of a slice: taps and their scaling, filters and place at pixels of the slice and of the grid."""
 
 from __future__ import annotations
 
@@ -6,15 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_salt.model.appearance import FILTERS_PER_CHANNEL, filters
-from napari_salt.model.features import (
-    APPEARANCE_COUNT,
-    PLACE_COUNT,
-    Banks,
-    SliceView,
-    Standard,
-    view_slice,
-)
+from napari_salt.model.features import SliceView, Standard, tap_length, tap_parts, view_slice
+from napari_salt.model.filters import FILTERS_PER_CHANNEL, filters
 from napari_salt.model.framing import Framing, Intensity, resize
 
 pytestmark = pytest.mark.usefixtures("same_random_state")
@@ -26,21 +19,18 @@ def noise(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).random(shape, np.float32)
 
 
-def test_banks_follow_each_other_without_gaps():
-    banks = Banks(21, (("stage1", 5), ("neck", 3)))
-    parts = banks.parts
-    assert list(parts) == ["appearance", "place", "deep"]
-    assert parts["appearance"] == slice(0, APPEARANCE_COUNT)
-    assert parts["place"] == slice(APPEARANCE_COUNT, APPEARANCE_COUNT + PLACE_COUNT)
-    start = APPEARANCE_COUNT + PLACE_COUNT
-    assert parts["deep"] == slice(start, start + 8)
-    assert banks.tap_parts() == {
-        "stage1": slice(start, start + 5),
-        "neck": slice(start + 5, start + 8),
-    }
-    assert banks.length == start + 8
-    assert banks.appearance()(torch.zeros(2, 21)).shape == (2, APPEARANCE_COUNT)
-    assert banks.place()(torch.zeros(2, 3)).shape == (2, PLACE_COUNT)
+def every(size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows and columns of all pixels of a grid."""
+    rows, columns = torch.meshgrid(*map(torch.arange, size), indexing="ij")
+    return rows.flatten(), columns.flatten()
+
+
+def test_taps_follow_each_other_without_gaps():
+    taps = (("stage1", 5), ("neck", 3), ("last", 1))
+    assert tap_parts(taps) == {"stage1": slice(0, 5), "neck": slice(5, 8), "last": slice(8, 9)}
+    assert list(tap_parts(taps)) == ["stage1", "neck", "last"]
+    assert tap_length(taps) == 9
+    assert (tap_parts(()), tap_length(())) == ({}, 0)
 
 
 def test_standardising_gives_mean_zero_and_spread_one():
@@ -63,7 +53,7 @@ def test_channels_that_hardly_vary_are_not_blown_up():
 
 def test_the_view_of_a_slice():
     plane = noise(20, 30)
-    view, frames = view_slice(plane, 3, 5, PLAIN, Framing(32))
+    view, frames = view_slice(plane, 0.5, PLAIN, Framing(32))
     assert frames.shape == (1, 3, 32, 32)
     assert view.layout.size == view.layout.detail == (20, 30)
     assert view.filters.shape == (FILTERS_PER_CHANNEL, 20, 30)
@@ -77,22 +67,74 @@ def test_the_view_of_a_slice():
     )
 
 
-def test_place_runs_from_minus_one_to_one():
-    view, _ = view_slice(noise(4, 10), 0, 3, PLAIN, Framing(32))
-    place = view.place_at(torch.tensor([0, 3, 1]), torch.tensor([0, 9, 4]))
-    expected = torch.tensor([[-1, -0.75, -0.9], [-1, 0.75, 0.9], [-1, -0.25, -0.1]])
-    torch.testing.assert_close(place, expected)
-    assert [view_slice(noise(4, 4), i, 3, PLAIN, Framing(32))[0].depth for i in range(3)] == [
-        -1,
-        0,
-        1,
-    ]
-    assert view_slice(noise(4, 4), 0, 1, PLAIN, Framing(32))[0].depth == 0
+@pytest.mark.parametrize("depth", [-1.0, 0.0, 0.25])
+def test_place_runs_from_minus_one_to_one_behind_the_filters(depth):
+    view, _ = view_slice(noise(4, 10), depth, PLAIN, Framing(32))
+    rows, columns = torch.tensor([0, 3, 1]), torch.tensor([0, 9, 4])
+    found = view.samples_at(rows, columns)
+    assert found.shape == (3, FILTERS_PER_CHANNEL + 3)
+    assert torch.equal(found[:, :-3], view.filters_at(rows, columns))
+    expected = torch.tensor([[-0.75, -0.9, depth], [0.75, 0.9, depth], [-0.25, -0.1, depth]])
+    torch.testing.assert_close(found[:, -3:], expected)
+
+
+def test_a_depth_that_tells_nothing_is_left_out():
+    rows, columns = torch.tensor([0, 3]), torch.tensor([0, 9])
+    without, zero = (
+        view_slice(noise(4, 10), depth, PLAIN, Framing(32))[0] for depth in (None, 0.0)
+    )
+    for of in ("samples_at", "detail_at"):
+        found = getattr(without, of)(rows, columns)
+        assert found.shape == (2, FILTERS_PER_CHANNEL + 2)
+        assert torch.equal(found, getattr(zero, of)(rows, columns)[:, :-1])
+
+
+def test_samples_and_detail_are_the_same_where_the_grids_are():
+    view, _ = view_slice(noise(9, 13), 0.5, PLAIN, Framing(16))
+    assert view.layout.size == view.layout.detail
+    pixels = every(view.layout.size)
+    assert torch.equal(view.samples_at(*pixels), view.detail_at(*pixels))
+
+
+def test_detail_lies_where_the_grid_is_and_samples_where_the_slice_is():
+    view, _ = view_slice(noise(128, 96), 0.5, PLAIN, Framing(16))
+    assert view.layout.detail == (64, 48)
+    detail = view.detail_at(torch.tensor([0, 63]), torch.tensor([47, 20]))
+    assert torch.equal(detail[:, :-3], view.filters[:, [0, 63], [47, 20]].T)
+    torch.testing.assert_close(
+        detail[:, -3:], torch.tensor([[1 / 64 - 1, 1 - 1 / 48, 0.5], [1 - 1 / 64, -7 / 48, 0.5]])
+    )
+    # the four pixels of the slice that make one cell lie around it
+    rows, columns = torch.tensor([60, 60, 61, 61]), torch.tensor([30, 31, 30, 31])
+    around = view.samples_at(rows, columns)
+    cell = view.detail_at(torch.tensor([30]), torch.tensor([15]))[0]
+    torch.testing.assert_close(around[:, -3:].mean(0), cell[-3:])
+    assert (around[:, 0] - cell[0]).abs().max() < view.filters[0].std()
+
+
+@pytest.mark.parametrize(
+    ("size", "framing"), [((20, 30), Framing(32)), ((32, 56), Framing(32, 1.0))]
+)
+def test_a_cell_of_the_grid_lies_in_the_frame_where_its_pixels_do(size, framing):
+    layout = framing.layout(*size)
+    assert layout.detail == layout.size
+    for one, other in zip(
+        layout.locate(*every(size)), layout.locate_detail(*every(size)), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+def test_cells_of_a_coarser_grid_lie_between_their_pixels():
+    layout = Framing(16).layout(128, 96)
+    assert layout.detail == (64, 48)
+    _, cell = layout.locate_detail(torch.tensor([30]), torch.tensor([15]))
+    _, pixels = layout.locate(torch.tensor([60, 61]), torch.tensor([30, 31]))
+    torch.testing.assert_close(pixels.mean(0), cell[0])
 
 
 def test_filters_of_a_slice_far_larger_than_the_frame_are_sampled_from_the_coarser_grid():
     plane = noise(120, 120)
-    view, _ = view_slice(plane, 0, 1, PLAIN, Framing(16))
+    view, _ = view_slice(plane, 0.0, PLAIN, Framing(16))
     assert view.layout.detail == (64, 64)
     coarse = resize(torch.from_numpy(plane)[None], (64, 64))[0]
     assert torch.equal(view.filters[0], coarse)
@@ -102,7 +144,7 @@ def test_filters_of_a_slice_far_larger_than_the_frame_are_sampled_from_the_coars
 
 
 def test_taps_are_read_from_the_frame_that_shows_the_pixel():
-    view, frames = view_slice(noise(32, 56), 0, 1, PLAIN, Framing(32, 1.0))
+    view, frames = view_slice(noise(32, 56), 0.0, PLAIN, Framing(32, 1.0))
     assert view.layout.origins == ((0, 0), (0, 24))
     taps = {
         "a": torch.stack([torch.full((2, 8, 8), float(i)) for i in range(len(frames))]),
@@ -113,7 +155,7 @@ def test_taps_are_read_from_the_frame_that_shows_the_pixel():
 
 
 def test_tap_samples_carry_gradients():
-    view, frames = view_slice(noise(32, 56), 0, 1, PLAIN, Framing(32, 1.0))
+    view, frames = view_slice(noise(32, 56), 0.0, PLAIN, Framing(32, 1.0))
     taps = {"a": torch.zeros(len(frames), 2, 8, 8, requires_grad=True)}
     found = view.taps_at(taps, torch.tensor([5, 6]), torch.tensor([2, 50]))
     found.sum().backward()
