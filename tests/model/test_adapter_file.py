@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,12 +18,20 @@ from napari_salt.errors import AdapterError, OutputError
 from napari_salt.model import adapter_file
 from napari_salt.model.adapter_file import (
     AdapterFile,
+    build_segmenter,
     load_adapter,
+    pack,
     read_info,
     save_adapter,
 )
 from napari_salt.model.adapter_info import FORMAT_VERSION, HEADER_KEY, AdapterInfo
+from napari_salt.model.features import Standard, tap_length
+from napari_salt.model.filters import FILTERS_PER_CHANNEL
+from napari_salt.model.forest import grow
 from napari_salt.model.framing import Framing, Intensity
+from napari_salt.model.head import LabelHead
+from napari_salt.model.probe import Fitted
+from napari_salt.model.segmenter import Encoder, Segmenter, head_taps
 from napari_salt.records import FitRecord, Label
 
 INFO = AdapterInfo(
@@ -38,9 +47,10 @@ INFO = AdapterInfo(
     rgb=False,
     frame_size=256,
     zoom=0.75,
-    filters=21,
+    fine=1.5,
+    along_stack=True,
+    directions=5,
     taps=(("stage1", 3), ("neck", 4)),
-    bank_weights={"appearance": 0.3, "place": 0.1, "deep": 0.45},
     text_model=None,
     record=FitRecord(
         "salt",
@@ -99,7 +109,7 @@ def test_what_is_saved_comes_back(path, adapter):
         assert torch.equal(loaded.tensors[name], values)
     assert torch.equal(loaded.label_embeddings(), adapter.tensors["head.embeddings"][1:])
     assert list(loaded.layer_state()) == ["neck.0.scaled_up"]
-    assert loaded.framing() == Framing(256, 0.75)
+    assert loaded.framing() == Framing(256, 0.75, 1.5)
     assert loaded.trained_intensity() == Intensity((-100.0,), (300.0,), "window")
 
 
@@ -236,7 +246,25 @@ def test_a_later_version_is_refused_with_the_way_out(path):
         load_adapter(path)
 
 
-@pytest.mark.parametrize("missing", ["labels", "record", "format", "taps", "frame_size"])
+def test_an_earlier_version_is_refused_with_the_way_out(path):
+    def earlier(content):
+        content["format_version"] = 1
+        del content["along_stack"], content["directions"]
+        content["bank_weights"] = {"deep": 0.45}
+
+    assert FORMAT_VERSION == 2
+    rewrite(path, earlier)
+    for read in (read_info, load_adapter):
+        with pytest.raises(
+            AdapterError, match=r"earlier napari-salt .* adapt again from your paint"
+        ):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    "missing",
+    ["labels", "record", "format", "taps", "frame_size", "fine", "along_stack", "directions"],
+)
 def test_a_description_without_a_part_is_refused(path, missing):
     rewrite(path, lambda content: content.pop(missing))
     with pytest.raises(AdapterError, match="damaged or not from napari-salt"):
@@ -247,3 +275,115 @@ def test_values_that_are_not_numbers_are_refused(path):
     rewrite(path, lambda content: None, {"x": torch.tensor([1.0, torch.nan])})
     with pytest.raises(AdapterError, match="not numbers"):
         load_adapter(path)
+
+
+# --- the segmenter in a file ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def fitted(tiny_backbone):
+    """A segmenter with a forest, its description, and its backbone."""
+    backbone = tiny_backbone()
+    taps, rows = head_taps(backbone), 3
+    info = replace(
+        INFO,
+        weights_sha256=backbone.weights_sha256,
+        frame_size=backbone.frame_size,
+        zoom=None,
+        taps=taps,
+    )
+    seen = FILTERS_PER_CHANNEL + 3 + info.directions
+    rng = np.random.default_rng(0)
+    growing = grow(rng.normal(size=(90, seen)).astype(np.float32), rng.integers(0, rows, 90), 3, 4)
+    *_, forest = returned(growing)
+    length = tap_length(taps)
+    generator = torch.Generator().manual_seed(0)
+    head = LabelHead(
+        taps,
+        torch.eye(rows),
+        Standard(torch.zeros(length), torch.ones(length)),
+        directions=info.directions,
+    )
+    queries = torch.randn(rows, length, generator=generator)
+    directions = torch.randn(info.directions, length, generator=generator)
+    head.set_fit(Fitted(queries, torch.zeros(rows), directions, forest))
+    return Segmenter(backbone.make_tail(), head), info, backbone
+
+
+def returned(generator):
+    """What a generator yields, and at the end what it returns."""
+    yield (yield from generator)
+
+
+def probabilities(segmenter: Segmenter, backbone) -> torch.Tensor:
+    plane = np.random.default_rng(1).random((16, 16), np.float32)
+    intensity = Intensity((0.0,), (1.0,))
+    *_, encoded = Encoder(backbone, intensity, Framing(16)).steps(plane, 1, 3)
+    with torch.no_grad():
+        return segmenter.probabilities(encoded)
+
+
+def test_a_segmenter_comes_back_from_its_file_with_its_forest(fitted, tmp_path):
+    segmenter, info, backbone = fitted
+    before = probabilities(segmenter, backbone)
+    adapter = pack(segmenter, {}, info)
+    save_adapter(tmp_path / "a.salt.safetensors", adapter)
+    again = build_segmenter(load_adapter(tmp_path / "a.salt.safetensors"), backbone)
+    assert torch.equal(probabilities(again, backbone), before)
+    for name, values in segmenter.head.forest.tensors().items():
+        assert torch.equal(again.head.forest.tensors()[name], values)
+    assert not any(p.requires_grad for p in again.parameters())
+    segmenter.head.bias.data += 1
+    segmenter.head.forest.leaf[:] = 0
+    assert torch.equal(
+        probabilities(build_segmenter(adapter, backbone), backbone), before
+    )  # what was packed is a copy
+
+
+def damaged(adapter: AdapterFile, name: str, values: torch.Tensor | None) -> AdapterFile:
+    tensors = {key: one for key, one in adapter.tensors.items() if key != name}
+    return AdapterFile(adapter.info, tensors if values is None else tensors | {name: values})
+
+
+@pytest.mark.parametrize(
+    "name", ["forest.roots", "forest.feature", "forest.threshold", "forest.children", "forest.leaf"]
+)
+def test_a_damaged_forest_is_refused(fitted, name):
+    segmenter, info, backbone = fitted
+    adapter = pack(segmenter, {}, info)
+    values = adapter.tensors[name]
+    damages = [None, values[:0], values.half()]
+    if name not in ("forest.threshold", "forest.leaf"):  # there, any number will do
+        damages.append(torch.full_like(values, 30_000))
+    for odd in damages:
+        with pytest.raises(AdapterError, match="trees are damaged"):
+            build_segmenter(damaged(adapter, name, odd), backbone)
+
+
+@pytest.mark.parametrize(
+    "name", ["head.embeddings", "head.directions", "head.bias", "standard.tap_mean"]
+)
+def test_a_file_without_a_part_of_the_head_is_refused(fitted, name):
+    segmenter, info, backbone = fitted
+    with pytest.raises(AdapterError, match="damaged"):
+        build_segmenter(damaged(pack(segmenter, {}, info), name, None), backbone)
+
+
+@pytest.mark.parametrize("change", [{"directions": 4}, {"directions": 6}, {"taps": (("neck", 8),)}])
+def test_a_description_that_does_not_fit_the_tensors_is_refused(fitted, change):
+    segmenter, info, backbone = fitted
+    adapter = pack(segmenter, {}, info)
+    with pytest.raises(AdapterError, match="damaged"):
+        build_segmenter(AdapterFile(replace(info, **change), adapter.tensors), backbone)
+
+
+def test_features_that_the_description_does_not_count_are_refused(fitted):
+    segmenter, info, backbone = fitted
+    segmenter.head.forest.feature[segmenter.head.forest.feature >= 0] = (
+        FILTERS_PER_CHANNEL + 2 + info.directions
+    )  # the last one, where the slice counts
+    adapter = pack(segmenter, {}, info)
+    build_segmenter(adapter, backbone)
+    flat = AdapterFile(replace(info, along_stack=False), adapter.tensors)
+    with pytest.raises(AdapterError, match="trees are damaged"):
+        build_segmenter(flat, backbone)
