@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_salt.model import fine_tune, probe
+from napari_salt.model import fine_tune
 from overrides import Times, UnknownName, check, override, override_all
 from variants import BARE, DEFAULT, VARIANTS, Variant
 
@@ -12,30 +12,30 @@ HERE = "napari_salt.model."
 
 
 def test_a_constant_is_changed_and_put_back() -> None:
-    before = fine_tune.QUERY_RATE
-    with override(HERE + "fine_tune.QUERY_RATE", Times(10)):
-        assert pytest.approx(10 * before) == fine_tune.QUERY_RATE
-    assert before == fine_tune.QUERY_RATE
+    before = fine_tune.LARGEST_GRADIENT
+    with override(HERE + "fine_tune.LARGEST_GRADIENT", Times(10)):
+        assert pytest.approx(10 * before) == fine_tune.LARGEST_GRADIENT
+    assert before == fine_tune.LARGEST_GRADIENT
 
 
 def fail_while_changed() -> None:
-    with override(HERE + "fine_tune.QUERY_RATE", 1.0):
+    with override(HERE + "fine_tune.LARGEST_GRADIENT", 1.0):
         raise RuntimeError
 
 
 def test_a_failing_run_leaves_nothing_changed() -> None:
-    before = fine_tune.QUERY_RATE
+    before = fine_tune.LARGEST_GRADIENT
     with pytest.raises(RuntimeError):
         fail_while_changed()
-    assert before == fine_tune.QUERY_RATE
+    assert before == fine_tune.LARGEST_GRADIENT
 
 
 def test_one_entry_of_a_table_leaves_the_others() -> None:
-    table, (first, *others) = probe.PENALTIES, list(probe.PENALTIES)
+    table, (first, *others) = fine_tune.RATES, list(fine_tune.RATES)
     before = dict(table)
-    with override(f"{HERE}probe.PENALTIES[{first}]", 7.0):
-        assert {first: 7.0, **{key: before[key] for key in others}} == probe.PENALTIES
-    assert probe.PENALTIES is table
+    with override(f"{HERE}fine_tune.RATES[{first}]", 7.0):
+        assert {first: 7.0, **{key: before[key] for key in others}} == fine_tune.RATES
+    assert fine_tune.RATES is table
     assert table == before
 
 
@@ -44,10 +44,10 @@ def test_one_entry_of_a_table_leaves_the_others() -> None:
     [
         ("fine_tune.NO_SUCH_RATE", 1.0),
         ("no_such_module.RATE", 1.0),
-        ("probe.PENALTIES[no such bank]", 1.0),
+        ("fine_tune.RATES[no such role]", 1.0),
         ("probe.Samples.no_such_method", len),
-        ("probe.PENALTIES", 1.0),
-        ("fine_tune.QUERY_RATE", "fast"),
+        ("fine_tune.RATES", 1.0),
+        ("fine_tune.LARGEST_GRADIENT", "fast"),
         ("fit.embed_names", 3),
     ],
 )
@@ -57,11 +57,11 @@ def test_what_the_package_does_not_have_is_refused(name: str, value: object) -> 
 
 
 def test_a_refusal_puts_back_what_was_changed_before() -> None:
-    before = fine_tune.QUERY_RATE
-    changes = {HERE + "fine_tune.QUERY_RATE": 1.0, HERE + "fine_tune.NO_SUCH_RATE": 1.0}
+    before = fine_tune.LARGEST_GRADIENT
+    changes = {HERE + "fine_tune.LARGEST_GRADIENT": 1.0, HERE + "fine_tune.NO_SUCH_RATE": 1.0}
     with pytest.raises(UnknownName), override_all(changes):
         pass
-    assert before == fine_tune.QUERY_RATE
+    assert before == fine_tune.LARGEST_GRADIENT
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.key)
