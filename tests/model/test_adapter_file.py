@@ -47,7 +47,6 @@ INFO = AdapterInfo(
     rgb=False,
     frame_size=256,
     zoom=0.75,
-    fine=1.5,
     along_stack=True,
     directions=5,
     taps=(("stage1", 3), ("neck", 4)),
@@ -109,7 +108,7 @@ def test_what_is_saved_comes_back(path, adapter):
         assert torch.equal(loaded.tensors[name], values)
     assert torch.equal(loaded.label_embeddings(), adapter.tensors["head.embeddings"][1:])
     assert list(loaded.layer_state()) == ["neck.0.scaled_up"]
-    assert loaded.framing() == Framing(256, 0.75, 1.5)
+    assert loaded.framing() == Framing(256, 0.75)
     assert loaded.trained_intensity() == Intensity((-100.0,), (300.0,), "window")
 
 
@@ -263,7 +262,7 @@ def test_an_earlier_version_is_refused_with_the_way_out(path):
 
 @pytest.mark.parametrize(
     "missing",
-    ["labels", "record", "format", "taps", "frame_size", "fine", "along_stack", "directions"],
+    ["labels", "record", "format", "taps", "frame_size", "along_stack", "directions"],
 )
 def test_a_description_without_a_part_is_refused(path, missing):
     rewrite(path, lambda content: content.pop(missing))

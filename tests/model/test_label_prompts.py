@@ -30,7 +30,6 @@ def adapter_of(*names: str, embeddings: torch.Tensor | None = None) -> AdapterFi
         rgb=False,
         frame_size=256,
         zoom=None,
-        fine=1.0,
         along_stack=True,
         directions=4,
         taps=(("neck", 4),),
