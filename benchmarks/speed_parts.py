@@ -16,8 +16,8 @@ from napari_salt.model.backbones.base import Backbone
 from napari_salt.model.backbones.checkpoint import read_state
 from napari_salt.model.backbones.lite_medsam import embedded_checkpoint
 from napari_salt.model.features import SliceView
-from napari_salt.model.framing import resize
-from napari_salt.model.predict import intensity_for, predict
+from napari_salt.model.framing import measure_intensity, resize
+from napari_salt.model.predict import predict
 from napari_salt.model.salt import SaltDelta
 from napari_salt.model.segmenter import Encoder, Segmenter
 from napari_salt.records import Planes
@@ -217,7 +217,7 @@ def decode_speed(
     works: dict[str, Callable[[], object]] = {}
     for name, adapter in {"one": one, "many": many}.items():
         segmenter = build_segmenter(adapter, backbone)
-        encoder = Encoder(backbone, intensity_for(planes, adapter), adapter.framing())
+        encoder = Encoder(backbone, measure_intensity(planes), adapter.framing())
         view, frames = encoder.view(planes.plane(0), 0, planes.info.shape[0])
         with torch.inference_mode():
             taps = segmenter.taps(encoder.prefix(frames))
@@ -227,8 +227,7 @@ def decode_speed(
         ) -> object:
             with torch.inference_mode():
                 maps = segmenter.head.frame_maps(taps)
-                logits = segmenter.head.assemble(view, [maps])
-                return resize(logits.softmax(0), view.layout.size).numpy()
+                return resize(segmenter.head.assemble(view, [maps]), view.layout.size).numpy()
 
         works[name] = work
     took = side_by_side(works, 3 * repeats)

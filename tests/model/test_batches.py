@@ -20,7 +20,7 @@ from napari_salt.model.adapter_file import AdapterFile, save_adapter
 from napari_salt.model.batches import ON_THE_CPU, Batches, with_fallback
 from napari_salt.model.feature_cache import FOLDER_VARIABLE, FeatureCache
 from napari_salt.model.fit import FirstFit, FitOutcome, fit
-from napari_salt.model.framing import Framing, Intensity
+from napari_salt.model.framing import Framing, Intensity, measure_intensity
 from napari_salt.model.predict import predict, segment_slices
 from napari_salt.model.segmenter import Encoder
 from napari_salt.records import BACKGROUND, FitSettings, Label, SlicePrediction, StepReport
@@ -243,7 +243,7 @@ def test_slices_share_batches_without_a_difference(adapter, planes, tiny_backbon
     segmenter = predict_module.build_segmenter(adapter, backbone)
     alone = [one for one in predict(planes, adapter, [1, 2, 3], device="cpu") if one]
     encoder = encoder_of(backbone, 5)
-    encoder.intensity = predict_module.intensity_for(planes, adapter)
+    encoder.intensity = measure_intensity(planes)
     encoder.framing = adapter.framing()
     frames = len(encoder.framing.layout(16, 40).origins)
     assert frames > 1

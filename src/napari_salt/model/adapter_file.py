@@ -37,7 +37,8 @@ __all__ = ["SUFFIX", "AdapterFile", "build_segmenter", "load_adapter", "read_inf
 
 LAYERS = "adapter."
 HEAD = "head."
-FOREST = "forest."
+FOREST, ELSEWHERE = "forest.", "elsewhere."
+"""The forest, and the one that does not look at the position along the stack, where there is one."""
 STANDARD = "standard."
 
 
@@ -61,6 +62,11 @@ class AdapterFile:
         """State of the adapted layers, as `adapters.adapter_state` gave it."""
         return _group(self, LAYERS)
 
+    def along_stack(self, elsewhere: bool) -> bool:
+        """Whether to look at the position along a stack that is the painted one or is ``elsewhere``."""
+        has_other = any(name.startswith(ELSEWHERE) for name in self.tensors)
+        return self.info.along_stack and not (elsewhere and has_other)
+
     def check_base(self, backbone: Backbone) -> None:
         """AdapterError with both hashes when ``backbone`` has other base weights."""
         if backbone.weights_sha256 != self.info.weights_sha256:
@@ -72,7 +78,7 @@ class AdapterFile:
 
     def framing(self) -> Framing:
         """How slices meet the network."""
-        return Framing(self.info.frame_size, self.info.zoom)
+        return Framing(self.info.frame_size, self.info.zoom, self.info.fine)
 
     def trained_intensity(self) -> Intensity:
         """Intensity scale of the stack it was trained on."""
@@ -89,19 +95,20 @@ def _group(adapter: AdapterFile, prefix: str) -> dict[str, Tensor]:
     }
 
 
-def _features(info: AdapterInfo) -> int:
-    """How many features of a pixel the forest of this adapter sees: filters, place, main directions."""
-    place = 3 if info.along_stack else 2
-    return info.channels * FILTERS_PER_CHANNEL + place + info.directions
-
-
-def pack(segmenter: Segmenter, layers: Mapping[str, Tensor], info: AdapterInfo) -> AdapterFile:
-    """Gather a segmenter's head and the state of its adapted layers into an adapter."""
+def pack(
+    segmenter: Segmenter,
+    layers: Mapping[str, Tensor],
+    info: AdapterInfo,
+    elsewhere: Forest | None = None,
+) -> AdapterFile:
+    """Gather a segmenter's head, the state of its adapted layers and a forest for other stacks into an adapter."""
     head = segmenter.head
     assert head.forest is not None, "a segmenter is packed after a fit"
     tensors = {LAYERS + name: values for name, values in layers.items()}
     tensors |= {HEAD + name: values for name, values in head.state_dict().items()}
     tensors |= {FOREST + name: values for name, values in head.forest.tensors().items()}
+    if elsewhere is not None:
+        tensors |= {ELSEWHERE + name: values for name, values in elsewhere.tensors().items()}
     tensors |= {
         STANDARD + "tap_mean": head.tap_standard.mean,
         STANDARD + "tap_deviation": head.tap_standard.deviation,
@@ -112,8 +119,12 @@ def pack(segmenter: Segmenter, layers: Mapping[str, Tensor], info: AdapterInfo) 
     return AdapterFile(info, copies)
 
 
-def build_segmenter(adapter: AdapterFile, backbone: Backbone) -> Segmenter:
+def build_segmenter(
+    adapter: AdapterFile, backbone: Backbone, *, along_stack: bool | None = None
+) -> Segmenter:
     """The finished segmenter, with the adapter merged into an own copy of the backbone's tail.
+
+    ``along_stack`` False takes the forest for other stacks; None the one that the adapter was scored with.
 
     Raises
     ------
@@ -136,7 +147,10 @@ def build_segmenter(adapter: AdapterFile, backbone: Backbone) -> Segmenter:
             directions=info.directions,
         )
         head.load_state_dict(_group(adapter, HEAD))
-        head.forest = Forest.from_tensors(_group(adapter, FOREST), _features(info), len(embeddings))
+        along = info.along_stack if along_stack is None else along_stack
+        group = FOREST if along == info.along_stack else ELSEWHERE
+        features = info.channels * FILTERS_PER_CHANNEL + (3 if along else 2) + info.directions
+        head.forest = Forest.from_tensors(_group(adapter, group), features, len(embeddings))
     except (KeyError, RuntimeError) as error:
         raise AdapterError(
             "The adapter file is damaged: some of its tensors are missing or of another shape; "

@@ -34,10 +34,12 @@ class AdapterInfo:
     intensity
         Method and values (``low``, ``high`` per channel) of the stack it was trained on. Percentiles are measured
         anew on another stack; a window is kept.
+    stack
+        `fingerprint` of the stack it was trained on.
     channels, rgb
         What planes it takes.
-    frame_size, zoom
-        Framing; ``zoom`` is None where a slice fills one frame.
+    frame_size, zoom, fine
+        Framing; ``zoom`` is None where a slice fills one frame, ``fine`` is in detail pixels per network pixel.
     along_stack
         Whether the position of a slice in its stack is one of the features.
     directions
@@ -60,10 +62,12 @@ class AdapterInfo:
     rank: int | None
     low_rank: int | None
     intensity: dict[str, Any]
+    stack: str
     channels: int
     rgb: bool
     frame_size: int
     zoom: float | None
+    fine: float
     along_stack: bool
     directions: int
     taps: tuple[tuple[str, int], ...]

@@ -17,6 +17,7 @@ from napari_salt.model.adapter_info import AdapterInfo
 from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.model.batches import with_fallback
 from napari_salt.model.device import pick_device, set_threads
+from napari_salt.model.elsewhere import fingerprint
 from napari_salt.model.framing import choose_framing, measure_intensity
 from napari_salt.model.input_checks import (
     check_annotations,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
     from napari_salt.model.backbones.base import Backbone
     from napari_salt.model.feature_cache import FeatureCache
+    from napari_salt.model.forest import Forest
 
 
 _T = TypeVar("_T")
@@ -181,18 +183,20 @@ class _Fit:
         if folds is not None:
             scores = data.score(folds)
             tuned = yield from tune(data, segmenter, folds, self.settings, deadline)
+        last, samples = tuned.fit or (fitted, data.samples)
+        elsewhere = data.fit_elsewhere(last, samples)
+        other = None if elsewhere is None else (yield from _progress("scoring", elsewhere))
         record = self._record(segmenter, tuned, scores)
-        return FitOutcome(self._pack(encoder, segmenter, tuned.layers, record), record)
+        return FitOutcome(self._pack(encoder, segmenter, tuned.layers, record, other), record)
 
     def _deadline(self) -> float | None:
         budget = self.settings.time_budget
         return None if budget is None else self.began + budget
 
     def _encoder(self, backbone: Backbone) -> Encoder:
+        self.measured = intensity = measure_intensity(self.planes)
         if self.init is not None and self.init.info.intensity["method"] == "window":
             intensity = self.init.trained_intensity()
-        else:
-            intensity = measure_intensity(self.planes)
         size = self.planes.info.shape[1:]
         framing = choose_framing(self.painted, size, backbone.frame_size)
         return Encoder(
@@ -285,6 +289,7 @@ class _Fit:
         segmenter: Segmenter,
         layers: dict[str, Tensor],
         record: FitRecord,
+        elsewhere: Forest | None = None,
     ) -> AdapterFile:
         stack, settings = self.planes.info, self.settings
         identity = encoder.backbone.identity
@@ -305,10 +310,12 @@ class _Fit:
                 "low": list(encoder.intensity.low),
                 "high": list(encoder.intensity.high),
             },
+            stack=fingerprint(stack, self.measured),
             channels=stack.channels,
             rgb=stack.rgb,
             frame_size=encoder.framing.frame_size,
             zoom=encoder.framing.zoom,
+            fine=encoder.framing.detail_ratio(*stack.shape[1:]),
             along_stack=encoder.along_stack,
             directions=len(segmenter.head.directions),
             taps=segmenter.head.taps,
@@ -319,7 +326,7 @@ class _Fit:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             version=__version__,
         )
-        return pack(segmenter, layers, info)
+        return pack(segmenter, layers, info, elsewhere)
 
 
 def _check_kind(init: AdapterFile, kind: AdapterKind) -> None:

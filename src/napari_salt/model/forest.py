@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,7 +68,8 @@ class Forest:
             for root in self.roots:
                 total += self.leaf.take(self._leaves(block, int(root)), 0)
             found[start : start + BLOCK] = total
-        return found / np.maximum(found.sum(1, keepdims=True), 1)
+        found /= np.maximum(found.sum(1, keepdims=True), 1)
+        return found
 
     def _leaves(self, block: NDArray[np.float32], root: int) -> NDArray[np.int32]:
         """(M,) leaf that each pixel of ``block`` (M, D) ends in, starting from ``root``."""
@@ -124,6 +126,7 @@ def _sound(forest: Forest, features: int, rows: int) -> bool:
     """Whether every walk stays inside the arrays and ends in a leaf."""
     count = len(forest.feature)
     kinds = (np.int32, np.int16, np.float32, np.int32, np.uint8)
+    arrays: tuple[NDArray[Any], ...]
     arrays = (forest.roots, forest.feature, forest.threshold, forest.children, forest.leaf)
     shapes = ((len(forest.roots),), (count,), (count,), (count, 2), (count, rows))
     if any(a.dtype != k or a.shape != s for a, k, s in zip(arrays, kinds, shapes, strict=True)):
@@ -158,7 +161,7 @@ def grow(
     """
     if not len(targets):
         return _bare(rows)
-    grown: list[tuple[NDArray[np.int16], ...]] = []
+    grown: list[tuple[NDArray[Any], ...]] = []
     while len(grown) < trees:
         count = min(TREES_AT_ONCE, trees - len(grown))
         model = ExtraTreesClassifier(
@@ -193,16 +196,16 @@ def _bare(rows: int) -> Forest:
     )
 
 
-def _arrays(tree: object, classes: NDArray[np.int64], rows: int) -> tuple[NDArray[np.int16], ...]:
+def _arrays(tree: Any, classes: NDArray[np.int64], rows: int) -> tuple[NDArray[Any], ...]:
     """Feature, threshold, children and leaf values of one tree of scikit-learn, its nodes counted from 0."""
-    left, right = tree.children_left, tree.children_right  # type: ignore[attr-defined]
+    left, right = tree.children_left, tree.children_right
     is_leaf = left < 0
     itself = np.arange(len(left))
     children = np.stack([np.where(is_leaf, itself, left), np.where(is_leaf, itself, right)], 1)
-    values = tree.value[:, 0]  # type: ignore[attr-defined]
+    values = tree.value[:, 0]
     leaf = np.zeros((len(left), rows), np.uint8)
     share = values / values.sum(1, keepdims=True)
     leaf[:, classes] = np.where(is_leaf[:, None], np.rint(share * TOP), 0)
-    feature = np.where(is_leaf, -1, tree.feature).astype(np.int16)  # type: ignore[attr-defined]
-    threshold = np.where(is_leaf, 0, tree.threshold)  # type: ignore[attr-defined]
+    feature = np.where(is_leaf, -1, tree.feature).astype(np.int16)
+    threshold = np.where(is_leaf, 0, tree.threshold)
     return feature, threshold, children, leaf

@@ -36,11 +36,15 @@ LONGEST_ASPECT = 2.0
 
 @dataclass(frozen=True)
 class Intensity:
-    """Linear map of each channel, ``low`` → 0 and ``high`` → 1; chosen once per stack, never per slice."""
+    """Map of each channel, ``low`` → 0 and ``high`` → 1; chosen once per stack, never per slice.
+
+    It is linear, then raised to ``gamma``.
+    """
 
     low: tuple[float, ...]
     high: tuple[float, ...]
     method: Literal["percentile", "window"] = "percentile"
+    gamma: float = 1.0
 
     def apply(self, plane: NDArray[Any]) -> Tensor:
         """``plane`` (Y, X) or (Y, X, C) → (C, Y, X) float32, mostly within 0..1, clipped at -0.25 and 1.5."""
@@ -59,7 +63,10 @@ class Intensity:
         span = np.asarray(self.high)[:, None, None] - low
         scaled = (image - low.astype(kind)) / span.astype(kind)
         scaled = np.nan_to_num(scaled, nan=0.0, posinf=1.5, neginf=-0.25)
-        return torch.from_numpy(np.clip(scaled, -0.25, 1.5).astype(np.float32, copy=False))
+        scaled = np.clip(scaled, -0.25, 1.5).astype(np.float32, copy=False)
+        if self.gamma != 1.0:
+            scaled = np.copysign(np.abs(scaled) ** np.float32(self.gamma), scaled)
+        return torch.from_numpy(scaled)
 
 
 def measure_intensity(planes: Planes) -> Intensity:
@@ -175,18 +182,31 @@ class Layout:
 class Framing:
     """How slices meet the network: the whole slice in one frame (``zoom`` None) or tiles at a fixed zoom.
 
-    ``zoom`` is in network pixels per slice pixel. ``frame_size`` is the network's input edge in pixels.
+    ``zoom`` is in network pixels per slice pixel. ``frame_size`` is the network's input edge in pixels. ``fine`` is in
+    detail pixels per network pixel, so that filters mean the same on a stack of another resolution; None = the slice's
+    own pixels, unless they are much finer than the network's.
     """
 
     frame_size: int
     zoom: float | None = None
+    fine: float | None = None
+
+    def detail_ratio(self, height: int, width: int) -> float:
+        """Detail pixels per network pixel for a slice of ``height`` × ``width`` pixels."""
+        if self.fine is not None:
+            return self.fine
+        zoom = self._zoom(height, width)
+        return min(1.0, DETAIL * zoom) / zoom
+
+    def _zoom(self, height: int, width: int) -> float:
+        return whole_zoom((height, width), self.frame_size) if self.zoom is None else self.zoom
 
     def layout(self, height: int, width: int) -> Layout:
         """Frames for a slice of ``height`` × ``width`` pixels."""
         size = self.frame_size
-        zoom = whole_zoom((height, width), size) if self.zoom is None else self.zoom
+        zoom = self._zoom(height, width)
         zoomed = (max(1, round(height * zoom)), max(1, round(width * zoom)))
-        fine = min(1.0, DETAIL * zoom)
+        fine = zoom * self.detail_ratio(height, width)
         detail = (max(1, round(height * fine)), max(1, round(width * fine)))
         corners = [_corners(length, size) for length in zoomed]
         origins = tuple((y, x) for y in corners[0] for x in corners[1])

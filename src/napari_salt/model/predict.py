@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from napari_salt.errors import UnknownLabelName
+from napari_salt.model import elsewhere
 from napari_salt.model.adapter_file import AdapterFile, build_segmenter
 from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.model.batches import with_fallback
@@ -53,7 +55,7 @@ def predict(
     cache
         Where prefix activations of earlier jobs may lie.
     tell
-        Called with a message for the user when the work moves to the CPU.
+        Called with a message for the user when the work moves to the CPU, and when another stack's contrast is matched.
 
     Yields
     ------
@@ -82,8 +84,13 @@ def predict(
         if tell is not None:
             tell(message)
 
+    measured = measure_intensity(planes)
+    other = elsewhere.fingerprint(planes.info, measured) != adapter.info.stack
+
     def work(target: torch.device) -> Generator[SlicePrediction | None, None, None]:
-        segmenter, encoder = _network(planes, adapter, target, cache)
+        segmenter, encoder = _network(adapter, measured, other, target, cache)
+        if other:
+            yield from _match_contrast(segmenter, encoder, planes, adapter, told)
         while left:
             group = [left[i] for i in range(min(len(left), _slices_at_once(encoder, planes)))]
             found = segment_slices(segmenter, encoder, planes, group, adapter.labels, chosen)
@@ -96,19 +103,54 @@ def predict(
 
 
 def _network(
-    planes: Planes, adapter: AdapterFile, device: torch.device, cache: FeatureCache | None
+    adapter: AdapterFile,
+    measured: Intensity,
+    other: bool,
+    device: torch.device,
+    cache: FeatureCache | None,
 ) -> tuple[Segmenter, Encoder]:
+    """The network for the painted stack or an ``other`` one with these ``measured`` percentiles."""
     backbone = warm_backbone(adapter.info.backbone, device)
-    segmenter = build_segmenter(adapter, backbone).to(device)
-    intensity = intensity_for(planes, adapter)
+    along = adapter.along_stack(other)
+    segmenter = build_segmenter(adapter, backbone, along_stack=along).to(device)
+    trained = adapter.trained_intensity()
     return segmenter, Encoder(
         backbone,
-        intensity,
+        trained if trained.method == "window" else measured,
         adapter.framing(),
         cache=cache,
         device=device,
-        along_stack=adapter.info.along_stack,
+        along_stack=along,
     )
+
+
+def _match_contrast(
+    segmenter: Segmenter,
+    encoder: Encoder,
+    planes: Planes,
+    adapter: AdapterFile,
+    told: Callable[[str], None],
+) -> Generator[None, None, None]:
+    """Change the encoder's contrast where the masks of another stack are clearly surer for it."""
+    plain = encoder.intensity
+    if plain.method == "window":
+        return  # absolute intensities mean the same everywhere
+    looked_at = elsewhere.slices_to_look_at(planes.info.shape[0])
+    doubts: dict[float, float | None] = {}
+    for gamma in elsewhere.GAMMAS:
+        encoder.intensity = replace(plain, gamma=gamma)
+        found: list[SlicePrediction] = []
+        for index in looked_at:
+            for one in segment_slices(segmenter, encoder, planes, [index], adapter.labels):
+                if one is not None:
+                    found.append(one)
+                yield None
+        doubts[gamma] = elsewhere.doubt(found)
+    encoder.intensity = replace(plain, gamma=elsewhere.surest(doubts))
+    if encoder.intensity != plain:
+        told(
+            f"The contrast is matched to that of the painted stack (gamma {encoder.intensity.gamma:g})"
+        )
 
 
 def _slices_at_once(encoder: Encoder, planes: Planes) -> int:
@@ -187,12 +229,6 @@ def _prediction(
     vector = (look / look.norm().clamp(min=1e-12)).cpu().numpy()
     summary = SliceSummary(index, float(unsure.mean()), areas, doubts, vector)
     return SlicePrediction(index, image, unsure.astype(np.float16), summary)
-
-
-def intensity_for(planes: Planes, adapter: AdapterFile) -> Intensity:
-    """Percentiles of this very stack, or the window that the adapter fixes."""
-    trained = adapter.trained_intensity()
-    return trained if trained.method == "window" else measure_intensity(planes)
 
 
 def _chosen(adapter: AdapterFile, names: Sequence[str] | None) -> list[Label] | None:

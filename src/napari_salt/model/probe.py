@@ -23,7 +23,7 @@ PENALTY = 1e-2
 """Ridge penalty of the queries, in loss per squared norm; features are standardised."""
 LINEAR_SHARE = 0.25
 """Part of the probability that the queries decide; the forest decides the rest."""
-TREES, FOLD_TREES = 80, 24
+TREES, FOLD_TREES, ELSEWHERE_TREES = 80, 24, 48
 DIRECTIONS = 32
 """Main directions of the backbone's features that the forest sees."""
 ITERATIONS = 60
@@ -95,7 +95,8 @@ def main_directions(deep: Tensor) -> Tensor:
     moments = deep.T.double() @ deep.double() / max(1, len(deep))
     axes = torch.linalg.eigh(moments)[1].flip(1)[:, :DIRECTIONS].T
     largest = axes.gather(1, axes.abs().argmax(1, keepdim=True))
-    return (axes * largest.sign()).to(deep.dtype).contiguous()
+    found: Tensor = (axes * largest.sign()).to(deep.dtype).contiguous()
+    return found
 
 
 def fit_queries(
@@ -137,6 +138,15 @@ def fit_all(
     """Queries and forest from all samples; yields the share done, 0..1."""
     directions = main_directions(samples.deep)
     return (yield from _fit(samples, rows, directions, ITERATIONS, TREES, seed, jobs))
+
+
+def fit_elsewhere(
+    samples: Samples, fitted: Fitted, *, seed: int = 0, jobs: int = 1
+) -> Generator[float, None, Forest]:
+    """A forest for other stacks: like that of ``fitted``, but blind to the last column of ``detail``, the slice."""
+    blind = Samples(**{**vars(samples), "detail": samples.detail[:, :-1]})
+    seen, targets = fitted.seen_by_forest(blind), samples.targets.numpy()
+    return grow(seen, targets, len(fitted.bias), ELSEWHERE_TREES, seed=seed, jobs=jobs)
 
 
 def fit_folds(

@@ -20,6 +20,7 @@ from napari_salt.records import BACKGROUND, AnnotatedSlice, Label
 
 if TYPE_CHECKING:
     from napari_salt.model.backbones.base import Backbone
+    from napari_salt.model.forest import Forest
 
 MOST_SAMPLES, FEWEST_A_SLICE, MOST_A_SLICE = 30000, 1500, 20000
 """Pixels drawn in all, and the bounds of how many come from one slice."""
@@ -128,6 +129,14 @@ class TrainingSet:
     def fit_all(self, samples: Samples | None = None) -> Generator[float, None, Fitted]:
         """First fit on ``samples`` (None = all of them)."""
         return probe.fit_all(samples or self.samples, self.rows, seed=self.seed, jobs=_jobs())
+
+    def fit_elsewhere(
+        self, fitted: Fitted, samples: Samples
+    ) -> Generator[float, None, Forest] | None:
+        """A forest for other stacks; None where the first one does not look along the stack anyway."""
+        if self.count == 1:
+            return None
+        return probe.fit_elsewhere(samples, fitted, seed=self.seed, jobs=_jobs())
 
     def fit_folds(self) -> Generator[float, None, dict[int, Fitted]]:
         """The same, smaller, without each fold in turn."""

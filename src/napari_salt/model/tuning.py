@@ -19,7 +19,7 @@ from napari_salt.records import StepReport
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from napari_salt.model.probe import Fitted
+    from napari_salt.model.probe import Fitted, Samples
     from napari_salt.model.segmenter import Segmenter
     from napari_salt.model.training_set import TrainingSet
     from napari_salt.records import FitSettings
@@ -47,7 +47,8 @@ class Tuned:
     """What became of the adapter.
 
     ``layers`` is its portable state (empty: unchanged), ``steps`` those kept, ``parameters`` how many
-    numbers it trains, ``before`` and ``after`` held-out Dice by row (empty: nothing new was learned of it).
+    numbers it trains, ``before`` and ``after`` held-out Dice by row (empty: nothing new was learned of it),
+    ``fit`` the fit to what it sees and the samples of that (None: unchanged).
     """
 
     layers: dict[str, Tensor] = field(default_factory=dict)
@@ -56,6 +57,7 @@ class Tuned:
     before: dict[int, float] = field(default_factory=dict)
     after: dict[int, float] = field(default_factory=dict)
     note: str = ""
+    fit: tuple[Fitted, Samples] | None = None
 
 
 def tune(
@@ -141,7 +143,7 @@ class _Run:
         fitted = yield from _reports(data.fit_all(samples), doing)
         segmenter.tail = tail
         segmenter.head.set_fit(fitted)
-        return Tuned(adapter_state(tail), done, self.parameters)
+        return Tuned(adapter_state(tail), done, self.parameters, fit=(fitted, samples))
 
     def _tail(self) -> nn.Module:
         """A tail with the adapter, which sits on the pretrained weights also when it continues an earlier round."""

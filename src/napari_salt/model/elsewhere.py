@@ -1,0 +1,55 @@
+"""What is different on another stack than the painted one.
+
+Its slices mean nothing by their position, so a forest blind to that is asked. And it may show the same things in another
+contrast: percentiles take care of brightness and range, not of how intensities are spread between them. Matching
+whole histograms would mend that and ruin stacks that merely show more of one thing (measured), so only one number is
+chosen, the gamma, by how sure the masks are, and only where it makes them clearly surer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from napari_salt.model.framing import Intensity
+    from napari_salt.records import SlicePrediction, StackInfo
+
+GAMMAS = (1.0, 0.7, 1.4)
+"""Exponents that are tried on intensities of 0..1; the first one leaves them as they are."""
+CLEARLY = 0.08
+"""Part of its doubt that a mask must lose for a change of contrast."""
+LOOKED_AT = 4
+"""Slices on which the contrasts are compared."""
+
+
+def fingerprint(stack: StackInfo, measured: Intensity) -> str:
+    """Tells one stack from another by its shape, its type and its measured percentiles."""
+    told = repr((stack.shape, stack.channels, stack.dtype, measured.low, measured.high))
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def slices_to_look_at(count: int) -> list[int]:
+    """A few slices spread over a stack of ``count``, the same whatever part of it is asked for."""
+    places = np.linspace(0, count - 1, LOOKED_AT + 2)[1:-1] if count > LOOKED_AT else range(count)
+    return sorted({round(float(place)) for place in places})
+
+
+def doubt(predictions: Sequence[SlicePrediction]) -> float | None:
+    """Mean uncertainty inside the masks, 0..1; None where nothing was found."""
+    found = [one.uncertainty[one.labels > 0].astype(np.float32) for one in predictions]
+    inside = np.concatenate(found) if found else np.zeros(0, np.float32)
+    return float(inside.mean()) if len(inside) else None
+
+
+def surest(doubts: Mapping[float, float | None]) -> float:
+    """The gamma of `GAMMAS` to take, given the `doubt` under each."""
+    plain = doubts[GAMMAS[0]]
+    known = {gamma: value for gamma, value in doubts.items() if value is not None}
+    if plain is None:
+        return GAMMAS[0]
+    best = min(known, key=lambda gamma: known[gamma])
+    return best if known[best] < (1 - CLEARLY) * plain else GAMMAS[0]
