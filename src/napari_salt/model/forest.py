@@ -129,8 +129,9 @@ def _sound(forest: Forest, features: int, rows: int) -> bool:
     arrays: tuple[NDArray[Any], ...]
     arrays = (forest.roots, forest.feature, forest.threshold, forest.children, forest.leaf)
     shapes = ((len(forest.roots),), (count,), (count,), (count, 2), (count, rows))
-    if any(a.dtype != k or a.shape != s for a, k, s in zip(arrays, kinds, shapes, strict=True)):
-        return False
+    for array, kind, shape in zip(arrays, kinds, shapes, strict=True):
+        if array.dtype != kind or array.shape != shape:
+            return False
     node = np.arange(count)[:, None]
     is_leaf = forest.feature[:, None] < 0
     onward = np.where(is_leaf, forest.children == node, forest.children > node)
