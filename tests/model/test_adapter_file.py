@@ -43,10 +43,12 @@ INFO = AdapterInfo(
     rank=8,
     low_rank=None,
     intensity={"method": "window", "low": [-100.0], "high": [300.0]},
+    stack="0123456789abcdef",
     channels=1,
     rgb=False,
     frame_size=256,
     zoom=0.75,
+    fine=4.0,
     along_stack=True,
     directions=5,
     taps=(("stage1", 3), ("neck", 4)),
@@ -108,7 +110,7 @@ def test_what_is_saved_comes_back(path, adapter):
         assert torch.equal(loaded.tensors[name], values)
     assert torch.equal(loaded.label_embeddings(), adapter.tensors["head.embeddings"][1:])
     assert list(loaded.layer_state()) == ["neck.0.scaled_up"]
-    assert loaded.framing() == Framing(256, 0.75)
+    assert loaded.framing() == Framing(256, 0.75, 4.0)
     assert loaded.trained_intensity() == Intensity((-100.0,), (300.0,), "window")
 
 

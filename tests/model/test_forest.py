@@ -211,7 +211,7 @@ DAMAGE = {
         f"{name} with another axis": reshape(name, lambda values: values[None])
         for name in ("roots", "feature", "threshold", "children", "leaf")
     },
-    "roots without an axis": reshape("roots", lambda values: values[0]),
+    "roots without an axis": lambda arrays: arrays.update(roots=np.array(0, np.int32)),
     "feature without an axis": lambda arrays: arrays.update(feature=np.array(3, np.int16)),
     "one child": reshape("children", lambda values: values[:, :1]),
     "a row missing": reshape("leaf", lambda values: values[:, :-1]),

@@ -28,6 +28,9 @@ BLOCK = 8192
 """Pixels that go through the trees together: their features stay in the processor's cache."""
 COMPACT_EVERY = 3
 """Levels between two looks at which pixels have reached their leaf."""
+DEEPEST = 1200
+"""Levels of a tree at most; grown ones have tens, and a file must not keep us walking."""
+DAMAGED = "The adapter's trees are damaged; use another copy of the file."
 TOP = 255
 """Leaves hold probabilities in whole parts of this."""
 
@@ -89,6 +92,7 @@ class Forest:
             if not len(going):
                 return ends
             pixels, offset, node = pixels.take(going), offset.take(going), node.take(going)
+        raise AdapterError(DAMAGED)
 
     def tensors(self) -> dict[str, Tensor]:
         """For an adapter file."""
@@ -115,10 +119,10 @@ class Forest:
                 tensors["leaf"].numpy(),
             )
             sound = _sound(forest, features, rows)
-        except (KeyError, IndexError, ValueError):
+        except (KeyError, IndexError, TypeError, ValueError):
             sound = False
         if not sound:
-            raise AdapterError("The adapter's trees are damaged; use another copy of the file.")
+            raise AdapterError(DAMAGED)
         return forest
 
 

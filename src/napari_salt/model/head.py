@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_salt.model.features import SliceView, Standard, Taps, tap_length, tap_parts
+from napari_salt.model.filters import FILTERS_PER_CHANNEL
 from napari_salt.model.framing import sample_points
 from napari_salt.model.probe import NEVER, Fitted, mix
 
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 TEXT_RIDGE = 0.3
 """Ridge penalty of the linear map from text embeddings to queries; the residual takes what it leaves."""
 STRIDE = 2
-"""The forest looks at every so many-th row and column first, and at all pixels where those do not agree."""
+"""The forest looks at one pixel of each cell of so many rows and columns first, and at all where cells do not agree."""
+SMOOTH = 5
+"""Which filter of a channel is the intensity smoothed at the second scale."""
 SURE = 0.9
 """Probability above which agreeing neighbours are believed."""
 PIXELS_AT_ONCE = 65536
@@ -157,14 +160,13 @@ class LabelHead(nn.Module):
             size: torch.cat([one.directions[size] for one in frames]).cpu()
             for size in frames[0].directions
         }
-        rows, columns = torch.arange(0, height, STRIDE), torch.arange(0, width, STRIDE)
-        coarse = self._ask_forest(view, maps, *_pairs(rows, columns))
-        coarse = coarse.T.reshape(-1, len(rows), len(columns))
-        found = coarse.repeat_interleave(STRIDE, 1).repeat_interleave(STRIDE, 2)
-        found = found[:, :height, :width].contiguous()
-        open_ = _contested(coarse).repeat_interleave(STRIDE, 0).repeat_interleave(STRIDE, 1)
-        open_ = open_[:height, :width].clone()
-        open_[::STRIDE, ::STRIDE] = False  # asked already
+        rows, columns = _least_ordinary(view.filters)
+        coarse = self._ask_forest(view, maps, rows.reshape(-1), columns.reshape(-1))
+        coarse = coarse.T.reshape(-1, *rows.shape)
+        found = _grow(coarse)[:, :height, :width].contiguous()
+        open_ = _grow(_contested(coarse)[None])[0, :height, :width].clone()
+        found[:, rows, columns] = coarse
+        open_[rows, columns] = False  # asked already
         rows, columns = open_.nonzero(as_tuple=True)
         found[:, rows, columns] = self._ask_forest(view, maps, rows, columns).T
         return found
@@ -212,7 +214,25 @@ def _contested(coarse: Tensor) -> Tensor:
     return (highest != lowest) | doubt
 
 
-def _pairs(rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-    """Every row with every column, both (h * w,)."""
-    row, column = torch.meshgrid(rows, columns, indexing="ij")
-    return row.reshape(-1), column.reshape(-1)
+def _least_ordinary(filters: Tensor) -> tuple[Tensor, Tensor]:
+    """Row and column, both (h, w), of the pixel of each cell that differs most from its smoothed surroundings.
+
+    A line one pixel wide would be lost on every other row if it were always the same corner.
+    ``filters`` (F, Y, X) start with the intensities of all channels, then come the smoothed ones of each scale.
+    """
+    channels = len(filters) // FILTERS_PER_CHANNEL
+    smooth = slice(channels * SMOOTH, channels * (SMOOTH + 1))
+    odd = (filters[:channels] - filters[smooth]).abs().sum(0).cpu()
+    height, width = odd.shape
+    h, w = -(-height // STRIDE), -(-width // STRIDE)
+    odd = F.pad(odd, (0, w * STRIDE - width, 0, h * STRIDE - height), value=-1.0)
+    cells = odd.reshape(h, STRIDE, w, STRIDE).permute(0, 2, 1, 3).reshape(h, w, -1)
+    which = cells.argmax(-1)
+    rows = torch.arange(h)[:, None] * STRIDE + which // STRIDE
+    columns = torch.arange(w)[None] * STRIDE + which % STRIDE
+    return rows, columns
+
+
+def _grow(cells: Tensor) -> Tensor:
+    """(R, h, w) with every cell as a square of pixels."""
+    return cells.repeat_interleave(STRIDE, 1).repeat_interleave(STRIDE, 2)
