@@ -289,7 +289,7 @@ def tuned(make_data, monkeypatch):
     """Tune with the held-out Dice of the trial set by hand; returns what came of it and the segmenter before."""
 
     def work(
-        gain: float, count: int = 4, settings: FitSettings = SETTINGS, deadline=None, **options
+        gain: float, count: int = 5, settings: FitSettings = SETTINGS, deadline=None, **options
     ):
         data = make_data(count, **options)
         segmenter = data.segmenter(run(data.fit_all())[0])

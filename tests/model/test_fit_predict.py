@@ -330,6 +330,7 @@ def test_every_kind_of_adapter_runs(planes, two, stack, cache, kind, tmp_path):
 
 
 def test_fine_tuning_is_kept_only_where_it_helps(planes, stack, painted, cache, monkeypatch):
+    monkeypatch.setattr(tuning, "FEWEST_SLICES", 3)
     monkeypatch.setattr(tuning, "WORTH", 2.0)  # more than any Dice can gain
     annotated = painted(stack[1], [0, 2, 5], every=8)
     tuned, _ = run(fit(planes, annotated, LABELS, QUICK, cache=cache))
