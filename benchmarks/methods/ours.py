@@ -1,6 +1,6 @@
 """napari-salt itself, through its public functions, with default settings unless a variant asks for others.
 
-Methods that differ in the adapter alone share the encoded slices, the convex first fit and its folds, and equal
+Methods that differ in the adapter alone share the encoded slices, the first fit and its folds, and equal
 adapters share their masks (see `shared`): each is charged the seconds that the shared part had cost.
 """
 

@@ -98,7 +98,7 @@ class FitSettings:
     """How to adapt. ``None`` means: the default that suits the backbone and the number of slices.
 
     ``rank`` counts the leading singular values that are scaled and shifted, ``low_rank`` is the rank of the update on
-    the rest, ``steps`` the fine-tuning steps after the convex first fit, ``time_budget`` the wall time of fitting in
+    the rest, ``steps`` the fine-tuning steps after the first fit, ``time_budget`` the wall time of fitting in
     seconds after loading, ``backbone`` a registry name or the path of a checkpoint, ``text_model`` a
     sentence-transformers name or path, ``device`` one of auto, cpu, cuda, cuda:i, mps.
     """
@@ -156,7 +156,7 @@ class SlicePrediction:
     """Masks of one slice.
 
     ``labels`` is ``(Y, X)`` unsigned integer, 0 = none of the labels; ``uncertainty`` is ``(Y, X)`` float16, 0 = sure,
-    1 = undecided. ``provisional`` marks the quick look after the convex first fit.
+    1 = undecided. ``provisional`` marks the quick look after the first fit.
     """
 
     index: int
@@ -171,7 +171,7 @@ class FitRecord:
     """How an adapter came to be; kept in its file and shown in the rounds table.
 
     ``held_out_before`` / ``held_out_after`` are mean Dice over labels of slices left out of the fit,
-    of the convex first fit and of the kept state; None where no honest score exists (``score_note``
+    of the first fit and of the kept state; None where no honest score exists (``score_note``
     says why). ``kept`` tells which state won. ``trainable_parameters`` counts label queries and adapter.
     """
 

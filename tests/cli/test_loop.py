@@ -220,7 +220,7 @@ def test_ctrl_c_keeps_the_first_fit(cli, data):
         stderr=subprocess.PIPE,
         text=True,
     )
-    # Past the convex first fit, whose adapter is on disk from then on.
+    # Past the first fit, whose adapter is on disk from then on.
     assert any("scoring" in line or "adapting" in line for line in started.stderr)
     started.send_signal(signal.SIGINT)
     out, err = started.communicate(timeout=60)

@@ -41,7 +41,7 @@ class AdaptRequest:
     """Fit an adapter to painted slices and write it to ``out``.
 
     ``init`` is the adapter of an earlier round to go on from; ``preview`` is the slice to predict
-    as soon as the convex first fit stands. Reports: ``StepReport``, ``SlicePrediction``,
+    as soon as the first fit stands. Reports: ``StepReport``, ``SlicePrediction``,
     ``AdapterSaved``. Result: ``AdaptResult``.
     """
 
@@ -85,7 +85,7 @@ class WarmUpRequest:
 
 @dataclass(frozen=True)
 class AdapterSaved:
-    """Report: an adapter now stands at ``path``; ``provisional`` marks the convex first fit.
+    """Report: an adapter now stands at ``path``; ``provisional`` marks the first fit.
 
     From here on a job that is stopped or killed leaves something to segment with.
     """

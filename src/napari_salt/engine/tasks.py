@@ -51,7 +51,7 @@ def finish(task: Generator[Any, None, Any]) -> tuple[list[Any], Any]:
 
 
 def adapt(request: AdaptRequest, planes: Planes) -> Generator[Report | None, None, AdaptResult]:
-    """Fit an adapter; it is on disk from the convex first fit on, and replaced at the end."""
+    """Fit an adapter; it is on disk from the first fit on, and replaced at the end."""
     yield StepReport("loading", 0, 0, message="Loading the network")
     from napari_salt.model.adapter_file import load_adapter
     from napari_salt.model.feature_cache import FeatureCache

@@ -1,4 +1,4 @@
-"""Adapt to painted slices: encode, convex first fit, guarded fine-tuning; a generator of frozen reports."""
+"""Adapt to painted slices: encode, first fit, guarded fine-tuning; a generator of frozen reports."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, eq=False)
 class FirstFit:
-    """The convex first fit, ready to segment; fine-tuning follows."""
+    """The first fit, ready to segment; fine-tuning follows."""
 
     adapter: AdapterFile
 
@@ -96,7 +96,7 @@ def fit(
     init
         Adapter of an earlier round to start from; all of ``annotated`` is trained on again.
     preview
-        A slice to segment as soon as the convex first fit stands.
+        A slice to segment as soon as the first fit stands.
     cache
         Where prefix activations are kept between jobs.
 
@@ -105,7 +105,7 @@ def fit(
     StepReport
         At least about once a second.
     FirstFit
-        When the convex fit can already segment; again where a GPU ran out of memory later and the CPU starts anew.
+        When the first fit can already segment; again where a GPU ran out of memory later and the CPU starts anew.
     SlicePrediction
         The preview, ``provisional``.
 
