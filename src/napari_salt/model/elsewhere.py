@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 GAMMAS = (1.0, 0.7, 1.4)
 """Exponents that are tried on intensities of 0..1; the first one leaves them as they are."""
-CLEARLY = 0.08
+CLEARLY = 0.12
 """Part of its doubt that a mask must lose for a change of contrast."""
 LOOKED_AT = 4
 """Slices on which the contrasts are compared."""
