@@ -129,13 +129,15 @@ class Forest:
 def _sound(forest: Forest, features: int, rows: int) -> bool:
     """Whether every walk stays inside the arrays and ends in a leaf."""
     count = len(forest.feature)
-    kinds = (np.int32, np.int16, np.float32, np.int32, np.uint8)
-    arrays: tuple[NDArray[Any], ...]
-    arrays = (forest.roots, forest.feature, forest.threshold, forest.children, forest.leaf)
-    shapes = ((len(forest.roots),), (count,), (count,), (count, 2), (count, rows))
-    for array, kind, shape in zip(arrays, kinds, shapes, strict=True):
-        if array.dtype != kind or array.shape != shape:
-            return False
+    expected: list[tuple[NDArray[Any], Any, tuple[int, ...]]] = [
+        (forest.roots, np.int32, (len(forest.roots),)),
+        (forest.feature, np.int16, (count,)),
+        (forest.threshold, np.float32, (count,)),
+        (forest.children, np.int32, (count, 2)),
+        (forest.leaf, np.uint8, (count, rows)),
+    ]
+    if any(array.dtype != kind or array.shape != shape for array, kind, shape in expected):
+        return False
     node = np.arange(count)[:, None]
     is_leaf = forest.feature[:, None] < 0
     onward = np.where(is_leaf, forest.children == node, forest.children > node)
