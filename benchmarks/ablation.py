@@ -19,9 +19,10 @@ import numpy as np
 
 import results
 from comparison import LEVEL, Pair, counted, pair_up
-from report import origin, replace_part, table
+from report import origin
 from results import Result
 from runner import Told, Unit, line, run_all
+from sections import replace_section, table
 from variants import BARE, DEFAULT, VARIANTS
 
 HERE = Path(__file__).resolve().parent
@@ -66,7 +67,7 @@ def main() -> None:
         units = plan([_case(text) for text in options.cases], list(dict.fromkeys(chosen)), known)
         run_all(units, options.jobs, options.budget_minutes, take)
     found = list(results.read(FOLDER, recipe).values())
-    replace_part(options.out, "ablation", ablation_text(found))
+    replace_section(options.out, "ablation", ablation_text(found))
     if failures:
         sys.exit(f"{len(failures)} runs failed")
 

@@ -6,7 +6,6 @@ people write around the tables stays.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from comparison import LEVEL, OURS, counted, difference, pair_up, verdicts
 from data import BASE, HELD_OUT
 from methods import METHODS, method
 from results import Result
+from sections import replace_section, table
 
 
 def write_accuracy(
@@ -45,7 +45,7 @@ def write_accuracy(
         parts += ["### Variants of ours", _variant_table(variants, known)]
     if missing:
         parts += ["### Not run", missing]
-    replace_part(path, "accuracy", "\n\n".join(parts))
+    replace_section(path, "accuracy", "\n\n".join(parts))
 
 
 def _tables(group: Sequence[Result]) -> list[str]:
@@ -61,16 +61,6 @@ def _tables(group: Sequence[Result]) -> list[str]:
         "#### Cost",
         _cost_table(group),
     ]
-
-
-def replace_part(path: Path, name: str, text: str) -> None:
-    """Put ``text`` between the marks of this name, adding them at the end of the file where they are missing."""
-    start, end = f"<!-- {name}: written by a program -->", f"<!-- end of {name} -->"
-    old = path.read_text() if path.is_file() else "# Benchmark results\n"
-    if start not in old:
-        old = f"{old.rstrip()}\n\n{start}\n{end}\n"
-    pattern = re.compile(re.escape(start) + ".*?" + re.escape(end), re.DOTALL)
-    path.write_text(pattern.sub(lambda _: f"{start}\n{text.strip()}\n{end}", old, count=1))
 
 
 def origin(results: Sequence[Result], outdated: int = 0) -> str:
@@ -123,12 +113,6 @@ def ordered(results: Iterable[Result]) -> list[str]:
     """Methods in the order of the registry, variants after."""
     found = {result.method for result in results}
     return [key for key in METHODS if key in found] + sorted(found - set(METHODS))
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], text: int = 1) -> str:
-    """A Markdown table whose first ``text`` columns are words and the others numbers."""
-    lines = [head, ["---"] * text + ["---:"] * (len(head) - text), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _target_table(results: Sequence[Result]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -17,7 +17,7 @@ def replace_section(path: Path, name: str, text: str) -> None:
     path.write_text(pattern.sub(lambda _: f"{start}\n{text.strip()}\n{end}", old, count=1))
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the first column is text, the others are numbers or short."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], text: int = 1) -> str:
+    """A Markdown table whose first ``text`` columns are words and the others numbers."""
+    lines = [head, ["---"] * text + ["---:"] * (len(head) - text), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

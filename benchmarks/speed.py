@@ -82,15 +82,15 @@ def section(ratios: list[Ratio], facts: list[Fact]) -> str:
         f"{results.now()}, at {results.commit()}, on {results.machine()}, PyTorch {torch.__version__} with "
         f"{torch.get_num_threads()} thread(s). Medians of repeats taken in turn."
     )
-    return "\n".join(
+    return "\n\n".join(
         [
-            "### Speed\n",
-            f"{origin} {verdict}\n",
+            "### Speed",
+            f"{origin} {verdict}",
             table(
                 ["ratio", "measured", "target", "reached", "times"],
                 [ratio.cells() for ratio in ratios],
             ),
-            "For information; other machines differ:\n",
+            "For information; other machines differ:",
             table(
                 ["figure", "value", ""], [[fact.what, fact.value, fact.detail] for fact in facts]
             ),
