@@ -214,7 +214,7 @@ def test_the_whole_fit_is_queries_and_a_forest_on_detail_and_directions(samples)
     assert torch.equal(fitted.queries, queries)
     assert torch.equal(fitted.bias, bias)
     seen = torch.cat([samples.detail, samples.deep @ fitted.directions.T], 1).numpy()
-    assert np.array_equal(fitted.seen_by_forest(samples), seen)
+    assert np.array_equal(probe.seen_by_forest(samples, fitted.directions), seen)
     forest, _ = run(grow(seen, samples.targets.numpy(), 5, probe.TREES, seed=7))
     assert len(fitted.forest.roots) == probe.TREES
     expected = probe.mix(

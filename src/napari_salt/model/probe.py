@@ -7,7 +7,7 @@ features. Their probabilities are averaged: each is right where the other fails 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -77,12 +77,16 @@ class Fitted:
         """(M, R) of samples that need not be those of the fit."""
         linear = (samples.deep @ self.queries.T + self.bias).softmax(1)
         return mix(
-            linear, torch.from_numpy(self.forest.probabilities(self.seen_by_forest(samples)))
+            linear,
+            torch.from_numpy(self.forest.probabilities(seen_by_forest(samples, self.directions))),
         )
 
-    def seen_by_forest(self, samples: Samples) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        """(M, D + P): detail, then the main directions."""
-        return torch.cat([samples.detail, samples.deep @ self.directions.T], 1).numpy()
+
+def seen_by_forest(
+    samples: Samples, directions: Tensor
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """(M, D + P): detail, then the main ``directions`` (P, C) of the deep features."""
+    return torch.cat([samples.detail, samples.deep @ directions.T], 1).numpy()
 
 
 def mix(linear: Tensor, forest: Tensor) -> Tensor:
@@ -144,8 +148,8 @@ def fit_elsewhere(
     samples: Samples, fitted: Fitted, *, seed: int = 0, jobs: int = 1
 ) -> Generator[float, None, Forest]:
     """A forest for other stacks: like that of ``fitted``, but blind to the last column of ``detail``, the slice."""
-    blind = Samples(**{**vars(samples), "detail": samples.detail[:, :-1]})
-    seen, targets = fitted.seen_by_forest(blind), samples.targets.numpy()
+    blind = replace(samples, detail=samples.detail[:, :-1])
+    seen, targets = seen_by_forest(blind, fitted.directions), samples.targets.numpy()
     return grow(seen, targets, len(fitted.bias), ELSEWHERE_TREES, seed=seed, jobs=jobs)
 
 
@@ -285,7 +289,7 @@ def _fit(
     queries, bias = yield from _half(
         fit_queries(samples.deep, samples.targets, rows, PENALTY, iterations), 0.0
     )
-    seen = torch.cat([samples.detail, samples.deep @ directions.T], 1).numpy()
+    seen = seen_by_forest(samples, directions)
     growing = grow(seen, samples.targets.numpy(), rows, trees, seed=seed, jobs=jobs)
     forest = yield from _half(growing, 0.5)
     return Fitted(queries, bias, directions, forest)
