@@ -86,6 +86,62 @@ def test_blocks_make_no_difference(forest, count, monkeypatch):
     assert np.array_equal(forest.probabilities(values), whole)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_make_no_difference(forest, threads, monkeypatch):
+    values = pixels(100, 3)
+    whole = forest.probabilities(values)
+    monkeypatch.setattr(forest_module, "BLOCK", 7)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert np.array_equal(forest.probabilities(values), whole)
+
+
+def test_compiled_and_plain_walks_end_in_the_same_leaves(forest):
+    values = pixels(500, 5)
+    values[::7, 0], values[::11, 1], values[::13, 2] = np.nan, np.inf, -np.inf
+    assert forest._compiled is not None
+    for number, root in enumerate(forest.roots):
+        compiled = forest._leaves(values, number)
+        assert np.array_equal(compiled, forest._walk(values, int(root)))
+        assert len(np.unique(compiled)) > 10
+
+
+def test_another_release_of_scikit_learn_is_answered_by_the_plain_walk(forest, monkeypatch):
+    def renamed(*_):
+        raise AttributeError("no such state")
+
+    expected = forest.probabilities(pixels(50, 6))
+    monkeypatch.setattr(Forest, "_compile", renamed)
+    fresh = read(arrays_of(forest))
+    assert np.array_equal(fresh.probabilities(pixels(50, 6)), expected)
+    assert fresh._compiled is None
+
+
+def roots_twice(arrays):
+    arrays["roots"][1] = arrays["roots"][0]
+
+
+def roots_backwards(arrays):
+    arrays["roots"] = arrays["roots"][::-1].copy()
+
+
+def child_in_the_next_tree(arrays):
+    arrays["children"][0, 1] = arrays["roots"][1]
+
+
+@pytest.mark.parametrize("change", [roots_twice, roots_backwards, child_in_the_next_tree])
+def test_trees_that_overlap_are_never_compiled(forest, change):
+    arrays = arrays_of(forest)
+    change(arrays)
+    odd = read(arrays)  # every walk stays inside and ends, so it is no damage
+    assert odd._compiled is None
+    assert np.isfinite(odd.probabilities(pixels(50, 6))).all()
+
+
+def test_too_few_features_are_refused_before_any_walk(forest):
+    with pytest.raises(ValueError, match="the trees ask for feature 4 of 4"):
+        forest.probabilities(pixels(5)[:, :4])
+
+
 def test_each_pixel_is_asked_alone(forest):
     values = pixels(40, 4)
     alone = [forest.probabilities(one[None])[0] for one in values]
