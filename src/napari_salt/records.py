@@ -173,6 +173,8 @@ class FitRecord:
     ``held_out_before`` / ``held_out_after`` are mean Dice over labels of slices left out of the fit,
     of the first fit and of the kept state; None where no honest score exists (``score_note``
     says why). ``kept`` tells which state won. ``trainable_parameters`` counts label queries and adapter.
+    ``no_gain`` says of the last trial that found no gain in changing the backbone how many slices were painted, and
+    its steps, rank and low rank (-1: the method's own); empty where no such trial counts.
     """
 
     kind: AdapterKind
@@ -188,6 +190,7 @@ class FitRecord:
     score_note: str = ""
     seed: int = 0
     device: str = "cpu"
+    no_gain: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

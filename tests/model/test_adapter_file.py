@@ -64,6 +64,7 @@ INFO = AdapterInfo(
         held_out_before=0.8,
         held_out_after=0.9,
         held_out_by_label=(("axon", 0.9),),
+        no_gain=(5, 16, -1, 8),
     ),
     spacing=(2.0, 0.5, 0.5),
     units=("um", "um", "um"),

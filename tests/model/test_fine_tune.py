@@ -289,7 +289,12 @@ def tuned(make_data, monkeypatch):
     """Tune with the held-out Dice of the trial set by hand; returns what came of it and the segmenter before."""
 
     def work(
-        gain: float, count: int = 5, settings: FitSettings = SETTINGS, deadline=None, **options
+        gain: float,
+        count: int = 5,
+        settings: FitSettings = SETTINGS,
+        deadline=None,
+        no_gain=(),
+        **options,
     ):
         data = make_data(count, **options)
         segmenter = data.segmenter(run(data.fit_all())[0])
@@ -299,7 +304,8 @@ def tuned(make_data, monkeypatch):
             "score_on",
             lambda _, fold, fitted, samples=None: {1: 0.5 + (samples is not None) * gain},
         )
-        found, reports = run(tune(data, segmenter, run(data.fit_folds())[0], settings, deadline))
+        folds, _ = run(data.fit_folds())
+        found, reports = run(tune(data, segmenter, folds, settings, deadline, no_gain))
         after = segmenter.state_dict()
         same = set(before) == set(after) and all(
             torch.equal(values, after[name]) for name, values in before.items()
@@ -328,6 +334,39 @@ def test_a_gain_is_kept_with_its_score(tuned):
     assert found.before == {1: 0.5}
     assert found.after == {1: 0.5 + 2 * tuning.WORTH}
     assert found.note == tuning.SCORE_NOTE
+
+
+ASKED = (SETTINGS.steps, -1, -1)  # the ranks are the method's own
+
+
+def test_a_trial_without_gain_is_remembered(tuned):
+    assert tuned(0.0)[0].no_gain == (5, *ASKED)
+    assert tuned(2 * tuning.WORTH)[0].no_gain == ()
+    assert tuned(0.0, deadline=0.0)[0].no_gain == ()  # there was no time for one
+
+
+@pytest.mark.parametrize(
+    ("no_gain", "tried"),
+    [
+        ((4, *ASKED), False),  # 6 slices are worth another trial
+        ((5, *ASKED), False),
+        ((3, *ASKED), True),
+        ((4, ASKED[0] + 1, *ASKED[1:]), True),
+        ((4, ASKED[0], 8, -1), True),
+        ((4, ASKED[0], -1, 8), True),
+        ((4,), True),
+        ((), True),
+    ],
+)
+def test_a_trial_is_repeated_only_with_half_as_many_slices_more_or_other_settings(
+    tuned, no_gain, tried
+):
+    found, same, reports = tuned(0.3, no_gain=no_gain)
+    assert same is not tried
+    assert bool(reports) is tried
+    if not tried:
+        assert found.no_gain == no_gain
+        assert found.note == tuning.EARLIER_NOTE.format(6 if no_gain[0] == 4 else 8)
 
 
 def test_slices_of_an_earlier_round_choose_but_give_no_score(tuned, make_data):

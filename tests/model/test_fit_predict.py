@@ -515,6 +515,37 @@ def test_a_round_starts_from_the_one_before(planes, two, stack, cache, earlier):
         assert dice(one.labels, stack[1][3], DISC.label_id) > 0.8
 
 
+@pytest.mark.parametrize(
+    ("change", "carried"),
+    [({}, True), ({"kind": "none"}, False), ({"labels": LABELS[:1]}, False)],
+)
+def test_a_trial_without_gain_counts_for_the_same_method_and_labels(
+    planes, two, cache, earlier, change, carried, monkeypatch
+):
+    no_gain = (5, 1, -1, -1)
+    record = replace(earlier.info.record, no_gain=no_gain)
+    start = replace(earlier, info=replace(earlier.info, record=record))
+    handed = []
+
+    def spy(data, segmenter, folds, settings, deadline, no_gain):
+        handed.append(no_gain)
+        return tuning.Tuned(no_gain=no_gain)
+        yield
+
+    monkeypatch.setattr(fit_module, "tune", spy)
+    labels = change.get("labels", LABELS)
+    known = [BACKGROUND, UNLABELLED, *(label.label_id for label in labels)]
+    painted = [
+        replace(one, targets=np.where(np.isin(one.targets, known), one.targets, BACKGROUND))
+        for one in two
+    ]
+    settings = replace(QUICK, kind=change.get("kind", QUICK.kind))
+    outcome, _ = run(fit(planes, painted, labels, settings, init=start, cache=cache))
+    expected = no_gain if carried else ()
+    assert handed == [expected]
+    assert outcome.record.no_gain == outcome.adapter.info.record.no_gain == expected
+
+
 def test_slices_that_the_start_was_trained_on_give_no_score(
     planes, two, cache, earlier, painted, stack
 ):

@@ -107,6 +107,7 @@ class AdapterInfo:
             record = content["record"]
             record["slices"] = tuple(record["slices"])
             record["held_out_by_label"] = tuple(map(tuple, record["held_out_by_label"]))
+            record["no_gain"] = tuple(map(int, record.get("no_gain", ())))
             content["record"] = FitRecord(**record)
             content["taps"] = tuple(map(tuple, content["taps"]))
             content["spacing"], content["units"] = (

@@ -182,12 +182,22 @@ class _Fit:
         tuned = Tuned(note=TIME_NOTE)
         if folds is not None:
             scores = data.score(folds)
-            tuned = yield from tune(data, segmenter, folds, self.settings, deadline)
+            tuned = yield from tune(
+                data, segmenter, folds, self.settings, deadline, self._no_gain()
+            )
         last, samples = tuned.fit or (fitted, data.samples)
         elsewhere = data.fit_elsewhere(last, samples)
         other = None if elsewhere is None else (yield from _progress("scoring", elsewhere))
         record = self._record(segmenter, tuned, scores)
         return FitOutcome(self._pack(encoder, segmenter, tuned.layers, record, other), record)
+
+    def _no_gain(self) -> tuple[int, ...]:
+        """The earlier round's trial without gain, if that was with this method and these labels."""
+        if self.init is None or self.init.info.record.kind != self.settings.kind:
+            return ()
+        names = {label.name for label in self.init.labels}
+        same = names == {label.name for label in self.labels}
+        return self.init.info.record.no_gain if same else ()
 
     def _deadline(self) -> float | None:
         budget = self.settings.time_budget
@@ -270,6 +280,7 @@ class _Fit:
             score_note=tuned.note or note,
             seed=self.settings.seed,
             device=str(self.device),
+            no_gain=tuned.no_gain,
         )
         if not tuned.after:
             return record

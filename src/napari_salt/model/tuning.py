@@ -7,6 +7,7 @@ held-out slices.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
@@ -35,10 +36,13 @@ DEFAULT_BUDGET = 75.0
 """Seconds for both runs where neither steps nor a time budget were asked for."""
 WORTH = 0.01
 """Held-out Dice that must be gained for a change of the backbone to be kept: smaller gains did not carry over."""
+TRY_AGAIN = 1.5
+"""Times as many painted slices, after which a trial that gained nothing is worth repeating."""
 TIME_NOTE = "The time was up after the first fit, which is kept."
 FEW_NOTE = f"With fewer than {FEWEST_SLICES} painted slices the backbone stays as it is."
 NO_GAIN_NOTE = "Fine-tuning the backbone gained nothing on held-out slices; the first fit is kept."
 SCORE_NOTE = "Dice on slices left out of a trial run."
+EARLIER_NOTE = "An earlier round found that changing the backbone gains nothing; tried again at {} painted slices."
 STALE_NOTE = "The score is of the first fit on slices that no earlier round has trained on."
 
 
@@ -48,7 +52,8 @@ class Tuned:
 
     ``layers`` is its portable state (empty: unchanged), ``steps`` those kept, ``parameters`` how many
     numbers it trains, ``before`` and ``after`` held-out Dice by row (empty: nothing new was learned of it),
-    ``fit`` the fit to what it sees and the samples of that (None: unchanged).
+    ``fit`` the fit to what it sees and the samples of that (None: unchanged), ``no_gain`` what
+    `FitRecord.no_gain` says.
     """
 
     layers: dict[str, Tensor] = field(default_factory=dict)
@@ -58,6 +63,7 @@ class Tuned:
     after: dict[int, float] = field(default_factory=dict)
     note: str = ""
     fit: tuple[Fitted, Samples] | None = None
+    no_gain: tuple[int, ...] = ()
 
 
 def tune(
@@ -66,8 +72,14 @@ def tune(
     folds: Mapping[int, Fitted],
     settings: FitSettings,
     deadline: float | None,
+    no_gain: tuple[int, ...] = (),
 ) -> Generator[StepReport, None, Tuned]:
-    """Fine-tune ``segmenter`` in place where that helps on held-out slices; else leave it as it is."""
+    """Fine-tune ``segmenter`` in place where that helps on held-out slices; else leave it as it is.
+
+    A trial is not repeated before there are `TRY_AGAIN` times as many slices as at the last one without gain
+    (``no_gain``, see `FitRecord`) if that was with the same steps and ranks: a slice more rarely changes the verdict,
+    and a trial is most of a round's time.
+    """
     steps = DEFAULT_STEPS if settings.steps is None else settings.steps
     if settings.kind == "none" or steps == 0:
         return Tuned()
@@ -80,10 +92,16 @@ def tune(
         if settings.steps is None:
             return Tuned(note=FEW_NOTE)
         return (yield from run.final(segmenter, folds, steps, deadline))
+    ranks = (settings.rank, settings.low_rank)
+    asked = (steps, *(-1 if rank is None else rank for rank in ranks))
+    again = math.ceil(TRY_AGAIN * no_gain[0]) if no_gain[1:] == asked else 0
+    if data.count < again:
+        return Tuned(note=EARLIER_NOTE.format(again), no_gain=no_gain)
     trial = yield from run.trial(folds, steps, _part(deadline, TRIAL_SHARE))
     before, after = mean_dice(trial.before), mean_dice(trial.after)
     if before is None or after is None or after - before < WORTH:
-        return Tuned(parameters=run.parameters, note=NO_GAIN_NOTE)
+        tried = (data.count, *asked) if trial.steps else ()
+        return Tuned(parameters=run.parameters, note=NO_GAIN_NOTE, no_gain=tried)
     tuned = yield from run.final(segmenter, folds, trial.steps, deadline)
     if not tuned.steps:
         return Tuned(parameters=run.parameters, note=TIME_NOTE)
