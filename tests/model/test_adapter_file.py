@@ -115,6 +115,12 @@ def test_what_is_saved_comes_back(path, adapter):
     assert loaded.trained_intensity() == Intensity((-100.0,), (300.0,), "window")
 
 
+def test_tensors_of_a_file_lie_in_memory_as_those_of_a_fit_do(path):
+    """Vector instructions round by where an array begins: the same masks need the same alignment."""
+    loaded = load_adapter(path)
+    assert all(values.data_ptr() % 64 == 0 for values in loaded.tensors.values())
+
+
 def test_any_reader_of_the_format_can_open_it(path):
     with safe_open(path, "pt") as file:
         assert json.loads(file.metadata()[HEADER_KEY])["labels"][1]["name"] == "axon"
@@ -271,6 +277,18 @@ def test_a_description_without_a_part_is_refused(path, missing):
     rewrite(path, lambda content: content.pop(missing))
     with pytest.raises(AdapterError, match="damaged or not from napari-salt"):
         read_info(path)
+
+
+@pytest.mark.parametrize("value", [["five", 16], 5, {"slices": 5}])
+def test_a_trial_that_is_not_numbers_is_refused(path, value):
+    rewrite(path, lambda content: content["record"].update(no_gain=value))
+    with pytest.raises(AdapterError, match="damaged or not from napari-salt"):
+        read_info(path)
+
+
+def test_a_record_from_before_trials_were_remembered_is_read(path):
+    rewrite(path, lambda content: content["record"].pop("no_gain"))
+    assert read_info(path).record.no_gain == ()
 
 
 def test_values_that_are_not_numbers_are_refused(path):

@@ -197,7 +197,8 @@ def load_adapter(path: str | Path) -> AdapterFile:
     """
     info = read_info(path)
     try:
-        tensors = load_file(path)
+        # copies: a tensor that lies askew in the file's memory takes other vector instructions, and other roundings
+        tensors = {name: values.clone() for name, values in load_file(path).items()}
     except (OSError, SafetensorError) as error:
         raise AdapterError(
             f"The adapter '{path}' is damaged and cannot be read; use another copy of it."
