@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 os.environ.setdefault("QT_QPA_PLATFORM", "xcb")
 os.environ.setdefault("QT_API", "pyqt6")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def own_sessions(tmp_path_factory, monkeypatch):
+    """Sessions kept by a test are found by no other test, and never by the user."""
+    monkeypatch.setenv("NAPARI_SALT_SESSIONS", str(tmp_path_factory.mktemp("sessions")))

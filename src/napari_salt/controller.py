@@ -13,9 +13,11 @@ from napari_salt import wording
 from napari_salt.desk import IDLE, Desk
 from napari_salt.errors import InputError, NapariSaltError
 from napari_salt.files_controller import FilesController
+from napari_salt.io.session_store import SessionStore
 from napari_salt.job_controller import JobController
 from napari_salt.loop_controller import LoopController
 from napari_salt.paint_controller import PaintController
+from napari_salt.saving_controller import SavingController
 from napari_salt.session.readiness import JobKind, JobState, readiness
 from napari_salt.session.session import Session
 from napari_salt.views import ImageState, SliceState, StatusState
@@ -31,12 +33,19 @@ if TYPE_CHECKING:
 class Controller:
     """Everything the dock does, without the dock."""
 
-    def __init__(self, view: DockView, link: ViewerLink, runner: JobRunner) -> None:
+    def __init__(
+        self,
+        view: DockView,
+        link: ViewerLink,
+        runner: JobRunner,
+        store: SessionStore | None = None,
+    ) -> None:
         self.desk = Desk(view, link)
         self.jobs = JobController(runner, self.refresh)
         self.paint = PaintController(self.desk, self.jobs)
         self.loop = LoopController(self.desk, self.jobs)
         self.files = FilesController(self.desk, self.jobs)
+        self.saving = SavingController(self.desk, store or SessionStore(), changed=self.refresh)
         self._view, self._link = view, link
         self._shown: dict[str, object] = {}
         """What the view shows; entries are taken out when a widget may have run ahead of it."""
@@ -101,6 +110,7 @@ class Controller:
         self._hear_session(session)
         self._view.set_settings(session.settings)
         self.paint.session_opened()
+        self.saving.opened(session)
         self.loop.forget_suggestion()
         self.refresh()
 
@@ -152,6 +162,7 @@ class Controller:
     def _leave_session(self) -> None:
         if self.desk.session is not None:
             self._forget(self.desk.session)
+        self.saving.left()
         self.jobs.abandon()
         self.desk.session = self.desk.place = self.desk.selected = None
 
@@ -198,6 +209,10 @@ class Controller:
         busy = StatusState(progress.text) if progress.busy else desk.status
         self._show("status", desk.status if desk.status.offer else busy)
 
+    def tick(self) -> None:
+        """Once a second: keep on disk what has changed."""
+        self.saving.tick()
+
     def close(self) -> None:
         """Stop the engine and let go of view and viewer."""
         if self._closed:
@@ -208,6 +223,7 @@ class Controller:
         for signal, slot in self._slots:
             signal.disconnect(slot)
         self._slots.clear()
+        self.saving.close()
         self.jobs.close()
         self._link.close()
 
@@ -273,6 +289,8 @@ class Controller:
             (wishes.export_masks, files.export_masks),
             (wishes.export_adapter, files.export_adapter),
             (wishes.load_adapter, files.load_adapter),
+            (wishes.save_session, self.saving.save_as),
+            (wishes.open_session, self.saving.open_session),
             (wishes.settings_changed, self.set_settings),
             (wishes.offer_taken, self.take_offer),
             (viewer.images_changed, self.images_changed),

@@ -164,6 +164,8 @@ class Wishes:
     export_masks = Signal()
     export_adapter = Signal()
     load_adapter = Signal()
+    save_session = Signal()
+    open_session = Signal()
     settings_changed = Signal(FitSettings)
     offer_taken = Signal()
 
@@ -217,6 +219,9 @@ class DockView(Protocol):
 
     def ask_open(self, title: str, pattern: str) -> Path | None:
         """Ask for a file to read; None when the user thinks better of it."""
+
+    def ask_folder(self, title: str) -> Path | None:
+        """Ask for a folder to read; None when the user thinks better of it."""
 
     def confirm(self, question: str, yes: str) -> bool:
         """Ask before something that loses work; ``yes`` names the action."""

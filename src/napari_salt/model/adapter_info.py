@@ -104,11 +104,7 @@ class AdapterInfo:
                 Label(one["label_id"], one["name"], tuple(one["color"]))
                 for one in content["labels"]
             )
-            record = content["record"]
-            record["slices"] = tuple(record["slices"])
-            record["held_out_by_label"] = tuple(map(tuple, record["held_out_by_label"]))
-            record["no_gain"] = tuple(map(int, record.get("no_gain", ())))
-            content["record"] = FitRecord(**record)
+            content["record"] = record_from(content["record"])
             content["taps"] = tuple(map(tuple, content["taps"]))
             content["spacing"], content["units"] = (
                 tuple(content["spacing"]),
@@ -119,6 +115,20 @@ class AdapterInfo:
             raise AdapterError(
                 "The file's description is damaged or not from napari-salt; choose another adapter."
             ) from error
+
+
+def record_from(content: dict[str, Any]) -> FitRecord:
+    """A `FitRecord` from its fields as JSON keeps them.
+
+    Raises ``KeyError``, ``TypeError`` or ``ValueError`` where they are not those of one.
+    """
+    fields = dict(content)
+    fields["slices"] = tuple(map(int, fields["slices"]))
+    fields["held_out_by_label"] = tuple(
+        (str(name), float(dice)) for name, dice in fields["held_out_by_label"]
+    )
+    fields["no_gain"] = tuple(map(int, fields.get("no_gain", ())))
+    return FitRecord(**fields)
 
 
 def read_info(path: str | Path) -> AdapterInfo:

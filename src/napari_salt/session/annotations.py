@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -252,6 +252,18 @@ class Annotations:
         step.make_again(self._paint[step.index])
         self._tell(step, ticked=True)
         return step.index
+
+    def replace(self, planes: Mapping[int, NDArray[np.uint16]], complete: Iterable[int]) -> None:
+        """Hold other paint ``(Y, X)`` by slice, and other ticks, in the same array; no step goes back behind it."""
+        self._history = PaintHistory()
+        before = set(self.usable_slices())
+        for index in before - planes.keys():
+            self._paint[index] = UNLABELLED
+        for index, plane in planes.items():
+            self._paint[self._checked(index)] = plane
+        self._complete = {self._checked(index) for index in complete}
+        for index in sorted(before | planes.keys() | self._complete):
+            self.touched(index)
 
     def erase_label(self, label_id: int) -> tuple[int, ...]:
         """Make all paint of a label unlabelled, for good; returns the slices that carried it."""

@@ -143,6 +143,15 @@ class LabelTable:
         self.changed.emit()
         return label
 
+    def replace(self, labels: Iterable[Label], *, next_id: int = 1) -> None:
+        """Hold other labels instead; told by ``changed`` alone, since none of them was removed by the user.
+
+        Raises ``InputError``, and keeps what was there, when they cannot be a table.
+        """
+        other = LabelTable(labels, next_id=next_id)
+        self._labels, self._next_id = other._labels, other._next_id
+        self.changed.emit()
+
     def _insert(self, label_id: int, name: str, color: Color) -> Label:
         if label_id in self._labels or label_id in (UNLABELLED, BACKGROUND):
             raise InputError(f"Label id {label_id} is taken; choose another one.")

@@ -122,6 +122,11 @@ class Session:
             self._use(round_.adapter_path)
         return round_
 
+    def use_round(self) -> None:
+        """Use the adapter of the active round, after the rounds were replaced."""
+        active = self.rounds.active
+        self._use(None if active is None else active.adapter_path)
+
     @property
     def slices_since_round(self) -> tuple[int, ...]:
         """Slices whose paint or tick changed after the newest round had taken its copy; rising."""

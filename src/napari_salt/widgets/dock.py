@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent
+from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QApplication
 
 from napari_salt.controller import Controller
@@ -27,6 +27,9 @@ class Dock(Panel):
     def __init__(self, napari_viewer: Viewer, runner: JobRunner | None = None) -> None:
         super().__init__()
         self.controller = Controller(self, ViewerLink(napari_viewer), runner or _engine())
+        self._clock = QTimer(self)
+        self._clock.timeout.connect(self.controller.tick)
+        self._clock.start(1000)
         self._was_docked = False
         close = self.controller.close
         self.destroyed.connect(lambda: close())
@@ -48,6 +51,7 @@ class Dock(Panel):
         return super().event(event)
 
     def _close_controller(self) -> None:
+        self._clock.stop()
         self.controller.close()
 
 

@@ -1,4 +1,4 @@
-"""Masks and adapter out, adapter in."""
+"""Masks, adapter and session out; adapter and session in."""
 # ruff: noqa: N802, N815 - Qt's own style of names
 
 from __future__ import annotations
@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_salt.widgets.action_button import ActionButton
 
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 
 class ExportPanel(QWidget):
-    """Three buttons; the dialogs belong to the dock."""
+    """Five buttons; the dialogs belong to the dock."""
 
     masksRequested = Signal()
     adapterRequested = Signal()
     loadRequested = Signal()
+    saveSessionRequested = Signal()
+    openSessionRequested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -35,20 +37,42 @@ class ExportPanel(QWidget):
         self._load = ActionButton(
             "Load…", "Load an adapter from a file, to segment with it or to go on from it"
         )
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        for button, asked in (
-            (self._masks, self.masksRequested),
-            (self._adapter, self.adapterRequested),
-            (self._load, self.loadRequested),
+        self._save_session = ActionButton(
+            "Save session as…",
+            "Your work is saved by itself all the time; this copies it to a folder\n"
+            "of your choice, for another place or machine, and goes on there",
+        )
+        self._open_session = ActionButton(
+            "Open session…", "Go on with the paint, labels and rounds of a saved session"
+        )
+        rows = QVBoxLayout(self)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setSpacing(4)
+        masks, adapter, load = self._masks, self._adapter, self._load
+        for row in (
+            (
+                (masks, self.masksRequested),
+                (adapter, self.adapterRequested),
+                (load, self.loadRequested),
+            ),
+            (
+                (self._save_session, self.saveSessionRequested),
+                (self._open_session, self.openSessionRequested),
+            ),
         ):
-            button.clicked.connect(asked)
-            layout.addWidget(button, 1)
+            layout = QHBoxLayout()
+            layout.setSpacing(4)
+            for button, asked in row:
+                button.clicked.connect(asked)
+                layout.addWidget(button, 1)
+            rows.addLayout(layout)
 
     def setReadiness(self, readiness: Readiness) -> None:
         """Enable what can work now."""
         self._masks.setAvailable(readiness.export_masks.enabled, readiness.export_masks.why_not)
         adapter = readiness.export_adapter
         self._adapter.setAvailable(adapter.enabled, adapter.why_not)
-        self._load.setAvailable(readiness.load_adapter.enabled, readiness.load_adapter.why_not)
+        load = readiness.load_adapter
+        self._load.setAvailable(load.enabled, load.why_not)
+        self._save_session.setAvailable(load.enabled, load.why_not)
+        self._open_session.setAvailable(load.enabled, load.why_not)

@@ -146,6 +146,11 @@ class Panel(QWidget):
         name, _ = QFileDialog.getOpenFileName(self, title, "", pattern)
         return Path(name) if name else None
 
+    def ask_folder(self, title: str) -> Path | None:
+        """Ask for a folder to read; None when the user thinks better of it."""
+        name = QFileDialog.getExistingDirectory(self, title)
+        return Path(name) if name else None
+
     def confirm(self, question: str, yes: str) -> bool:
         """Ask before something that loses work; ``yes`` names the action."""
         box = QMessageBox(QMessageBox.Icon.Question, "napari-salt", question, parent=self)
@@ -230,6 +235,8 @@ class Panel(QWidget):
             (self.export.masksRequested, wishes.export_masks),
             (self.export.adapterRequested, wishes.export_adapter),
             (self.export.loadRequested, wishes.load_adapter),
+            (self.export.saveSessionRequested, wishes.save_session),
+            (self.export.openSessionRequested, wishes.open_session),
             (self.settings.valueChanged, wishes.settings_changed),
             (self.status.offerTaken, wishes.offer_taken),
         ):

@@ -1,0 +1,301 @@
+"""A session on disk: a folder ``*.salt`` with paint, labels, rounds and their adapters.
+
+::
+
+    brain.salt/
+      session.json     labels, complete slices, rounds, settings (`session_state.SessionState`)
+      paint.zarr       (N, Y, X) uint16, one slice a chunk; slices without paint take no room
+      adapters/        round-1.salt.safetensors, …
+      journal.zip      only while a change is being written
+
+A change of several slices and of ``session.json`` is one step: it is written whole to the journal, which is renamed
+into place, then to where it belongs, and then the journal goes. Whoever opens a folder with a journal writes it
+again; so a program that dies at any moment leaves the state before the change or the one after it, never a mixture.
+zarr keeps the paint because its chunks can be read by any program, and compressed paint is small.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import zarr
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from napari_salt.errors import InputError, OutputError
+from napari_salt.io.atomic import atomic_write
+from napari_salt.io.session_state import DAMAGED, SessionState, adapter_name
+
+if TYPE_CHECKING:
+    from napari_salt.records import Planes
+
+SUFFIX = ".salt"
+STATE, PAINT, ADAPTERS, JOURNAL, LOCK = (
+    "session.json",
+    "paint.zarr",
+    "adapters",
+    "journal.zip",
+    "lock",
+)
+LARGEST_STATE = 64 * 1024**2
+"""Bytes of ``session.json`` that are read at most."""
+
+
+def identity(planes: Planes) -> str:
+    """Tells a stack by its geometry and the pixels of its first, middle and last slice.
+
+    Reads those slices; safe to run beside the viewer.
+    """
+    info = planes.info
+    digest = hashlib.sha256(repr((info.shape, info.channels, info.rgb, info.dtype)).encode())
+    for index in sorted({0, info.shape[0] // 2, info.shape[0] - 1}):
+        digest.update(np.ascontiguousarray(planes.plane(index)).tobytes())
+    return digest.hexdigest()
+
+
+class SessionFolder:
+    """One open session folder; it holds a lock, so that no second window writes to it.
+
+    Use `create` or `open_folder`; `close` gives the lock back.
+    """
+
+    def __init__(self, path: Path, lock: FileLock) -> None:
+        self.path = path
+        self._lock = lock
+        self._paint: Any = None
+
+    # ---- opening
+
+    @staticmethod
+    def create(path: Path, state: SessionState) -> SessionFolder:
+        """Make a new folder with no paint in it yet.
+
+        Raises
+        ------
+        OutputError
+            It exists already, or cannot be written.
+        """
+        try:
+            path.mkdir(parents=True)
+            (path / ADAPTERS).mkdir()
+            folder = SessionFolder(path, _locked(path))
+            shape = state.stack.shape
+            folder._paint = zarr.create_array(
+                path / PAINT, shape=shape, dtype="uint16", chunks=(1, *shape[1:]), fill_value=0
+            )
+        except FileExistsError:
+            raise OutputError(f"{path.name} exists already; choose another name.") from None
+        except OSError as error:
+            raise OutputError(_cannot_write(path, error)) from error
+        folder._write_state(state.to_json())
+        return folder
+
+    @staticmethod
+    def open_folder(path: Path) -> SessionFolder:
+        """Open a folder to go on in it, finishing a change that was interrupted.
+
+        Raises
+        ------
+        InputError
+            It is no session, is damaged, or another window has it open.
+        OutputError
+            It cannot be written.
+        """
+        _check(path)
+        folder = SessionFolder(path, _locked(path))
+        try:
+            folder._replay()
+            folder._open_paint(folder.state())
+        except BaseException:
+            folder.close()
+            raise
+        return folder
+
+    def close(self) -> None:
+        """Give the lock back."""
+        self._lock.release()
+
+    # ---- reading
+
+    def state(self) -> SessionState:
+        """Everything but the paint, checked."""
+        return read_state(self.path)
+
+    def paint(self, index: int) -> NDArray[np.uint16]:
+        """``(Y, X)`` uint16 paint of one slice; InputError where it is damaged."""
+        try:
+            return np.asarray(self._paint[index], np.uint16)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise InputError(DAMAGED) from error
+
+    def painted_slices(self) -> tuple[int, ...]:
+        """Slices that have paint on disk; rising."""
+        chunks = self.path / PAINT / "c"
+        if not chunks.is_dir():
+            return ()
+        count = self._paint.shape[0]
+        written = chunks.glob("*/0/0")  # one chunk a slice, none where a slice is empty
+        found = (int(one.parts[-3]) for one in written if one.parts[-3].isdecimal())
+        return tuple(sorted(index for index in found if index < count))
+
+    def adapter(self, name: str) -> Path:
+        """Where the adapter of that file name lies."""
+        return self.path / ADAPTERS / adapter_name(name)
+
+    # ---- writing
+
+    def save(self, state: SessionState, planes: Mapping[int, NDArray[np.uint16]]) -> None:
+        """Write a change as one step: the state, and new paint ``(Y, X)`` of some slices.
+
+        Adapters that ``state`` names must have been kept (`keep_adapter`) before.
+
+        Raises
+        ------
+        OutputError
+            Disk full, folder gone or read only: what was saved before is still there.
+        """
+        text = state.to_json()
+        with atomic_write(self.path / JOURNAL) as part, zipfile.ZipFile(part, "w") as journal:
+            journal.writestr(STATE, text)
+            for index, plane in planes.items():
+                content = io.BytesIO()
+                np.save(content, plane, allow_pickle=False)
+                journal.writestr(f"{index}.npy", content.getvalue(), zipfile.ZIP_DEFLATED, 1)
+        self._apply(text, planes)
+
+    def keep_adapter(self, source: Path, name: str) -> Path:
+        """Copy an adapter file into the folder, whole or not at all; returns its place there."""
+        target = self.adapter(name)
+        with atomic_write(target) as part:
+            shutil.copyfile(source, part)
+        return target
+
+    def copy_to(self, path: Path) -> None:
+        """Copy the whole session; ``path`` appears only when all of it is there.
+
+        Raises ``OutputError`` when ``path`` exists or cannot be written.
+        """
+        if path.exists():
+            raise OutputError(f"{path.name} exists already; choose another name.")
+        part = path.with_name(f".{path.name}.part")
+        try:
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.copytree(self.path, part, ignore=shutil.ignore_patterns(LOCK, ".*"))
+            part.rename(path)
+        except (OSError, shutil.Error) as error:
+            shutil.rmtree(part, ignore_errors=True)
+            raise OutputError(_cannot_write(path, error)) from error
+
+    def remove(self) -> None:
+        """Delete the folder: nothing was done in this session."""
+        self.close()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    # ---- inside
+
+    def _apply(self, text: str, planes: Mapping[int, NDArray[np.uint16]]) -> None:
+        try:
+            for index, plane in planes.items():
+                self._paint[index] = plane
+        except OSError as error:
+            raise OutputError(_cannot_write(self.path, error)) from error
+        self._write_state(text)
+        with suppress(FileNotFoundError):
+            (self.path / JOURNAL).unlink()
+
+    def _write_state(self, text: str) -> None:
+        with atomic_write(self.path / STATE) as part:
+            part.write_text(text, encoding="utf-8")
+
+    def _open_paint(self, state: SessionState) -> None:
+        try:
+            paint = zarr.open_array(self.path / PAINT, mode="r+")
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise InputError(DAMAGED) from error
+        shape = state.stack.shape
+        if (paint.shape, paint.chunks) != (shape, (1, *shape[1:])) or paint.dtype != np.uint16:
+            raise InputError(DAMAGED)
+        self._paint = paint
+
+    def _replay(self) -> None:
+        """Write a journal that was left behind once more; one that is not whole was never begun."""
+        journal = self.path / JOURNAL
+        if not journal.exists():
+            return
+        try:
+            text, planes = _read_journal(journal)
+            state = SessionState.from_json(text)
+            self._open_paint(state)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise InputError(DAMAGED) from error
+        if any(plane.shape != state.stack.shape[1:] for plane in planes.values()):
+            raise InputError(DAMAGED)
+        self._apply(text, planes)
+
+
+def read_state(path: Path) -> SessionState:
+    """The state of a session folder, without opening it for writing; InputError where there is none."""
+    file = path / STATE
+    try:
+        if file.stat().st_size > LARGEST_STATE:
+            raise InputError(DAMAGED)
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path.name} is not a session of napari-salt, or is damaged.") from error
+    return SessionState.from_json(text)
+
+
+def _check(path: Path) -> None:
+    """Refuse what is no session folder, and links, which could lead anywhere."""
+    if not (path / STATE).is_file() and not (path / JOURNAL).is_file():
+        raise InputError(f"{path.name} is not a session of napari-salt; choose a folder *{SUFFIX}.")
+    for folder, folders, files in os.walk(path):
+        if any(os.path.islink(os.path.join(folder, name)) for name in (*folders, *files)):
+            raise InputError(f"{path.name} holds links to other places and is not opened.")
+
+
+def _locked(path: Path) -> FileLock:
+    lock = FileLock(path / LOCK, thread_local=False)  # taken by a writing thread, given back by any
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(
+            f"The session {path.name} is open in another window; close it there first."
+        ) from None
+    except OSError as error:
+        raise OutputError(_cannot_write(path, error)) from error
+    return lock
+
+
+def _read_journal(path: Path) -> tuple[str, dict[int, NDArray[np.uint16]]]:
+    with zipfile.ZipFile(path) as journal:
+        head = journal.getinfo(STATE)
+        if head.file_size > LARGEST_STATE:
+            raise ValueError("too large")
+        text = journal.read(head).decode("utf-8")
+        shape = SessionState.from_json(text).stack.shape
+        room = 2 * shape[1] * shape[2] + 1024
+        planes: dict[int, NDArray[np.uint16]] = {}
+        for entry in journal.infolist():
+            name, _, kind = entry.filename.partition(".")
+            if kind != "npy":
+                continue
+            if entry.file_size > room or not 0 <= int(name) < shape[0]:
+                raise ValueError("not a slice")
+            plane = np.load(io.BytesIO(journal.read(entry)), allow_pickle=False)
+            planes[int(name)] = plane.astype(np.uint16)
+    return text, planes
+
+
+def _cannot_write(path: Path, error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or "the disk did not answer"
+    return f"{path} cannot be written ({reason}); choose another folder or free space."

@@ -1,0 +1,153 @@
+"""What a session folder says about a session besides its paint: records to JSON and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from napari_salt.errors import InputError
+from napari_salt.model.adapter_info import record_from
+from napari_salt.records import FitSettings, Label, Round, StackInfo
+
+FORMAT = "napari-salt session"
+VERSION = 1
+"""Version of the schema; a later one is refused, an earlier one is brought up to date by `MIGRATIONS`."""
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""By the version that it takes; each makes the content of the next version."""
+DAMAGED = "The session is damaged and cannot be read; use another copy of its folder."
+
+
+@dataclass(frozen=True)
+class SessionState:
+    """A session without its paint and its stack's pixels.
+
+    Attributes
+    ----------
+    stack
+        Geometry of the stack.
+    identity
+        What `session_folder.identity` says of the stack's pixels.
+    labels, next_id
+        The label table, see `session.labels.LabelTable`.
+    painted, complete, skipped
+        Slice indices, rising; painted ones have paint or are complete.
+    rounds, active
+        Rounds with the file names of their adapters; number of the one in use.
+    adapter
+        File name of the adapter in use where no round has made it; else None.
+    """
+
+    stack: StackInfo
+    identity: str
+    labels: tuple[Label, ...] = ()
+    next_id: int = 1
+    painted: tuple[int, ...] = ()
+    complete: tuple[int, ...] = ()
+    skipped: tuple[int, ...] = ()
+    rounds: tuple[Round, ...] = ()
+    active: int | None = None
+    adapter: str | None = None
+    settings: FitSettings = field(default_factory=FitSettings)
+
+    def to_json(self) -> str:
+        """JSON text; the inverse of `from_json`."""
+        return json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)}, indent=1)
+
+    @staticmethod
+    def from_json(text: str) -> SessionState:
+        """Read and check; InputError where it is no session, damaged, or of a later version."""
+        try:
+            content = json.loads(text)
+            if content.pop("format") != FORMAT:
+                raise KeyError("format")
+            version = content.pop("version")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise InputError(DAMAGED) from error
+        if not isinstance(version, int) or version > VERSION:
+            raise InputError(
+                "This session was saved by a later napari-salt; update with 'pip install -U napari-salt'."
+            )
+        try:
+            while version < VERSION:
+                content, version = MIGRATIONS[version](content), version + 1
+            return _state(content)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(DAMAGED) from error
+
+
+def _state(content: dict[str, Any]) -> SessionState:
+    if set(content) != {one.name for one in fields(SessionState)}:
+        raise KeyError("fields")
+    stack = dict(content["stack"])
+    shape = tuple(_whole(length, 1) for length in stack["shape"])
+    spacing = tuple(float(size) for size in stack["spacing"])
+    units = tuple(_text(unit) for unit in stack["units"])
+    stack |= {
+        "shape": shape,
+        "spacing": spacing,
+        "units": units,
+        "channels": _whole(stack["channels"], 1),
+        "name": _text(stack["name"]),
+        "dtype": _text(stack["dtype"]),
+    }
+    if (len(shape), len(spacing), len(units)) != (3, 3, 3):
+        raise ValueError("axes")
+    count = shape[0]
+    return SessionState(
+        stack=StackInfo(**stack),
+        identity=_text(content["identity"]),
+        labels=tuple(
+            Label(_whole(one["label_id"], 1), _text(one["name"]), _color(one["color"]))
+            for one in content["labels"]
+        ),
+        next_id=_whole(content["next_id"], 1),
+        painted=_slices(content["painted"], count),
+        complete=_slices(content["complete"], count),
+        skipped=_slices(content["skipped"], count),
+        rounds=tuple(_round(one) for one in content["rounds"]),
+        active=None if content["active"] is None else _whole(content["active"], 1),
+        adapter=None if content["adapter"] is None else adapter_name(content["adapter"]),
+        settings=FitSettings(**content["settings"]),
+    )
+
+
+def adapter_name(name: object) -> str:
+    """A file name without any way out of its folder; ValueError for anything else."""
+    text = _text(name)
+    if not text or text.startswith(".") or any(sign in text for sign in "/\\:\0"):
+        raise ValueError("not a plain file name")
+    return text
+
+
+def _round(content: dict[str, Any]) -> Round:
+    return Round(
+        _whole(content["number"], 1),
+        record_from(content["record"]),
+        adapter_name(content["adapter_path"]),
+        _whole(content["size_bytes"], 0),
+    )
+
+
+def _slices(indices: list[int], count: int) -> tuple[int, ...]:
+    return tuple(_whole(index, 0, count - 1) for index in indices)
+
+
+def _color(parts: list[float]) -> tuple[float, float, float, float]:
+    red, green, blue, alpha = (float(part) for part in parts)
+    return (red, green, blue, alpha)
+
+
+def _whole(value: object, least: int, most: int | None = None) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError("not a whole number")
+    if value < least or (most is not None and value > most):
+        raise ValueError("out of range")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not text")
+    return value

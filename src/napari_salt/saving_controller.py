@@ -1,0 +1,387 @@
+"""Keeps the open session on disk while the user works, and offers earlier work on the same stack. No Qt.
+
+The dock calls `SavingController.tick` every second. What has changed since the last time is copied there, on the main
+thread, and written by one thread of its own, so that a slow disk never holds up the viewer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from napari_salt import wording
+from napari_salt.errors import InputError, NapariSaltError
+from napari_salt.io.session_folder import SUFFIX, SessionFolder, identity
+from napari_salt.io.session_state import SessionState
+from napari_salt.rounds_folder import ADAPTER_SUFFIX
+from napari_salt.session.resume import resume
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_salt.desk import Desk
+    from napari_salt.io.session_store import Found, SessionStore
+    from napari_salt.records import Planes
+    from napari_salt.session.session import Session
+
+LARGEST_COPY = 128 * 1024**2
+"""Bytes of paint copied at one tick; the rest waits for the next, so that the viewer stays smooth."""
+RETRY = 10.0
+"""Seconds before writing is tried again after the disk refused."""
+LAST_WAIT = 10.0
+"""Seconds that closing waits for the last write."""
+
+_folders: WeakKeyDictionary[Session, Path] = WeakKeyDictionary()
+"""Where sessions are kept that outlive a dock: the next dock goes on in the same folder."""
+
+
+@dataclass(eq=False)
+class _Kept:
+    """What is known of keeping one session."""
+
+    session: Session
+    known: Future[tuple[str, list[Found]]]
+    folder: SessionFolder | None = None
+    slices: set[int] = field(default_factory=set)
+    changed: bool = False
+    writing: Future[SessionFolder] | None = None
+    sent: tuple[int, ...] = ()
+    asked: bool = False
+    retry_at: float = 0.0
+
+    def signals(self) -> list[tuple[Any, Callable[..., None]]]:
+        """What tells of changes, and what takes note of them."""
+        session = self.session
+        return [
+            (session.annotations.changed, self.painted),
+            (session.annotations.completed, self.note),
+            (session.labels.changed, self.note),
+            (session.settings_changed, self.note),
+            (session.adapter_changed, self.note),
+            (session.skipped_changed, self.note),
+        ]
+
+    def painted(self, index: int) -> None:
+        """The paint of a slice has changed."""
+        self.slices.add(index)
+
+    def note(self) -> None:
+        """Something else than paint has changed."""
+        self.changed = True
+
+
+class SavingController:
+    """Follows the open session; ``store`` says where sessions are kept without being asked."""
+
+    def __init__(self, desk: Desk, store: SessionStore, *, changed: Callable[[], None]) -> None:
+        self._desk = desk
+        self._store = store
+        self._changed = changed
+        self._pool = ThreadPoolExecutor(1, "napari-salt saving")
+        self._kept: _Kept | None = None
+
+    # ---- following a session
+
+    def opened(self, session: Session) -> None:
+        """Keep this session from now on."""
+        self.left()
+        known = self._pool.submit(_look_up, session.stack, self._store)
+        kept = self._kept = _Kept(session, known)
+        path = _folders.get(session)
+        if path is not None and path.is_dir():
+            kept.asked = True
+            kept.writing = self._pool.submit(SessionFolder.open_folder, path)
+        elif session.annotations.usable_slices():
+            kept.slices.update(session.annotations.painted_slices())
+            kept.changed = True
+        for signal, slot in kept.signals():
+            signal.connect(slot)
+
+    def left(self) -> Future[None] | None:
+        """Let go of the session after writing what is not yet written, in the background; None: nothing was open."""
+        kept, self._kept = self._kept, None
+        if kept is None:
+            return None
+        for signal, slot in kept.signals():
+            signal.disconnect(slot)
+        before = kept.writing
+        if before is not None and not before.done():
+            kept.slices.update(kept.sent)  # should that write fail, the next one has its slices
+            kept.changed = True
+        else:
+            self._collect(kept)
+            before = None
+        kept.writing = None
+        self._write(kept, everything=True, before=before)
+        return self._pool.submit(_close_folder, kept.writing or before, kept.folder)
+
+    def tick(self) -> None:
+        """Collect what the writer has done, offer earlier work, and hand over what has changed."""
+        kept = self._kept
+        if kept is None:
+            return
+        self._collect(kept)
+        self._offer(kept)
+        self._write(kept)
+
+    def close(self) -> None:
+        """Write the rest and wait for it, but not for ever."""
+        last = self.left()
+        if last is not None:
+            wait([last], LAST_WAIT)
+        self._pool.shutdown(wait=False)
+
+    # ---- asked for by the user
+
+    def save_as(self) -> None:
+        """Copy the session to a folder of the user's choice and go on there."""
+        kept = self._kept
+        if kept is None:
+            return
+        name = f"{kept.session.stack.info.name or 'session'}{SUFFIX}"
+        path = self._desk.view.ask_save("Save session", name, f"Session (*{SUFFIX})")
+        if path is None:
+            return
+        path = path if path.name.endswith(SUFFIX) else path.with_name(path.name + SUFFIX)
+        self._finish(kept)
+        if kept.folder is None:
+            raise InputError("There is nothing to save yet; paint a slice first.")
+        kept.folder.copy_to(path)
+        kept.folder.close()
+        kept.folder = SessionFolder.open_folder(path)
+        _folders[kept.session] = path
+        self._desk.say(f"session saved to {path.name}; it is kept up to date there", "good")
+
+    def open_session(self) -> None:
+        """Go on with a session from a folder of the user's choice."""
+        path = self._desk.view.ask_folder("Open session")
+        if path is not None:
+            self.go_on(path)
+
+    def go_on(self, path: Path) -> None:
+        """Bring the work in a session folder onto the open stack, and keep it there from now on.
+
+        Raises
+        ------
+        InputError
+            No session, one of another stack, or one that another window has open; nothing was changed.
+        """
+        kept = self._kept
+        folder = SessionFolder.open_folder(path)
+        try:
+            state = folder.state()
+            if kept is None or state.identity != kept.known.result()[0]:
+                facts = wording.facts(state.stack)
+                raise InputError(
+                    f"This session belongs to “{state.stack.name}” ({facts}); open that image first, "
+                    "then the session."
+                )
+            if not self._may_replace(kept.session):
+                folder.close()
+                return
+            planes = {index: folder.paint(index) for index in folder.painted_slices()}
+        except BaseException:
+            folder.close()
+            raise
+        self._finish(kept)
+        if kept.folder is not None:
+            kept.folder.close()
+        _resume(kept.session, folder, state, planes)
+        kept.folder, kept.asked = folder, True
+        kept.slices.clear()
+        kept.changed = False
+        _folders[kept.session] = path
+        self._desk.link.refresh_paint()
+        self._desk.say(
+            f"your work is back: {_contents(len(state.painted), len(state.rounds))}", "good"
+        )
+
+    def _may_replace(self, session: Session) -> bool:
+        painted = len(session.annotations.usable_slices())
+        return not painted or self._desk.view.confirm(
+            f"The paint on {wording.count(painted, 'slice')} of this image is put aside (it stays saved). "
+            "Open the session in its place?",
+            "Open the session",
+        )
+
+    # ---- inside
+
+    def _collect(self, kept: _Kept, *, to_end: bool = False) -> None:
+        """Take over what the writer has done; say once that it could not."""
+        if kept.writing is None or not (to_end or kept.writing.done()):
+            return
+        writing, kept.writing = kept.writing, None
+        try:
+            kept.folder = writing.result()
+        except NapariSaltError as error:
+            kept.slices.update(kept.sent)
+            kept.changed = True
+            if not kept.retry_at or to_end:
+                self._desk.fail(f"Your work is not being saved: {error}")
+                self._changed()
+            kept.retry_at = time.monotonic() + RETRY
+            return
+        if kept.retry_at:
+            kept.retry_at = 0.0
+            self._desk.say("your work is saved again", "good")
+            self._changed()
+        _folders[kept.session] = kept.folder.path
+
+    def _offer(self, kept: _Kept) -> None:
+        """Earlier work on this stack, once, as soon as it is known."""
+        if kept.asked or not kept.known.done():
+            return
+        kept.asked = True
+        if kept.known.exception() is not None:
+            self._desk.fail("This image cannot be read, so your work on it is not being saved.")
+            self._changed()
+            return
+        found = kept.known.result()[1]
+        if not found:
+            return
+        best = found[0]
+        self._desk.say(
+            f"Restore your work on “{kept.session.stack.info.name or 'this image'}”? "
+            f"{_contents(best.slices, len(best.state.rounds))}",
+            "plain",
+            "Restore",
+            lambda: self.go_on(best.path),
+        )
+        self._changed()
+
+    def _write(
+        self,
+        kept: _Kept,
+        *,
+        everything: bool = False,
+        before: Future[SessionFolder] | None = None,
+    ) -> None:
+        """Hand what has changed to the writer, if that is free; behind the write ``before`` where there is one."""
+        session = kept.session
+        if kept.writing is not None or not (kept.changed or kept.slices):
+            return
+        if not everything and (time.monotonic() < kept.retry_at or not kept.known.done()):
+            return
+        if kept.folder is None and not (session.annotations.usable_slices() or len(session.rounds)):
+            return
+        if kept.known.exception() is not None:
+            return
+        planes = self._copies(kept, everything)
+        adapters: dict[str, Path] = {}
+        state = _state(kept, adapters)
+        folder, kept.sent, kept.changed = kept.folder, tuple(planes), False
+        path = self._store.new_path(session.stack.info.name)
+        kept.writing = self._pool.submit(_save, folder, before, path, state, planes, adapters)
+
+    @staticmethod
+    def _copies(kept: _Kept, everything: bool) -> dict[int, NDArray[np.uint16]]:
+        paint = kept.session.annotations.paint
+        most = len(paint) if everything else max(1, LARGEST_COPY // max(1, paint[0].nbytes))
+        chosen = sorted(kept.slices)[:most]
+        kept.slices.difference_update(chosen)
+        return {index: paint[index].copy() for index in chosen}
+
+    def _finish(self, kept: _Kept) -> None:
+        """Have everything on disk now."""
+        self._collect(kept, to_end=True)
+        self._write(kept, everything=True)
+        self._collect(kept, to_end=True)
+
+
+def _look_up(planes: Planes, store: SessionStore) -> tuple[str, list[Found]]:
+    told = identity(planes)
+    return told, store.find(told)
+
+
+def _save(
+    folder: SessionFolder | None,
+    before: Future[SessionFolder] | None,
+    path: Path,
+    state: SessionState,
+    planes: dict[int, NDArray[np.uint16]],
+    adapters: dict[str, Path],
+) -> SessionFolder:
+    """Runs on the writing thread, where ``before`` has ended by now."""
+    if before is not None and before.exception() is None:
+        folder = before.result()
+    folder = SessionFolder.create(path, state) if folder is None else folder
+    for name, source in adapters.items():
+        folder.keep_adapter(source, name)
+    folder.save(state, planes)
+    return folder
+
+
+def _close_folder(last: Future[SessionFolder] | None, folder: SessionFolder | None) -> None:
+    """Runs on the writing thread, behind the last write."""
+    if last is not None and last.exception() is None:
+        folder = last.result()
+    if folder is not None:
+        folder.close()
+
+
+def _state(kept: _Kept, adapters: dict[str, Path]) -> SessionState:
+    """What to write beside the paint; ``adapters`` gets the files to copy, by their name in the folder."""
+    session = kept.session
+    rounds = []
+    for one in session.rounds:
+        name = f"round-{one.number}{ADAPTER_SUFFIX}"
+        _note(kept, adapters, name, Path(one.adapter_path))
+        rounds.append(replace(one, adapter_path=name))
+    active, adapter = session.rounds.active, None
+    if active is None and session.adapter_path is not None:
+        source = Path(session.adapter_path)
+        if source.is_file():
+            adapter = f"adapter-{source.stat().st_mtime_ns:x}{ADAPTER_SUFFIX}"
+            _note(kept, adapters, adapter, source)
+    return SessionState(
+        stack=session.stack.info,
+        identity=kept.known.result()[0],
+        labels=tuple(session.labels),
+        next_id=session.labels.next_id,
+        painted=session.annotations.usable_slices(),
+        complete=tuple(sorted(session.annotations.complete)),
+        skipped=tuple(sorted(session.skipped)),
+        rounds=tuple(rounds),
+        active=None if active is None else active.number,
+        adapter=adapter,
+        settings=session.settings,
+    )
+
+
+def _note(kept: _Kept, adapters: dict[str, Path], name: str, source: Path) -> None:
+    """Have an adapter copied that the folder does not hold yet."""
+    there = None if kept.folder is None else kept.folder.adapter(name)
+    if there is None or (source != there and not there.exists()):
+        adapters[name] = source
+
+
+def _resume(
+    session: Session,
+    folder: SessionFolder,
+    state: SessionState,
+    planes: dict[int, NDArray[np.uint16]],
+) -> None:
+    resume(
+        session,
+        labels=state.labels,
+        next_id=state.next_id,
+        planes=planes,
+        complete=state.complete,
+        rounds=[
+            replace(one, adapter_path=str(folder.adapter(one.adapter_path))) for one in state.rounds
+        ],
+        active=state.active,
+        adapter_path=None if state.adapter is None else str(folder.adapter(state.adapter)),
+        skipped=state.skipped,
+        settings=state.settings,
+    )
+
+
+def _contents(slices: int, rounds: int) -> str:
+    return f"{wording.count(slices, 'slice')}, {wording.count(rounds, 'round')}"

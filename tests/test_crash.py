@@ -1,0 +1,68 @@
+"""The application is killed while somebody paints; the next one offers the work, and it is whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from napari_salt.io.session_store import SessionStore
+from napari_salt.widgets.dock import Dock
+
+SHAPE = (8, 32, 32)
+PAINTER = f"""
+import time
+import napari, numpy as np
+from qtpy.QtWidgets import QApplication
+from napari_salt.io.session_store import SessionStore
+from napari_salt.io.session_folder import read_state
+viewer = napari.Viewer(show=False)
+viewer.add_image(np.zeros({SHAPE}, np.uint8), name="t1")
+_, dock = viewer.window.add_plugin_dock_widget("napari-salt")
+dock.labels.addRequested.emit("cell")
+paint, store = viewer.layers["t1 paint"], SessionStore()
+value = 0
+while True:
+    for index in range({SHAPE[0]}):
+        viewer.dims.set_point(0, index)
+        paint.brush_size = 64
+        paint.paint((index, 16, 16), 1)
+        QApplication.processEvents()
+    dock.wishes.complete_set.emit(value % 2 == 0)
+    value += 1
+    QApplication.processEvents()
+    time.sleep(0.02)
+    for path in store.folder.glob("*.salt"):
+        if (path / "session.json").exists():
+            print(len(read_state(path).painted), flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kills by signal")
+def test_work_of_a_killed_viewer_is_offered_and_whole(make_napari_viewer, qtbot):
+    painter = [sys.executable, "-W", "ignore", "-c", PAINTER]
+    with subprocess.Popen(painter, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        saved = 0
+        for line in run.stdout:
+            saved = max(saved, int(line))
+            if saved == SHAPE[0]:
+                break
+        run.send_signal(signal.SIGKILL)
+    assert saved == SHAPE[0]
+    viewer = make_napari_viewer()
+    viewer.add_image(np.zeros(SHAPE, np.uint8), name="t1")
+    dock = Dock(viewer)
+    viewer.window.add_dock_widget(dock, name="Few-shot segmentation")
+    qtbot.waitUntil(lambda: bool(dock.status.value().offer), timeout=60_000)
+    assert dock.status.value().text == "Restore your work on “t1”? 8 slices, 0 rounds"
+    dock.status.offerTaken.emit()
+    paint = viewer.layers["t1 paint"].data
+    assert all((paint[index] == 1).any() for index in range(SHAPE[0]))
+    assert [row.name for row in dock.labels.rows()] == ["cell", "background"]
+    assert len(SessionStore().find(dock.controller.saving._kept.known.result()[0])) == 1
+    dock.controller.close()

@@ -1,0 +1,291 @@
+"""Work is kept while the user works, offered again, copied and moved; without Qt or a viewer."""
+
+from __future__ import annotations
+
+from concurrent.futures import wait
+from pathlib import Path
+from unittest.mock import create_autospec
+
+import numpy as np
+import pytest
+
+from napari_salt import saving_controller
+from napari_salt.desk import Desk
+from napari_salt.errors import InputError, OutputError
+from napari_salt.io.session_folder import STATE, SessionFolder
+from napari_salt.io.session_store import SessionStore
+from napari_salt.records import BACKGROUND, FitRecord
+from napari_salt.saving_controller import SavingController
+from napari_salt.session.session import Session
+from napari_salt.session.stack import Stack
+from napari_salt.viewer_link import ViewerLink
+from napari_salt.views import DockView
+
+RECORD = FitRecord("salt", "lite-medsam", (2,), 30, 12.0, 1000, "adapted", 0.8, 0.9)
+
+
+def new_session(value: int = 0) -> Session:
+    return Session(Stack(np.full((6, 8, 8), value, np.uint8), name="t1"))
+
+
+class Office:
+    """A saving controller with an open session, and a clock moved by hand."""
+
+    def __init__(self, folder: Path, session: Session | None = None) -> None:
+        self.view = create_autospec(DockView, instance=True)
+        self.view.confirm.return_value = True
+        self.session = session or new_session()
+        self.desk = Desk(self.view, create_autospec(ViewerLink, instance=True), self.session)
+        self.store = SessionStore(folder)
+        self.saving = SavingController(self.desk, self.store, changed=lambda: None)
+        self.saving.opened(self.session)
+
+    def paint(self, index: int, label_id: int) -> None:
+        self.session.annotations.paint[index, 2:5] = label_id
+        self.session.annotations.touched(index)
+
+    def tick(self) -> None:
+        """Hand over, let the writer finish, collect."""
+        kept = self.saving._kept
+        assert kept is not None
+        wait([kept.known])
+        self.saving.tick()
+        if kept.writing is not None:
+            wait([kept.writing])
+            self.saving.tick()
+
+    @property
+    def folders(self) -> list[Path]:
+        return sorted(self.store.folder.glob("*.salt"))
+
+
+@pytest.fixture
+def office(tmp_path):
+    made = Office(tmp_path / "store")
+    yield made
+    made.saving.close()
+
+
+def worked(office: Office, tmp_path: Path) -> None:
+    """Two labels, two painted slices, a round."""
+    cell, axon = office.session.labels.add("cell"), office.session.labels.add("axon")
+    office.paint(1, cell.label_id)
+    office.paint(4, axon.label_id)
+    office.session.annotations.set_complete(4, True)
+    (tmp_path / "adapter").write_bytes(b"weights")
+    office.session.add_round(RECORD, tmp_path / "adapter", 7)
+    office.session.skip(0)
+    office.tick()
+
+
+def test_looking_at_an_image_keeps_nothing(office):
+    office.session.labels.add("cell")
+    office.tick()
+    assert office.folders == []
+
+
+def test_paint_is_on_disk_after_a_tick(office):
+    office.session.labels.add("cell")
+    office.paint(3, 1)
+    office.tick()
+    (path,) = office.folders
+    office.saving.close()
+    folder = SessionFolder.open_folder(path)
+    assert np.array_equal(folder.paint(3), office.session.annotations.paint[3])
+    assert [label.name for label in folder.state().labels] == ["cell"]
+    folder.close()
+
+
+def test_closing_writes_what_no_tick_has_seen(office):
+    office.paint(3, BACKGROUND)
+    office.tick()
+    office.paint(5, BACKGROUND)
+    office.saving.close()
+    folder = SessionFolder.open_folder(office.folders[0])
+    assert folder.painted_slices() == (3, 5)
+    folder.close()
+
+
+def test_leaving_while_a_write_is_under_way_loses_nothing(office):
+    office.paint(1, BACKGROUND)
+    wait([office.saving._kept.known])
+    office.saving.tick()  # begins to write slice 1
+    office.paint(2, BACKGROUND)
+    office.saving.close()
+    (path,) = office.folders
+    folder = SessionFolder.open_folder(path)
+    assert folder.painted_slices() == (1, 2)
+    folder.close()
+
+
+def test_the_same_stack_opened_later_is_offered_its_work(office, tmp_path):
+    worked(office, tmp_path)
+    office.saving.close()
+    (tmp_path / "adapter").unlink()  # of a run that is over
+    later = Office(tmp_path / "store")
+    later.tick()
+    assert later.desk.status.text == "Restore your work on “t1”? 2 slices, 1 round"
+    assert later.desk.status.offer == "Restore"
+    later.desk.offer()
+    session, before = later.session, office.session
+    assert np.array_equal(session.annotations.paint, before.annotations.paint)
+    assert session.annotations.complete == {4}
+    assert tuple(session.labels) == tuple(before.labels)
+    assert session.labels.next_id == before.labels.next_id
+    assert session.skipped == {0}
+    assert session.rounds.active is not None
+    assert session.rounds.active.record == RECORD
+    assert Path(session.adapter_path).read_bytes() == b"weights"
+    later.desk.link.refresh_paint.assert_called()
+    later.paint(5, 1)
+    later.tick()
+    assert len(later.folders) == 1, "it goes on where it was"
+    later.saving.close()
+    folder = SessionFolder.open_folder(later.folders[0])
+    assert folder.painted_slices() == (1, 4, 5)
+    assert folder.state().rounds[0].record == RECORD
+    folder.close()
+
+
+def test_another_stack_is_offered_nothing(office, tmp_path):
+    worked(office, tmp_path)
+    office.saving.close()
+    later = Office(tmp_path / "store", new_session(9))
+    later.tick()
+    assert later.desk.status.offer == ""
+    later.saving.close()
+
+
+def test_a_session_of_another_stack_is_refused_and_nothing_changes(office, tmp_path):
+    worked(office, tmp_path)
+    office.saving.close()
+    later = Office(tmp_path / "store", new_session(9))
+    later.paint(0, BACKGROUND)
+    with pytest.raises(InputError, match="open that image first"):
+        later.saving.go_on(office.folders[0])
+    assert later.session.annotations.painted_slices() == (0,)
+    later.saving.close()
+
+
+def test_new_paint_is_put_aside_only_after_asking(office, tmp_path):
+    worked(office, tmp_path)
+    office.saving.close()
+    (kept,) = office.folders
+    later = Office(tmp_path / "store")
+    later.paint(0, BACKGROUND)
+    later.view.confirm.return_value = False
+    later.saving.go_on(kept)
+    assert later.session.annotations.painted_slices() == (0,)
+    later.view.confirm.return_value = True
+    later.saving.go_on(kept)
+    assert later.session.annotations.painted_slices() == (1, 4)
+    (aside,) = set(later.folders) - {kept}
+    folder = SessionFolder.open_folder(aside)
+    assert folder.painted_slices() == (0,)
+    folder.close()
+    later.saving.close()
+
+
+def test_a_second_window_on_a_session_says_so(office, tmp_path):
+    worked(office, tmp_path)
+    other = Office(tmp_path / "store")
+    other.tick()
+    with pytest.raises(InputError, match="open in another window"):
+        other.desk.offer()
+    other.saving.close()
+
+
+def test_the_next_dock_goes_on_in_the_same_folder(office, tmp_path):
+    worked(office, tmp_path)
+    office.saving.close()
+    again = Office(tmp_path / "store", office.session)
+    again.paint(0, BACKGROUND)
+    again.tick()
+    again.tick()
+    assert again.desk.status.offer == ""
+    again.saving.close()
+    (path,) = again.folders
+    folder = SessionFolder.open_folder(path)
+    assert folder.painted_slices() == (0, 1, 4)
+    folder.close()
+
+
+def test_a_session_is_saved_elsewhere_and_goes_on_there(office, tmp_path):
+    worked(office, tmp_path)
+    office.view.ask_save.return_value = tmp_path / "mine"
+    office.saving.save_as()
+    assert office.desk.status.level == "good"
+    office.paint(5, BACKGROUND)
+    office.tick()
+    office.saving.close()
+    folder = SessionFolder.open_folder(tmp_path / "mine.salt")
+    assert folder.painted_slices() == (1, 4, 5)
+    folder.close()
+    other = Office(tmp_path / "elsewhere")
+    other.view.ask_folder.return_value = tmp_path / "mine.salt"
+    other.saving.open_session()
+    assert other.session.annotations.painted_slices() == (1, 4, 5)
+    other.saving.close()
+
+
+def test_saving_nothing_says_so(office, tmp_path):
+    office.view.ask_save.return_value = tmp_path / "mine.salt"
+    with pytest.raises(InputError, match="paint a slice first"):
+        office.saving.save_as()
+
+
+def test_a_disk_that_refuses_is_told_once_and_tried_again(office, monkeypatch):
+    office.paint(1, BACKGROUND)
+    office.tick()
+
+    def refuse(*_):
+        raise OutputError("The disk is full; free some space.")
+
+    monkeypatch.setattr(saving_controller, "RETRY", 0.0)
+    monkeypatch.setattr(SessionFolder, "save", refuse)
+    office.paint(2, BACKGROUND)
+    office.tick()
+    office.tick()
+    assert office.desk.status.text == (
+        "Your work is not being saved: The disk is full; free some space."
+    )
+    assert office.view.notify.call_count == 1
+    monkeypatch.undo()
+    monkeypatch.setattr(saving_controller, "RETRY", 0.0)
+    office.saving._kept.retry_at = 1e-9
+    office.tick()
+    assert office.desk.status.text == "your work is saved again"
+    office.saving.close()
+    folder = SessionFolder.open_folder(office.folders[0])
+    assert folder.painted_slices() == (1, 2)
+    folder.close()
+
+
+def test_an_adapter_from_a_file_is_kept_too(office, tmp_path):
+    (tmp_path / "loaded").write_bytes(b"loaded")
+    office.paint(1, BACKGROUND)
+    office.session.use_adapter(tmp_path / "loaded")
+    office.tick()
+    office.saving.close()
+    (tmp_path / "loaded").unlink()
+    later = Office(tmp_path / "store")
+    later.tick()
+    later.desk.offer()
+    assert Path(later.session.adapter_path).read_bytes() == b"loaded"
+    later.saving.close()
+
+
+def test_the_description_is_never_older_than_its_adapters(office, tmp_path, monkeypatch):
+    """A state that names an adapter is written only when the adapter is there."""
+    seen = []
+    save = SessionFolder.save
+
+    def look(folder, state, planes):
+        seen.append([folder.adapter(one.adapter_path).is_file() for one in state.rounds])
+        save(folder, state, planes)
+
+    monkeypatch.setattr(SessionFolder, "save", look)
+    worked(office, tmp_path)
+    assert seen
+    assert all(all(one) for one in seen)
+    assert (office.folders[0] / STATE).is_file()
