@@ -118,8 +118,8 @@ def signed_distance(mask: Mask, spacing: tuple[float, float]) -> NDArray[np.floa
     half = min(spacing) / 2
     inside = ndimage.distance_transform_edt(mask, spacing)
     outside = ndimage.distance_transform_edt(~mask, spacing)
-    signed = np.where(mask, inside - half, half - outside)
-    return signed.astype(np.float32)
+    signed: NDArray[np.float32] = np.where(mask, inside - half, half - outside).astype(np.float32)
+    return signed
 
 
 def _way(first: Mask, last: Mask) -> NDArray[np.float64]:
