@@ -346,13 +346,16 @@ class ViewerLink:
                 setattr(layer, name, value)
 
     def _on_paint(self, event: Any = None) -> None:
-        self._drawn = self._checksum()
+        data, step, edited = self._data["paint"], None, self._edited()
         if event is not None and self._place is not None:
-            shape = self._data["paint"].shape
-            step = stroke_step(event.value, self._place.geometry, shape)
-            if step is not None:
-                self.signals.stroke_made.emit(step)
-        self.signals.painted.emit(self._edited())
+            step = stroke_step(event.value, self._place.geometry, data.shape)
+        if step is not None:
+            for part in step.parts:  # some of napari's tools tell first and write then
+                part.make_again(data[part.index])
+            edited = tuple(part.index for part in step.parts)
+            self.signals.stroke_made.emit(step)
+        self._drawn = self._checksum()
+        self.signals.painted.emit(edited)
 
     def _on_set_data(self, event: Any = None) -> None:
         """Undo and redo of strokes tell only this; so does every change of slice."""
