@@ -64,13 +64,13 @@ def spelled(text: str) -> str | None:
     return None if part.shift and len(name) == 1 and not name.isalpha() else str(binding)
 
 
-def keys_in_use() -> dict[str, str]:
-    """Keys of napari itself, with the changes the user has made to them, and of its menus."""
+def keys_in_use(name: str = "napari") -> dict[str, str]:
+    """Keys of napari itself, with the changes the user has made to them, and of the application's menus."""
     taken = {}
     for action, bindings in get_settings().shortcuts.shortcuts.items():
         for binding in bindings:
             taken[str(coerce_keybinding(binding))] = f"napari's “{_words(action)}”"
-    application = Application.get_app("napari")
+    application = Application.get_app(name)
     for rule in () if application is None else application.keybindings:
         taken[str(rule.keybinding)] = f"napari's “{_words(rule.command_id)}”"
     return taken
