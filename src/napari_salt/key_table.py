@@ -22,7 +22,8 @@ class KeyAction:
     group: str
 
 
-_SLICE, _NETWORK, _GO, _LABELS = "This slice", "Adapt and segment", "Go on", "Labels"
+_SLICE, _NETWORK, _GO = "This slice", "Adapt and segment", "Go on"
+_LABELS, _HELP = "Labels", "Help"
 
 KEY_ACTIONS = (
     KeyAction("accept", "Accept prediction", "G", _SLICE),
@@ -37,7 +38,7 @@ KEY_ACTIONS = (
     KeyAction("segment_slice", "Segment this slice", "Shift+S", _NETWORK),
     KeyAction("segment_all", "Segment all", "Shift+W", _NETWORK),
     KeyAction("show_prediction", "Show or hide the prediction", "H", _NETWORK),
-    KeyAction("show_keys", "This list", "F1", _LABELS),
+    KeyAction("show_keys", "This list", "F1", _HELP),
 )
 """Letters that no layer type of napari uses, so that nothing of napari's is lost."""
 

@@ -23,7 +23,6 @@ class KeysOverlay(QDialog):
         self._problems.setWordWrap(True)
         note = QLabel("They work on the image. Change them in Preferences ▸ napari-salt.", self)
         note.setWordWrap(True)
-        note.setEnabled(False)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(14, 12, 14, 12)
         self._layout.setSpacing(8)
