@@ -38,7 +38,7 @@ KEY_ACTIONS = (
     KeyAction("segment_slice", "Segment this slice", "Shift+S", _NETWORK),
     KeyAction("segment_all", "Segment all", "Shift+W", _NETWORK),
     KeyAction("show_prediction", "Show or hide the prediction", "H", _NETWORK),
-    KeyAction("show_keys", "This list", "F1", _HELP),
+    KeyAction("show_keys", "List the keys", "F1", _HELP),
 )
 """Letters that no layer type of napari uses, so that nothing of napari's is lost."""
 
@@ -112,7 +112,8 @@ def resolve(
         if problem:
             problems.append(problem)
     rows = [KeyRow(a.name, a.title, keys[a.name], a.group) for a in KEY_ACTIONS]
-    return KeysState((*rows, *_more_rows(label_modifier)), tuple(problems), label_modifier)
+    rows[-1:-1] = _more_rows(label_modifier)
+    return KeysState(tuple(rows), tuple(problems), label_modifier)
 
 
 def label_key(place: int, modifier: str = LABEL_MODIFIERS[0]) -> str:

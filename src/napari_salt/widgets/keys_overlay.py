@@ -21,7 +21,7 @@ class KeysOverlay(QDialog):
         self._table = QWidget(self)
         self._problems = QLabel(self)
         self._problems.setWordWrap(True)
-        note = QLabel("They work on the image. Change them in Preferences ▸ napari-salt.", self)
+        note = QLabel("They work on the image.\nChange them in Preferences ▸ napari-salt.", self)
         note.setWordWrap(True)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(14, 12, 14, 12)
@@ -52,16 +52,17 @@ def _table(state: KeysState, parent: QWidget) -> QWidget:
     grid = QGridLayout(table)
     grid.setContentsMargins(0, 0, 0, 0)
     grid.setHorizontalSpacing(16)
-    grid.setVerticalSpacing(3)
+    grid.setVerticalSpacing(0)
     grid.setColumnStretch(1, 1)
     groups = dict.fromkeys(row.group for row in state.rows)
-    for group in groups:
+    for place, group in enumerate(groups):
         line = grid.rowCount()
-        grid.addWidget(_bold(group, table), line, 0, 1, 2)
-        grid.setRowMinimumHeight(line, 24)
+        caption = _bold(group, table)
+        caption.setContentsMargins(0, 12 if place else 0, 0, 4)
+        grid.addWidget(caption, line, 0, 1, 2)
         for row in (row for row in state.rows if row.group == group):
             line = grid.rowCount()
-            grid.addWidget(_bold(row.key or _NO_KEY, table), line, 0)
+            grid.addWidget(QLabel(row.key or _NO_KEY, table), line, 0)
             grid.addWidget(QLabel(row.title, table), line, 1)
     return table
 
@@ -71,5 +72,4 @@ def _bold(text: str, parent: QWidget) -> QLabel:
     font = label.font()
     font.setBold(True)
     label.setFont(font)
-    label.setAlignment(Qt.AlignmentFlag.AlignBottom | Qt.AlignmentFlag.AlignLeft)
     return label
