@@ -9,6 +9,8 @@ import pytest
 os.environ.setdefault("QT_QPA_PLATFORM", "xcb")
 os.environ.setdefault("QT_API", "pyqt6")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("NAPARI_CONFIG", "")
+"""Settings of whoever runs the tests (keys, say) are not theirs to read or write."""
 
 
 @pytest.fixture(autouse=True)

@@ -115,11 +115,11 @@ def test_strokes_undo_and_redo_are_told(link, viewer):
     paint.paint((2, 4, 4), 1)
     assert heard.of("painted") == [((2,),)]
     assert session.annotations.paint[2, 4, 4] == 1
-    link.undo_stroke()
+    paint.undo()
     assert session.annotations.paint[2, 4, 4] == 0
     assert heard.of("painted")[-1] == ((2,),)
     heard.all.clear()
-    link.redo_stroke()
+    paint.redo()
     assert session.annotations.paint[2, 4, 4] == 1
     assert heard.of("painted")[-1] == ((2,),)
 

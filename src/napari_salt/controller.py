@@ -13,8 +13,10 @@ from napari_salt import wording
 from napari_salt.desk import IDLE, Desk
 from napari_salt.errors import InputError, NapariSaltError
 from napari_salt.files_controller import FilesController
+from napari_salt.fill_controller import FillController
 from napari_salt.io.session_store import SessionStore
 from napari_salt.job_controller import JobController
+from napari_salt.key_controller import KeyController
 from napari_salt.loop_controller import LoopController
 from napari_salt.paint_controller import PaintController
 from napari_salt.saving_controller import SavingController
@@ -46,12 +48,15 @@ class Controller:
         self.loop = LoopController(self.desk, self.jobs)
         self.files = FilesController(self.desk, self.jobs)
         self.saving = SavingController(self.desk, store or SessionStore(), changed=self.refresh)
+        self.fill = FillController(self.desk)
+        self.keys = KeyController(self.desk, lambda: self._readiness(link.current_slice()))
         self._view, self._link = view, link
         self._shown: dict[str, object] = {}
         """What the view shows; entries are taken out when a widget may have run ahead of it."""
         self._slots: list[tuple[Any, Callable[..., None]]] = []
         self._closed = False
         self._connect()
+        self.keys.start()
         self.images_changed()
 
     # ---- images
@@ -195,6 +200,7 @@ class Controller:
             return
         desk, progress = self.desk, self.jobs.progress()
         index = self._link.current_slice()
+        self._show("keys", self._link.keys())
         self._show("image", self._image_state())
         self._show("labels", desk.rows())
         self._show("selected_label", desk.selected)
@@ -255,9 +261,10 @@ class Controller:
     def _readiness(self, index: int | None) -> Readiness:
         job = self.jobs.job
         if job is None:
-            return readiness(self.desk.session, JobState(), index)
+            return readiness(self.desk.session, JobState(), index, self.desk.selected)
         kind: JobKind = "adapt" if job.kind == "adapt" else "segment"
-        return readiness(self.desk.session, JobState(kind, job.stopping), index)
+        state = JobState(kind, job.stopping)
+        return readiness(self.desk.session, state, index, self.desk.selected)
 
     # ---- wiring
 
@@ -274,6 +281,9 @@ class Controller:
             (wishes.label_selected, paint.select_label),
             (wishes.complete_set, self.set_complete),
             (wishes.accept, paint.accept),
+            (wishes.accept_label, self.fill.accept_label),
+            (wishes.propagate, self.fill.propagate),
+            (wishes.interpolate, self.fill.interpolate),
             (wishes.undo_accept, paint.undo_accept),
             (wishes.adapt, loop.adapt),
             (wishes.stop, self.jobs.stop),
@@ -296,12 +306,14 @@ class Controller:
             (viewer.images_changed, self.images_changed),
             (viewer.image_lost, self.image_lost),
             (viewer.paint_lost, self.paint_lost),
-            (viewer.slice_changed, paint.slice_changed),
+            (viewer.slice_changed, _only_refresh),
             (viewer.display_changed, self.refresh),
             (viewer.painted, paint.painted),
             (viewer.stroke_made, paint.stroke_made),
             (viewer.label_picked, paint.label_picked),
             (viewer.label_key_pressed, paint.label_key),
+            (viewer.key_pressed, self.keys.pressed),
+            (viewer.keys_changed, self.keys.changed),
             (viewer.undo_pressed, paint.undo),
             (viewer.redo_pressed, paint.redo),
         ):
@@ -336,3 +348,7 @@ class Controller:
 
     def _annotations_changed(self, index: int) -> None:
         self.refresh()
+
+
+def _only_refresh() -> None:
+    """Nothing to do but to show what is now: every wish is followed by that anyway."""

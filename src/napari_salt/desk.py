@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from napari_salt.key_table import LABEL_MODIFIERS, label_key
 from napari_salt.records import BACKGROUND, BACKGROUND_NAME
 from napari_salt.views import (
     BACKGROUND_COLOR,
-    BACKGROUND_KEY,
     LabelRow,
     NoticeLevel,
     StatusState,
-    label_key,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ class Desk:
     offer: Callable[[], None] | None = None
     selected: int | None = None
     then_segment: bool = True
+    label_modifier: str = LABEL_MODIFIERS[0]
     label_maps: dict[str, dict[int, int]] = field(default_factory=dict)
     """For adapters from files, by path: the session's label id of each trained id."""
 
@@ -67,12 +67,11 @@ class Desk:
                 label.name,
                 label.color,
                 len(painted(label.label_id)),
-                label_key(place),
+                label_key(place, self.label_modifier),
             )
             for place, label in enumerate(self.session.labels)
         ]
         background = len(painted(BACKGROUND))
-        rows.append(
-            LabelRow(BACKGROUND, BACKGROUND_NAME, BACKGROUND_COLOR, background, BACKGROUND_KEY)
-        )
+        key = label_key(-1, self.label_modifier)
+        rows.append(LabelRow(BACKGROUND, BACKGROUND_NAME, BACKGROUND_COLOR, background, key))
         return tuple(rows)

@@ -8,12 +8,13 @@ from napari_salt import wording
 from napari_salt.engine.requests import WarmUpRequest
 from napari_salt.errors import InputError
 from napari_salt.job_controller import JobController, warm_up
-from napari_salt.undo_order import UndoOrder
+from napari_salt.session.undo import STROKE
 from napari_salt.views import pick_rows
 
 if TYPE_CHECKING:
     from napari_salt.desk import Desk
     from napari_salt.records import Color
+    from napari_salt.session.undo import Step
 
 
 class PaintController:
@@ -22,12 +23,10 @@ class PaintController:
     def __init__(self, desk: Desk, jobs: JobController) -> None:
         self._desk, self._jobs = desk, jobs
         self._view, self._link = desk.view, desk.link
-        self._undo_order = UndoOrder()
         self._warmed = False
 
     def session_opened(self) -> None:
-        """Another session is open: steps of the one before cannot be undone here."""
-        self._undo_order = UndoOrder()
+        """Another session is open: dress the viewer in its labels."""
         self.labels_changed()
 
     # ---- labels
@@ -116,52 +115,46 @@ class PaintController:
         ticked = not annotations.is_complete(index)
         ids = self._desk.session.labels.ids
         if annotations.accept(index, predictions[index], ids, complete=True) or ticked:
-            self._undo_order.did("accept")
             self._link.refresh_paint()
             self._desk.say(f"prediction of slice {index} accepted; now correct it", "good")
         else:
             self._desk.say(f"the prediction adds nothing to your paint of slice {index}")
 
     def undo_accept(self) -> None:
-        """Take the last accepted prediction back, wherever the viewer is now."""
-        self._undo_order.undo_accept()
-        self._undo_accept()
+        """Take back what was accepted or filled in last, wherever the viewer is now."""
+        if self._desk.session is not None:
+            annotations = self._desk.session.annotations
+            what = annotations.fill_what
+            self._after_undo(annotations.undo_fill(), what, "taken back")
 
     def undo(self) -> None:
-        """Undo what came last: a brush stroke or an accepted prediction."""
-        if self._undo_order.undo() == "accept":
-            self._undo_accept()
-        else:
-            self._link.undo_stroke()
+        """Undo what came last, a brush stroke or a fill, on whatever slice."""
+        if self._desk.session is not None:
+            annotations = self._desk.session.annotations
+            what = annotations.undo_what
+            self._after_undo(annotations.undo(), what, "taken back")
 
     def redo(self) -> None:
         """Redo what was undone last."""
-        if self._undo_order.redo() == "accept":
-            self._redo_accept()
-        else:
-            self._link.redo_stroke()
+        if self._desk.session is not None:
+            annotations = self._desk.session.annotations
+            what = annotations.redo_what
+            self._after_undo(annotations.redo(), what, "made again")
 
-    def stroke_made(self) -> None:
+    def stroke_made(self, step: Step) -> None:
         """A brush stroke was finished."""
-        self._undo_order.did("stroke")
-
-    def slice_changed(self) -> None:
-        """Another slice is on screen; the viewer has forgotten the strokes of the one before."""
-        self._undo_order.forget_strokes()
-
-    def _undo_accept(self) -> None:
         if self._desk.session is not None:
-            self._after_undo(self._desk.session.annotations.undo(), "taken back")
+            self._desk.session.annotations.stroke(step)
 
-    def _redo_accept(self) -> None:
-        if self._desk.session is not None:
-            self._after_undo(self._desk.session.annotations.redo(), "accepted again")
-
-    def _after_undo(self, index: int | None, what: str) -> None:
-        if index is not None:
-            self._link.go_to(index)
-            self._link.refresh_paint()
-            self._desk.say(f"prediction of slice {index} {what}")
+    def _after_undo(self, index: int | None, what: str, done: str) -> None:
+        if index is None:
+            self._desk.say("nothing to take back" if done == "taken back" else "nothing to redo")
+            return
+        seen = what == STROKE and index == self._link.current_slice()
+        self._link.go_to(index)
+        self._link.refresh_paint()
+        if not seen:
+            self._desk.say(f"{what} on slice {index} {done}")
 
     def _warm_up(self) -> None:
         """Load weights as soon as somebody paints: Adapt then starts at once."""

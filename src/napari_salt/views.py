@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from napari_salt.key_table import KeysState
     from napari_salt.session.readiness import Readiness
 
 BACKGROUND_COLOR: Color = (0.55, 0.55, 0.55, 0.6)
@@ -149,6 +150,9 @@ class Wishes:
     label_selected = Signal(int)
     complete_set = Signal(bool)
     accept = Signal()
+    accept_label = Signal()
+    propagate = Signal()
+    interpolate = Signal()
     undo_accept = Signal()
     adapt = Signal()
     stop = Signal()
@@ -214,6 +218,12 @@ class DockView(Protocol):
     def set_settings(self, settings: FitSettings) -> None:
         """Show the settings of the next fit."""
 
+    def set_keys(self, state: KeysState) -> None:
+        """Name the keys in tooltips and in the list of keys."""
+
+    def show_keys(self) -> None:
+        """Show the list of keys."""
+
     def ask_save(self, title: str, suggested: str, pattern: str) -> Path | None:
         """Ask for a file to write; None when the user thinks better of it."""
 
@@ -242,20 +252,16 @@ class ViewerSignals:
     """A prediction layer was shown, hidden or faded by the viewer's own controls."""
     painted = Signal(object)
     """Indices of the slices whose paint may have changed."""
-    stroke_made = Signal()
+    stroke_made = Signal(object)
+    """The `napari_salt.session.undo` step that takes the stroke back."""
     label_picked = Signal(int)
     undo_pressed = Signal()
     redo_pressed = Signal()
     label_key_pressed = Signal(int)
     """Place in the label table, 0-based; -1 for background."""
-
-
-def label_key(place: int) -> str:
-    """Key that selects the row at a 0-based place; the bare digits are napari's own."""
-    return f"Alt+{place + 1}" if 0 <= place < 9 else ""
-
-
-BACKGROUND_KEY = "Alt+0"
+    key_pressed = Signal(str)
+    """Name of an action of `napari_salt.key_table`."""
+    keys_changed = Signal()
 
 
 def pick_rows(rows: Sequence[LabelRow], place: int) -> int | None:

@@ -273,3 +273,28 @@ def test_undo_never_brings_an_erased_label_back():
     assert not annotations.can_undo
     annotations.redo()
     np.testing.assert_array_equal(annotations.paint[1], rows(8, 8, 0, 0))
+
+
+def test_filling_several_slices_is_one_step_and_keeps_paint():
+    annotations = Annotations((5, 2, 2))
+    annotations.paint[2] = [[BACKGROUND, 3], [0, 0]]
+    annotations.touched(2)
+    told = []
+    annotations.changed.connect(told.append)
+    everywhere = np.ones((2, 2), bool)
+    masks = {3: everywhere, 2: everywhere, 4: ~everywhere}
+    assert annotations.fill(1, masks, index=2, what="shapes") == (2, 3)
+    assert told == [2, 3]
+    assert annotations.paint[2].tolist() == [[BACKGROUND, 3], [1, 1]]
+    assert (annotations.undo_what, annotations.fill_what) == ("shapes", "shapes")
+    assert annotations.fill(1, masks, index=2, what="again") == ()
+    annotations.paint[3, 0, 0] = 3
+    assert annotations.undo() == 2
+    assert annotations.paint[2].tolist() == [[BACKGROUND, 3], [0, 0]]
+    assert annotations.paint[3].tolist() == [[3, 0], [0, 0]], "newer paint stays"
+    assert annotations.painted_slices(1) == ()
+    assert annotations.redo_what == "shapes"
+    assert annotations.redo() == 2
+    assert annotations.painted_slices(1) == (2, 3)
+    annotations.erase_label(1)
+    assert annotations.undo_what == ""

@@ -28,6 +28,9 @@ PAINTED = replace(
 READY = replace(PAINTED, has_background=True, complete_here=True)
 ADAPTED = replace(READY, has_adapter=True, rounds=1, changed_since_round=0)
 SEGMENTED = replace(ADAPTED, predicted=10, fresh=10, predicted_here=True)
+FILLS = {"accept_label", "propagate", "interpolate"}
+"""Actions that need a selected label or paint on other slices."""
+BETWEEN = replace(NAMED, selected="cell", nearest_painted=2, around=(2, 8))
 
 
 def on(facts):
@@ -54,10 +57,15 @@ ALL = {field.name for field in fields(Readiness)} - {"hint"}
             ALWAYS
             | {"complete", "adapt", "segment_slice", "segment_all", "export_adapter", "restore"},
         ),
-        (SEGMENTED, ALL - {"stop", "undo_accept", "skip_slice"}),
+        (SEGMENTED, ALL - FILLS - {"stop", "undo_accept", "skip_slice"}),
         (
             replace(SEGMENTED, can_undo=True, complete_here=False, painted_here=False),
-            ALL - {"stop"},
+            ALL - FILLS - {"stop"},
+        ),
+        (BETWEEN, ALWAYS | {"skip_slice", "complete", "propagate", "interpolate"}),
+        (
+            replace(SEGMENTED, selected="cell", nearest_painted=2, complete_here=False),
+            ALL - {"stop", "undo_accept", "skip_slice", "interpolate"},
         ),
         (
             replace(SEGMENTED, job="adapt"),
@@ -108,6 +116,34 @@ def test_what_can_be_done(facts, expected):
             "next_slice",
             "Every slice is painted or skipped.",
         ),
+        (SEGMENTED, "accept_label", "Select a label in the table first."),
+        (
+            NAMED,
+            "propagate",
+            "No painted slice to copy from; paint a label on another slice first.",
+        ),
+        (
+            replace(BETWEEN, complete_here=True),
+            "propagate",
+            "This slice is complete: what is unpainted is background. Untick it first.",
+        ),
+        (NAMED, "interpolate", "Select a label in the table first."),
+        (
+            replace(BETWEEN, around=None),
+            "interpolate",
+            "Paint “cell” on a slice before and on one after this one first.",
+        ),
+        (
+            replace(BETWEEN, selected_here=True),
+            "interpolate",
+            "“cell” is painted here already; go to a slice between two painted ones.",
+        ),
+        (
+            replace(BETWEEN, around=(2, 90)),
+            "interpolate",
+            "87 slices lie between the painted ones; paint “cell” on one of them.",
+        ),
+        (READY, "undo_accept", "Nothing accepted or filled in to take back."),
         (READY, "skip_slice", "This slice is painted; it will not be suggested anyway."),
     ],
 )
@@ -161,7 +197,9 @@ def test_hint(facts, hint):
     assert readiness_of(facts).hint == hint
 
 
-@pytest.mark.parametrize("facts", [Facts(), OPENED, NAMED, PAINTED, READY, ADAPTED, SEGMENTED])
+@pytest.mark.parametrize(
+    "facts", [Facts(), OPENED, NAMED, PAINTED, READY, ADAPTED, SEGMENTED, BETWEEN]
+)
 @pytest.mark.parametrize("job", ["none", "adapt", "segment"])
 def test_off_always_has_a_reason_and_on_never(facts, job):
     state = readiness_of(replace(facts, job=job))
@@ -193,12 +231,16 @@ def test_facts_are_read_off_a_session():
     session.add_prediction(SliceSummary(0, 0.5))
     session.annotations.accept(0, np.ones((3, 3), np.uint8))
     session.skip(3)
-    assert facts_of(session, JobState("adapt", stopping=True), 1) == Facts(
+    assert facts_of(session, JobState("adapt", stopping=True), 1, 1) == Facts(
         has_stack=True, slice_count=4, slice_index=1, labels=("nucleus",),
         painted_labels=("nucleus",), usable=3, has_background=True, stray_slices=(2,),
         has_adapter=True, rounds=1, predicted=1, fresh=1, predicted_here=False, complete_here=True,
         painted_here=True, changed_since_round=1, can_undo=True, left_to_suggest=0, skipped=1,
-        job="adapt", stopping=True,
+        job="adapt", stopping=True, selected="nucleus", selected_here=True, nearest_painted=0,
     )  # fmt: skip
+    session.annotations.paint[3] = 1
+    session.annotations.touched(3)
+    assert facts_of(session, JobState(), 2, 1).around == (1, 3)
+    assert facts_of(session, JobState(), 2, 255).around is None
     assert readiness(session, None, 0).accept.enabled
     assert readiness(session, None, 4) == readiness(session, None, None)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_salt.session.undo import PaintHistory, PaintStep
+from napari_salt.session.undo import STROKE, PaintHistory, PaintStep, PaintSteps
 
 
-def step(index, pixels=1):
+def step(index, pixels=1, **kwargs):
     ids = np.ones(pixels, np.uint16)
-    return PaintStep(index, np.arange(pixels), 0 * ids, ids)
+    return PaintStep(index, np.arange(pixels), 0 * ids, ids, **kwargs)
 
 
 def test_the_oldest_steps_are_forgotten():
@@ -28,3 +28,50 @@ def test_memory_is_bounded_but_the_newest_step_is_kept():
     history.did(step(3, 1000))
     assert history.next_undo is not None
     assert history.next_undo.index == 3
+
+
+def test_strokes_are_no_fills():
+    history = PaintHistory()
+    history.did(step(1))
+    history.did(step(2, what=STROKE))
+    assert (history.next_fill.index, history.next_undo.index) == (1, 2)
+    assert history.undo_fill().index == 1
+    assert history.undo_fill() is None
+    assert history.undo().index == 2
+    assert [done.index for done in iter(history.redo, None)] == [2, 1]
+
+
+def test_a_fill_taken_out_of_turn_is_not_brought_back_by_strokes_over_it():
+    """Fill 2s, paint 1 over the first, then 2 over that, then 1 again; drop the fill."""
+    history = PaintHistory()
+    plane = np.zeros((1, 3), np.uint16)
+
+    def do(pixels, before, after, **kwargs):
+        ids = (np.array(ids, np.uint16) for ids in (before, after))
+        new = PaintStep(0, np.array(pixels), *ids, **kwargs)
+        new.make_again(plane)
+        history.did(new)
+
+    do([0, 1, 2], [0, 0, 0], [2, 2, 2])
+    do([0], [2], [1], what=STROKE)
+    do([0], [1], [2], what=STROKE)
+    do([0, 1], [2, 2], [1, 1], what=STROKE)
+    history.undo_fill().take_back(plane)
+    assert plane.tolist() == [[1, 1, 0]]
+    seen = []
+    for done in iter(history.undo, None):
+        done.take_back(plane)
+        seen.append(plane[0].tolist())
+    assert seen == [[2, 0, 0], [1, 0, 0], [0, 0, 0]]
+
+
+def test_several_slices_are_one_step():
+    parts = tuple(PaintStep(i, np.arange(2), np.zeros(2, "u2"), np.ones(2, "u2")) for i in (3, 4))
+    both = PaintSteps(3, parts)
+    assert both.nbytes == 2 * parts[0].nbytes
+    assert both.says_something
+    assert not both.without(1).says_something
+    history = PaintHistory()
+    history.did(both)
+    history.forget_label(1)
+    assert not history.can_undo

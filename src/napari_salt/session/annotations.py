@@ -10,7 +10,7 @@ from psygnal import Signal
 
 from napari_salt.errors import InputError
 from napari_salt.records import BACKGROUND, UNLABELLED, AnnotatedSlice
-from napari_salt.session.undo import PaintHistory, PaintStep
+from napari_salt.session.undo import PaintHistory, PaintStep, PaintSteps, Step
 
 _IDS = np.iinfo(np.uint16).max + 1
 
@@ -157,6 +157,7 @@ class Annotations:
         *,
         keep_paint: bool = True,
         complete: bool = False,
+        what: str = "prediction",
     ) -> int:
         """Copy a prediction into the paint of a slice, as one step that can be undone.
 
@@ -181,6 +182,8 @@ class Annotations:
             stay.
         complete
             Also tick the slice as complete, in the same step: what is now unlabelled is background.
+        what
+            What the step is called where it is taken back.
 
         Returns
         -------
@@ -210,47 +213,103 @@ class Annotations:
         ticks = complete and index not in self._complete
         if not pixels.size and not ticks:
             return 0
-        step = PaintStep(index, pixels, plane.ravel()[pixels], after.ravel()[pixels], ticks)
-        self._history.did(step)
-        self._paint[index] = after
-        self._tell(step, ticked=True)
+        before = plane.ravel()[pixels]
+        self._do(PaintStep(index, pixels, before, after.ravel()[pixels], ticks, what))
         return int(pixels.size)
+
+    def fill(
+        self, label_id: int, masks: Mapping[int, NDArray[np.bool_]], *, index: int, what: str
+    ) -> tuple[int, ...]:
+        """Give unlabelled pixels of several slices a label, as one step that can be undone.
+
+        Parameters
+        ----------
+        label_id
+            The label.
+        masks
+            ``(Y, X)`` of each slice: where the label goes, if nothing is painted there.
+        index
+            Slice to show when the step is taken back.
+        what
+            What the step is called where it is taken back.
+
+        Returns
+        -------
+        tuple of int
+            Slices that changed, rising; none of them makes no step.
+        """
+        parts = []
+        for place, mask in sorted(masks.items()):
+            plane = self._paint[self._checked(place)]
+            pixels = np.flatnonzero(mask & (plane == UNLABELLED))
+            if pixels.size:
+                before = np.zeros(pixels.size, np.uint16)
+                parts.append(
+                    PaintStep(place, pixels, before, np.full_like(before, label_id), what=what)
+                )
+        if parts:
+            self._do(PaintSteps(index, tuple(parts), what))
+        return tuple(part.index for part in parts)
+
+    def stroke(self, step: Step) -> None:
+        """Remember a brush stroke that the viewer has made, to take back in its turn."""
+        if step.says_something:
+            self._history.did(step)
 
     @property
     def can_undo(self) -> bool:
-        """Whether an accepted prediction can be taken back."""
+        """Whether there is a step to take back."""
         return self._history.can_undo
 
     @property
     def can_redo(self) -> bool:
-        """Whether an undone accept can be made again."""
+        """Whether there is an undone step to make again."""
         return self._history.can_redo
 
     @property
     def next_undo(self) -> int | None:
-        """Slice of the accept that ``undo`` would take back; None when there is none."""
+        """Slice of the step that ``undo`` would take back; None when there is none."""
         step = self._history.next_undo
         return None if step is None else step.index
 
+    @property
+    def undo_what(self) -> str:
+        """What ``undo`` would take back, in words; empty for nothing."""
+        return _what(self._history.next_undo)
+
+    @property
+    def redo_what(self) -> str:
+        """What ``redo`` would make again, in words; empty for nothing."""
+        return _what(self._history.next_redo)
+
+    @property
+    def fill_what(self) -> str:
+        """What ``undo_fill`` would take back, in words; empty for nothing."""
+        return _what(self._history.next_fill)
+
     def undo(self) -> int | None:
-        """Take the newest accepted prediction back and return its slice; None when there is none.
+        """Take the newest step back and return its slice; None when there is none.
 
         Pixels painted over since then are the user's newer word and stay.
         """
-        step = self._history.undo()
-        if step is None:
-            return None
-        step.take_back(self._paint[step.index])
-        self._tell(step, ticked=False)
-        return step.index
+        return self._take_back(self._history.undo())
+
+    def undo_fill(self) -> int | None:
+        """Take the newest step back that is no brush stroke; strokes made since then stay.
+
+        Returns
+        -------
+        int or None
+            Its slice; None when there is none.
+        """
+        return self._take_back(self._history.undo_fill())
 
     def redo(self) -> int | None:
-        """Make the last undone accept again and return its slice; None when there is none."""
+        """Make the last undone step again and return its slice; None when there is none."""
         step = self._history.redo()
         if step is None:
             return None
-        step.make_again(self._paint[step.index])
-        self._tell(step, ticked=True)
+        self._make(step)
         return step.index
 
     def replace(self, planes: Mapping[int, NDArray[np.uint16]], complete: Iterable[int]) -> None:
@@ -275,6 +334,23 @@ class Annotations:
             self.touched(index)
         return slices
 
+    def _do(self, step: Step) -> None:
+        self._history.did(step)
+        self._make(step)
+
+    def _make(self, step: Step) -> None:
+        for part in step.parts:
+            part.make_again(self._paint[part.index])
+            self._tell(part, ticked=True)
+
+    def _take_back(self, step: Step | None) -> int | None:
+        if step is None:
+            return None
+        for part in step.parts:
+            part.take_back(self._paint[part.index])
+            self._tell(part, ticked=False)
+        return step.index
+
     def _tell(self, step: PaintStep, *, ticked: bool) -> None:
         if step.pixels.size:
             self.touched(step.index)
@@ -288,6 +364,10 @@ class Annotations:
                 f"Slice {index} does not exist; the stack has slices 0 to {count - 1}."
             )
         return index
+
+
+def _what(step: Step | None) -> str:
+    return "" if step is None else step.what
 
 
 def _ids_of(plane: NDArray[np.uint16]) -> frozenset[int]:

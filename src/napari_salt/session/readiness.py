@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal
 
+from napari_salt.session.interpolate import MOST_BETWEEN, nearest_painted, painted_around
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -42,6 +44,9 @@ class Readiness:
     next_slice: Action
     skip_slice: Action
     accept: Action
+    accept_label: Action
+    propagate: Action
+    interpolate: Action
     undo_accept: Action
     complete: Action
     export_masks: Action
@@ -75,16 +80,28 @@ class Facts:
     skipped: int = 0
     job: JobKind = "none"
     stopping: bool = False
+    selected: str = ""
+    """Name of the selected label; empty for background or none."""
+    selected_here: bool = False
+    nearest_painted: int | None = None
+    around: tuple[int, int] | None = None
 
 
-def facts_of(session: Session | None, job: JobState, slice_index: int | None) -> Facts:
-    """Read the facts off a session; ``slice_index`` is the slice on screen, None for outside."""
+def facts_of(
+    session: Session | None, job: JobState, slice_index: int | None, selected: int | None = None
+) -> Facts:
+    """Read the facts off a session.
+
+    ``slice_index`` is the slice on screen, None for outside; ``selected`` the id that the brush
+    paints.
+    """
     if session is None:
         return Facts(job=job.kind, stopping=job.stopping)
     annotations, count = session.annotations, len(session.stack)
     here = slice_index if slice_index is not None and 0 <= slice_index < count else None
     strays = annotations.stray_ids(session.labels.ids)
     usable = annotations.usable_slices()
+    name = session.labels.names.get(selected, "") if selected is not None else ""
     return Facts(
         has_stack=True,
         slice_count=count,
@@ -102,11 +119,15 @@ def facts_of(session: Session | None, job: JobState, slice_index: int | None) ->
         complete_here=here is not None and annotations.is_complete(here),
         painted_here=here is not None and bool(annotations.ids(here)),
         changed_since_round=len(session.slices_since_round),
-        can_undo=annotations.can_undo,
+        can_undo=bool(annotations.fill_what),
         left_to_suggest=count - len(session.skipped.union(usable)),
         skipped=len(session.skipped),
         job=job.kind,
         stopping=job.stopping,
+        selected=name,
+        selected_here=bool(name) and here is not None and selected in annotations.ids(here),
+        nearest_painted=nearest_painted(annotations, session.labels.ids, here),
+        around=painted_around(annotations, selected, here) if name and selected else None,
     )
 
 
@@ -124,6 +145,19 @@ _OUTSIDE: Rule = (lambda f: f.slice_index is None, "Go back to a slice of the im
 _NO_ADAPTER: Rule = (lambda f: not f.has_adapter, "Press Adapt, or load an adapter, first.")
 _ADAPTING: Rule = (lambda f: f.job == "adapt", "Adapting now; wait for it, or press Stop.")
 _SEGMENTING: Rule = (lambda f: f.job == "segment", "Segmenting now; wait for it, or press Stop.")
+
+_NO_PREDICTION: tuple[Rule, Rule] = (
+    (
+        lambda f: not f.predicted_here and f.has_adapter,
+        "No prediction on this slice yet; press Segment this slice.",
+    ),
+    (lambda f: not f.predicted_here, "No prediction on this slice yet; press Adapt first."),
+)
+_NOT_SELECTED: Rule = (lambda f: not f.selected, "Select a label in the table first.")
+_COMPLETE_HERE: Rule = (
+    lambda f: f.complete_here,
+    "This slice is complete: what is unpainted is background. Untick it first.",
+)
 
 _RULES: dict[str, tuple[Rule, ...]] = {
     "add_label": (_NO_IMAGE,),
@@ -160,14 +194,43 @@ _RULES: dict[str, tuple[Rule, ...]] = {
     "accept": (
         _NO_IMAGE,
         _OUTSIDE,
-        (
-            lambda f: not f.predicted_here and f.has_adapter,
-            "No prediction on this slice yet; press Segment this slice.",
-        ),
-        (lambda f: not f.predicted_here, "No prediction on this slice yet; press Adapt first."),
+        *_NO_PREDICTION,
         _NO_LABEL,
     ),
-    "undo_accept": (_NO_IMAGE, (lambda f: not f.can_undo, "No accepted prediction to take back.")),
+    "accept_label": (_NO_IMAGE, _OUTSIDE, *_NO_PREDICTION, _NO_LABEL, _NOT_SELECTED),
+    "propagate": (
+        _NO_IMAGE,
+        _OUTSIDE,
+        _NO_LABEL,
+        (
+            lambda f: f.nearest_painted is None,
+            "No painted slice to copy from; paint a label on another slice first.",
+        ),
+        _COMPLETE_HERE,
+    ),
+    "interpolate": (
+        _NO_IMAGE,
+        _OUTSIDE,
+        _NO_LABEL,
+        _NOT_SELECTED,
+        (
+            lambda f: f.selected_here,
+            "“{selected}” is painted here already; go to a slice between two painted ones.",
+        ),
+        (
+            lambda f: f.around is None,
+            "Paint “{selected}” on a slice before and on one after this one first.",
+        ),
+        (
+            lambda f: _between(f) > MOST_BETWEEN,
+            "{between} slices lie between the painted ones; paint “{selected}” on one of them.",
+        ),
+        _COMPLETE_HERE,
+    ),
+    "undo_accept": (
+        _NO_IMAGE,
+        (lambda f: not f.can_undo, "Nothing accepted or filled in to take back."),
+    ),
     "complete": (_NO_IMAGE, _OUTSIDE, _NO_LABEL),
     "export_masks": (
         _NO_IMAGE,
@@ -218,10 +281,14 @@ _HINTS: tuple[Rule, ...] = (
 
 
 def readiness(
-    session: Session | None, job: JobState | None = None, slice_index: int | None = None
+    session: Session | None,
+    job: JobState | None = None,
+    slice_index: int | None = None,
+    selected: int | None = None,
 ) -> Readiness:
     """What can be done with a session (None: no image) while a job runs, on the slice on screen."""
-    return readiness_of(facts_of(session, JobState() if job is None else job, slice_index))
+    state = JobState() if job is None else job
+    return readiness_of(facts_of(session, state, slice_index, selected))
 
 
 def readiness_of(facts: Facts) -> Readiness:
@@ -243,9 +310,16 @@ def _first(rules: tuple[Rule, ...], facts: Facts) -> str:
     unpainted = [name for name in facts.labels if name not in facts.painted_labels]
     changed = facts.changed_since_round
     return sentence.format(
+        selected=facts.selected,
+        between=_between(facts),
         label=facts.painted_labels[0] if facts.painted_labels else "",
         first=facts.labels[0] if facts.labels else "",
         unpainted=unpainted[0] if unpainted else "",
         stray=facts.stray_slices[0] if facts.stray_slices else "",
         changed="1 slice you changed" if changed == 1 else f"{changed} slices you changed",
     )
+
+
+def _between(facts: Facts) -> int:
+    """Slices between the painted ones around the slice on screen."""
+    return 0 if facts.around is None else facts.around[1] - facts.around[0] - 1

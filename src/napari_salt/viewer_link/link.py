@@ -18,6 +18,7 @@ from napari.layers import Labels
 from napari_salt.viewer_link.images import META, ViewerImages, layer_key, transforms_of
 from napari_salt.viewer_link.keys import ViewerKeys
 from napari_salt.viewer_link.layers import Role, dress, new_layer
+from napari_salt.viewer_link.strokes import stroke_step
 from napari_salt.views import DisplayState, ViewerSignals
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_salt.geometry import Place
+    from napari_salt.key_table import KeysState
     from napari_salt.records import SlicePrediction
     from napari_salt.session.session import Session
     from napari_salt.views import LabelRow
@@ -67,7 +69,7 @@ class ViewerLink:
         self._listen(layers.removed, self._on_removed)
         self._listen(layers.renamed, self._on_layers)
         self._listen(dims.point, self._on_dims)
-        self._keys = ViewerKeys(viewer, self.signals.label_key_pressed.emit)
+        self._keys = ViewerKeys(viewer, self.signals)
 
     # ---- layers of a place
 
@@ -164,17 +166,9 @@ class ViewerLink:
         """Draw paint anew after it was changed from outside."""
         self._refresh("paint", force=True)
 
-    def undo_stroke(self) -> None:
-        """Take the viewer's last brush stroke back."""
-        paint = self._paint()
-        if paint is not None:
-            paint.undo()
-
-    def redo_stroke(self) -> None:
-        """Make the viewer's last undone brush stroke again."""
-        paint = self._paint()
-        if paint is not None:
-            paint.redo()
+    def keys(self) -> KeysState:
+        """The keys that hold now."""
+        return self._keys.state
 
     # ---- predictions
 
@@ -352,9 +346,16 @@ class ViewerLink:
                 setattr(layer, name, value)
 
     def _on_paint(self, event: Any = None) -> None:
+        data, step, edited = self._data["paint"], None, self._edited()
+        if event is not None and self._place is not None:
+            step = stroke_step(event.value, self._place.geometry, data.shape)
+        if step is not None:
+            for part in step.parts:  # some of napari's tools tell first and write then
+                part.make_again(data[part.index])
+            edited = tuple(part.index for part in step.parts)
+            self.signals.stroke_made.emit(step)
         self._drawn = self._checksum()
-        self.signals.stroke_made.emit()
-        self.signals.painted.emit(self._edited())
+        self.signals.painted.emit(edited)
 
     def _on_set_data(self, event: Any = None) -> None:
         """Undo and redo of strokes tell only this; so does every change of slice."""
@@ -371,11 +372,11 @@ class ViewerLink:
             self.signals.label_picked.emit(int(paint.selected_label))
 
     def _on_undo_key(self, layer: Labels) -> None:
-        """Undo the last brush stroke or accepted prediction."""
+        """Undo the last brush stroke or fill."""
         self.signals.undo_pressed.emit()
 
     def _on_redo_key(self, layer: Labels) -> None:
-        """Redo the last undone brush stroke or accepted prediction."""
+        """Redo the last undone brush stroke or fill."""
         self.signals.redo_pressed.emit()
 
     def _checksum(self) -> tuple[int | None, int]:

@@ -14,6 +14,7 @@ from napari_salt.widgets.rounds_list import RoundsList
 from napari_salt.widgets.sparkline import Sparkline
 
 if TYPE_CHECKING:
+    from napari_salt.key_table import KeysState
     from napari_salt.session.readiness import Readiness
     from napari_salt.views import CurveState, RoundRow
 
@@ -66,6 +67,10 @@ class AdaptPanel(QWidget):
     def thenSegment(self) -> bool:
         """Whether the stack is segmented after Adapt."""
         return self._then_segment.isChecked()
+
+    def setKeys(self, keys: KeysState) -> None:
+        """Name the keys in the tooltips."""
+        self._adapt.setKey(keys.key("adapt"))
 
     def setReadiness(self, readiness: Readiness) -> None:
         """Enable what can work now."""

@@ -13,6 +13,7 @@ from napari_salt.widgets.action_button import ActionButton
 from napari_salt.widgets.reserve import reserve_lines
 
 if TYPE_CHECKING:
+    from napari_salt.key_table import KeysState
     from napari_salt.session.readiness import Readiness
 
 
@@ -56,6 +57,11 @@ class NextPanel(QWidget):
     def reason(self) -> str:
         """The reason shown."""
         return self._reason.text()
+
+    def setKeys(self, keys: KeysState) -> None:
+        """Name the keys in the tooltips."""
+        self._next.setKey(keys.key("next_slice"))
+        self._skip.setKey(keys.key("skip_slice"))
 
     def setReadiness(self, readiness: Readiness) -> None:
         """Enable what can work now."""

@@ -10,9 +10,11 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
     QFileDialog,
     QFrame,
+    QHBoxLayout,
     QLabel,
     QMessageBox,
     QScrollArea,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -22,6 +24,7 @@ from napari_salt.widgets.adapt_panel import AdaptPanel
 from napari_salt.widgets.export_panel import ExportPanel
 from napari_salt.widgets.fold import Fold
 from napari_salt.widgets.image_choice import ImageChoice
+from napari_salt.widgets.keys_overlay import KeysOverlay
 from napari_salt.widgets.label_table import LabelTable
 from napari_salt.widgets.next_panel import NextPanel
 from napari_salt.widgets.progress_line import ProgressLine
@@ -33,6 +36,7 @@ from napari_salt.widgets.slice_panel import SlicePanel
 from napari_salt.widgets.status_line import StatusLine
 
 if TYPE_CHECKING:
+    from napari_salt.key_table import KeysState
     from napari_salt.records import FitSettings
     from napari_salt.session.readiness import Readiness
     from napari_salt.views import (
@@ -60,6 +64,11 @@ class Panel(QWidget):
         self.hint.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.hint.setAccessibleName("what to do next")
         reserve_lines(self.hint, 2)
+        self.help = QToolButton(self)
+        self.help.setText("?")
+        self.help.setAccessibleName("keys")
+        self.help.clicked.connect(self.show_keys)
+        self.keys = KeysOverlay(self)
         self.image = ImageChoice(self)
         self.labels = LabelTable(self)
         self.slice = SlicePanel(self)
@@ -136,6 +145,19 @@ class Panel(QWidget):
         """Show the settings of the next fit."""
         self.settings.setValue(settings)
 
+    def set_keys(self, state: KeysState) -> None:
+        """Name the keys in tooltips and in the list of keys."""
+        for panel in (self.slice, self.adapt, self.segment, self.next):
+            panel.setKeys(state)
+        self.keys.setValue(state)
+        self.help.setToolTip(f"List the keys [{state.key('show_keys')}]".removesuffix(" []"))
+
+    def show_keys(self) -> None:
+        """Show the list of keys; it stays open beside the work until Esc."""
+        self.keys.show()
+        self.keys.raise_()
+        self.keys.activateWindow()
+
     def ask_save(self, title: str, suggested: str, pattern: str) -> Path | None:
         """Ask for a file to write; None when the user thinks better of it."""
         name, _ = QFileDialog.getSaveFileName(self, title, suggested, pattern)
@@ -203,7 +225,10 @@ class Panel(QWidget):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(6, 4, 4, 6)
         outer.setSpacing(5)
-        outer.addWidget(self.hint)
+        top = QHBoxLayout()
+        top.addWidget(self.hint, 1)
+        top.addWidget(self.help, 0, Qt.AlignmentFlag.AlignTop)
+        outer.addLayout(top)
         outer.addWidget(area, 1)
         outer.addWidget(self.progress)
         outer.addWidget(self.status)
@@ -220,6 +245,9 @@ class Panel(QWidget):
             (self.labels.valueChanged, wishes.label_selected),
             (self.slice.valueChanged, wishes.complete_set),
             (self.slice.acceptRequested, wishes.accept),
+            (self.slice.acceptLabelRequested, wishes.accept_label),
+            (self.slice.fill.copyRequested, wishes.propagate),
+            (self.slice.fill.interpolateRequested, wishes.interpolate),
             (self.slice.undoRequested, wishes.undo_accept),
             (self.adapt.adaptRequested, wishes.adapt),
             (self.adapt.stopRequested, wishes.stop),

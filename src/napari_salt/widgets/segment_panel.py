@@ -13,6 +13,7 @@ from napari_salt.widgets.action_button import ActionButton
 from napari_salt.widgets.no_wheel import NoWheel
 
 if TYPE_CHECKING:
+    from napari_salt.key_table import KeysState
     from napari_salt.session.readiness import Readiness
 
 
@@ -82,6 +83,14 @@ class SegmentPanel(QWidget):
         self._uncertainty.setChecked(state.uncertainty)
         for widget in (self._prediction, self._opacity, self._uncertainty):
             widget.blockSignals(False)
+
+    def setKeys(self, keys: KeysState) -> None:
+        """Name the keys in the tooltips."""
+        self._slice.setKey(keys.key("segment_slice"))
+        self._all.setKey(keys.key("segment_all"))
+        key = keys.key("show_prediction")
+        tip = "Show or hide the predicted masks"
+        self._prediction.setToolTip(f"{tip} [{key}]" if key else tip)
 
     def setReadiness(self, readiness: Readiness) -> None:
         """Enable what can work now."""

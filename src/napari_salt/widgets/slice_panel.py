@@ -10,8 +10,10 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_salt.views import SliceState
 from napari_salt.widgets.action_button import ActionButton
+from napari_salt.widgets.fill_buttons import FillButtons
 
 if TYPE_CHECKING:
+    from napari_salt.key_table import KeysState
     from napari_salt.session.readiness import Readiness
 
 _COMPLETE = (
@@ -25,6 +27,7 @@ class SlicePanel(QWidget):
 
     valueChanged = Signal(bool)
     acceptRequested = Signal()
+    acceptLabelRequested = Signal()
     undoRequested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -38,20 +41,31 @@ class SlicePanel(QWidget):
             "Copy the prediction of this slice into your paint, as one step that can be undone",
         )
         self._accept.clicked.connect(self.acceptRequested)
-        self._undo = ActionButton("Undo", "Take the last accepted prediction back (Ctrl+Z)")
+        self._accept_label = ActionButton(
+            "Only label",
+            "Copy only the selected label of the prediction into your paint, without ticking complete",
+        )
+        self._accept_label.clicked.connect(self.acceptLabelRequested)
+        self._undo = ActionButton(
+            "Undo", "Take back what was accepted or filled in last, and keep strokes made since"
+        )
         self._undo.clicked.connect(self.undoRequested)
+        self.fill = FillButtons(self)
+        self._key = ""
         first = QHBoxLayout()
         first.addWidget(self._where, 1)
         first.addWidget(self._complete)
         second = QHBoxLayout()
         second.setSpacing(4)
         second.addWidget(self._accept, 1)
+        second.addWidget(self._accept_label)
         second.addWidget(self._undo)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(first)
         layout.addLayout(second)
+        layout.addWidget(self.fill)
         self.setValue(SliceState())
 
     def value(self) -> bool:
@@ -72,8 +86,18 @@ class SlicePanel(QWidget):
         """Enable what can work now."""
         complete = readiness.complete
         self._complete.setEnabled(complete.enabled)
-        self._complete.setToolTip(
-            _COMPLETE if complete.enabled else f"{complete.why_not}\n({_COMPLETE})"
-        )
+        tip = f"{_COMPLETE} [{self._key}]" if self._key else _COMPLETE
+        self._complete.setToolTip(tip if complete.enabled else f"{complete.why_not}\n({tip})")
         self._accept.setAvailable(readiness.accept.enabled, readiness.accept.why_not)
+        label = readiness.accept_label
+        self._accept_label.setAvailable(label.enabled, label.why_not)
+        self.fill.setReadiness(readiness)
         self._undo.setAvailable(readiness.undo_accept.enabled, readiness.undo_accept.why_not)
+
+    def setKeys(self, keys: KeysState) -> None:
+        """Name the keys in the tooltips; that of the tick shows with the next readiness."""
+        self._key = keys.key("complete")
+        self._accept.setKey(keys.key("accept"))
+        self._accept_label.setKey(keys.key("accept_label"))
+        self._undo.setKey(keys.key("undo_accept"))
+        self.fill.setKeys(keys)
