@@ -231,6 +231,12 @@ class ViewerSignals:
     images_changed = Signal()
     image_lost = Signal(str, str)
     """Key and name of the image in use, which was removed."""
+    image_changed = Signal()
+    """The image in use has another place, voxel size, unit or name."""
+    pixels_replaced = Signal()
+    """The image in use shows another array."""
+    adapter_dropped = Signal(object)
+    """Path of an adapter file that was dropped on the viewer."""
     paint_lost = Signal()
     slice_changed = Signal()
     display_changed = Signal()

@@ -8,7 +8,8 @@ from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_salt.records import UNLABELLED
-from napari_salt.viewer_link.images import META, transforms_of
+from napari_salt.viewer_link.images import transforms_of
+from napari_salt.viewer_link.ownership import META, mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +29,11 @@ _UNNAMED = (1.0, 0.0, 1.0, 0.8)
 """Paint with an id that is no label: loud, so that nobody overlooks it."""
 
 
+def layer_name(image_name: str, role: Role) -> str:
+    """Name of a layer of ours when it is made."""
+    return f"{image_name} {role}"
+
+
 def new_layer(
     role: Role, image: Image, place: Place, data: NDArray[Any], visible: bool, opacity: float
 ) -> Layer:
@@ -36,8 +42,8 @@ def new_layer(
     ``opacity`` is that of a prediction.
     """
     common: dict[str, Any] = {
-        "name": f"{image.name} {role}",
-        "metadata": {META: {"role": role, "place": place.name}},
+        "name": layer_name(image.name, role),
+        "metadata": {META: mark(role, place.name)},
         "visible": visible,
         "axis_labels": image.axis_labels,
         **transforms_of(image, place.geometry),

@@ -8,20 +8,24 @@ are written behind napari's undo history.
 from __future__ import annotations
 
 import time
-import zlib
 from typing import TYPE_CHECKING, Any, get_args
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from napari.layers import Labels
 
-from napari_salt.viewer_link.images import META, ViewerImages, layer_key, transforms_of
+from napari_salt.viewer_link import ownership, registry
+from napari_salt.viewer_link.image_watch import ImageWatch
+from napari_salt.viewer_link.images import ViewerImages, layer_key, transforms_of
 from napari_salt.viewer_link.keys import ViewerKeys
-from napari_salt.viewer_link.layers import Role, dress, new_layer
+from napari_salt.viewer_link.layers import Role, dress, layer_name, new_layer
+from napari_salt.viewer_link.listening import Listening
+from napari_salt.viewer_link.ownership import META, arrays, sessions
+from napari_salt.viewer_link.stacking import single_images, stack_images
+from napari_salt.viewer_link.strokes import Strokes
 from napari_salt.views import DisplayState, ViewerSignals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from napari.layers import Image, Layer
     from napari.viewer import Viewer
@@ -32,14 +36,8 @@ if TYPE_CHECKING:
     from napari_salt.session.session import Session
     from napari_salt.views import LabelRow
 
-_GEOMETRY = ("scale", "translate", "rotate", "shear", "affine", "units")
 _LEAST_3D_REFRESH = 1.0
 """Seconds between refreshes while volumes are shown: each one uploads the volume anew."""
-
-_sessions: WeakKeyDictionary[Layer, Session] = WeakKeyDictionary()
-"""Sessions outlive the dock: they stay with the paint layer as long as that lives."""
-_arrays: WeakKeyDictionary[Layer, NDArray[Any]] = WeakKeyDictionary()
-"""The (N, Y, X) array that a layer shows."""
 
 
 class ViewerLink:
@@ -54,40 +52,65 @@ class ViewerLink:
         self._layers: dict[Role, Layer] = {}
         self._data: dict[Role, NDArray[Any]] = {}
         self._rows: tuple[LabelRow, ...] = ()
-        self._drawn: tuple[int | None, int] = (None, 0)
-        """Slice on screen and checksum of its paint, to tell an undo from a mere redraw."""
-        self._drawing = False
+        self._session: Session | None = None
+        self._strokes: Strokes | None = None
+        self._image_watch: ImageWatch | None = None
+        self._image_name = ""
+        self._orphans = registry.orphans_of(viewer)
         self._last_refresh = 0.0
         self._opacity = 0.5
         self._shown: dict[Role, bool] = dict.fromkeys(get_args(Role), True)
         self._shown["uncertainty"] = False
-        self._connections: list[tuple[Any, Callable[..., None]]] = []
+        self._listening = Listening()
         layers, dims = viewer.layers.events, viewer.dims.events
-        self._listen(layers.inserted, self._on_layers)
-        self._listen(layers.removed, self._on_removed)
-        self._listen(layers.renamed, self._on_layers)
-        self._listen(dims.point, self._on_dims)
+        self._listening.to(layers.inserted, self._on_inserted)
+        self._listening.to(layers.removed, self._on_removed)
+        self._listening.to(layers.renamed, self._on_layers)
+        self._listening.to(dims.point, self._on_dims)
         self._keys = ViewerKeys(viewer, self.signals.label_key_pressed.emit)
+        registry.link_opened(self)
+
+    def serves(self, viewer: Any) -> bool:
+        """Whether this is the link of ``viewer``, which may be a proxy of it."""
+        mine, other = (getattr(x, "__wrapped__", x) for x in (self._viewer, viewer))
+        return mine is other
 
     # ---- layers of a place
 
     def session_of(self, place: Place) -> Session | None:
-        """The session that an earlier dock has left with the paint layer of a place."""
-        paint = self._find(place, "paint")
-        return None if paint is None else _sessions.get(paint)
+        """The session that an earlier dock has left with the paint layer of a place.
+
+        Work that was kept when its image or its paint layer went is given back here.
+        """
+        stack = self.images.open_stack(place)
+        taken = self._orphans.take(place, stack)
+        if taken is not None:
+            ownership.move(self._viewer.layers, taken[0], place.name)
+            return taken[1]
+        paint = ownership.find(self._viewer.layers, place.name, "paint")
+        session = None if paint is None else sessions.get(paint)
+        if session is None:
+            return None
+        if session.stack.info.shape != stack.info.shape:
+            self._lose(place.name, session)
+            return None
+        session.replace_stack(stack, other_pixels=session.stack.data is not stack.data)
+        return session
 
     def attach(self, place: Place, session: Session) -> None:
         """Show the session's paint as a layer on the image; layers of other places are hidden."""
         self.detach()
         self._place, self._image = place, self.images.get(place.key)
-        for name in _GEOMETRY:
-            self._listen(getattr(self._image.events, name), self._on_geometry)
+        self._session = session
+        self._image_name = self._image.name
+        self._image_watch = ImageWatch(self._image, self._on_image, self._on_pixels)
         self._data["paint"] = session.annotations.paint
         for role in get_args(Role):
-            layer = self._find(place, role)
+            layer = ownership.find(self._viewer.layers, place.name, role)
             if layer is not None:
-                self._data.setdefault(role, _arrays[layer])
+                self._data.setdefault(role, arrays[layer])
                 self._take(role, layer)
+        self._follow_image()
         self.show_paint(session)
 
     def detach(self, *, hide: bool = True) -> None:
@@ -97,10 +120,21 @@ class ViewerLink:
             if hide:
                 layer.visible = False
         self._data.clear()
-        if self._image is not None:
-            for name in _GEOMETRY:
-                self._unlisten(getattr(self._image.events, name), self._on_geometry)
-        self._place = self._image = None
+        if self._image_watch is not None:
+            self._image_watch.close()
+        self._place = self._image = self._session = self._image_watch = None
+
+    def release(self) -> None:
+        """Let go of the current place for good: its image is not the one that was painted on."""
+        if self._place is not None and self._session is not None:
+            self._lose(self._place.name, self._session)
+        self.detach(hide=False)
+
+    def _lose(self, place_name: str, session: Session) -> None:
+        """Keep the work of a place whose image shows something else now; its layers stay."""
+        lost = ownership.new_name_for_lost(place_name)
+        ownership.move(self._viewer.layers, place_name, lost)
+        self._orphans.keep(lost, session, image_gone=True)
 
     def show_paint(self, session: Session) -> None:
         """Show the paint layer, also after it was removed; the paint itself was never lost."""
@@ -108,8 +142,10 @@ class ViewerLink:
         layer = self._layers.get("paint") or self._make("paint")
         layer.visible = True
         self._viewer.layers.selection.active = layer
-        _sessions[layer] = session
-        self._drawn = self._checksum()
+        sessions[layer] = session
+        self._orphans.forget(session)
+        if self._strokes is not None:
+            self._strokes.note()
 
     def has_paint_layer(self) -> bool:
         """Whether the paint of the current place has its layer."""
@@ -146,6 +182,20 @@ class ViewerLink:
             return None
         index = int(point[geometry.slice_axis])
         return index if 0 <= index < len(self._data["paint"]) else None
+
+    def elsewhere(self) -> tuple[tuple[str, int], ...]:
+        """Axes besides the stack's on which the viewer is at another position, and that position."""
+        if self._image is None or self._place is None:
+            return ()
+        return self.images.elsewhere(self._place)
+
+    def stack_images(self) -> str:
+        """Make one stack of the single images; the key of the new image."""
+        return layer_key(stack_images(self._viewer))
+
+    def single_images(self) -> int:
+        """How many single images ``stack_images`` would take."""
+        return len(single_images(self._viewer))
 
     def go_to(self, index: int) -> None:
         """Show a slice of the stack."""
@@ -220,9 +270,11 @@ class ViewerLink:
         """Let go of the viewer; layers stay where they are."""
         for role in list(self._layers):
             self._leave(role)
-        for emitter, slot in list(self._connections):
-            self._unlisten(emitter, slot)
+        if self._image_watch is not None:
+            self._image_watch.close()
+        self._listening.stop_all()
         self._keys.close()
+        registry.link_closed(self)
 
     # ---- making layers
 
@@ -233,6 +285,7 @@ class ViewerLink:
         assert place is not None
         data = place.geometry.as_layer(self._data[role])
         layer = new_layer(role, image, place, data, self._shown[role], self._opacity)
+        arrays[layer] = self._data[role]
         active = self._viewer.layers.selection.active
         self._viewer.layers.insert(self._place_in_list(role), layer)
         if active is not None:
@@ -251,31 +304,27 @@ class ViewerLink:
 
     def _take(self, role: Role, layer: Layer) -> None:
         self._layers[role] = layer
-        _arrays[layer] = self._data[role]
+        arrays[layer] = self._data[role]
         self._dress(role)
         layer.visible = self._shown[role]
-        if role == "paint" and isinstance(layer, Labels):
-            self._listen(layer.events.paint, self._on_paint)
-            self._listen(layer.events.set_data, self._on_set_data)
-            self._listen(layer.events.selected_label, self._on_selected_label)
-            layer.bind_key("Control-Z", self._on_undo_key, overwrite=True)
-            layer.bind_key("Control-Shift-Z", self._on_redo_key, overwrite=True)
+        if role == "paint" and isinstance(layer, Labels) and self._place is not None:
+            self._strokes = Strokes(
+                layer, self._data["paint"], self._place.geometry, self, self.signals
+            )
         else:
-            self._listen(layer.events.visible, self._on_display)
-            self._listen(layer.events.opacity, self._on_display)
+            self._listening.to(layer.events.visible, self._on_display)
+            self._listening.to(layer.events.opacity, self._on_display)
             layer.editable = False
 
     def _leave(self, role: Role) -> None:
         layer = self._layers.pop(role)
-        if role == "paint" and isinstance(layer, Labels):
-            self._unlisten(layer.events.paint, self._on_paint)
-            self._unlisten(layer.events.set_data, self._on_set_data)
-            self._unlisten(layer.events.selected_label, self._on_selected_label)
-            layer.bind_key("Control-Z", None, overwrite=True)
-            layer.bind_key("Control-Shift-Z", None, overwrite=True)
+        if role == "paint":
+            if self._strokes is not None:
+                self._strokes.close()
+            self._strokes = None
         else:
-            self._unlisten(layer.events.visible, self._on_display)
-            self._unlisten(layer.events.opacity, self._on_display)
+            self._listening.stop(layer.events.visible, self._on_display)
+            self._listening.stop(layer.events.opacity, self._on_display)
 
     def _dress(self, role: Role) -> None:
         """Colours and names of a labels layer."""
@@ -292,7 +341,7 @@ class ViewerLink:
         self._data[role][index] = plane
         if role not in self._layers:
             self._make(role)
-        elif index == self.current_slice() or self._shows_volume():
+        elif index == self.current_slice() or self.shows_volume():
             self._refresh(role)
 
     def _refresh(self, role: Role, *, force: bool = False) -> None:
@@ -300,16 +349,15 @@ class ViewerLink:
         if layer is None or not layer.visible:
             return
         now = time.monotonic()
-        if self._shows_volume() and not force and now - self._last_refresh < _LEAST_3D_REFRESH:
+        if self.shows_volume() and not force and now - self._last_refresh < _LEAST_3D_REFRESH:
             return
         self._last_refresh = now
-        self._drawing = True
-        layer.refresh(thumbnail=force, highlight=False, extent=False)
-        self._drawing = False
-        if role == "paint":
-            self._drawn = self._checksum()
+        if role == "paint" and self._strokes is not None:
+            self._strokes.redraw(thumbnail=force)
+        else:
+            layer.refresh(thumbnail=force, highlight=False, extent=False)
 
-    def _shows_volume(self) -> bool:
+    def shows_volume(self) -> bool:
         """Whether the slice axis is one of those on screen, so that every slice is seen."""
         if self._image is None or self._place is None or self._place.geometry.ndim == 2:
             return False
@@ -321,14 +369,26 @@ class ViewerLink:
     def _on_layers(self, event: Any = None) -> None:
         self.signals.images_changed.emit()
 
+    def _on_inserted(self, event: Any) -> None:
+        ownership.disown_copy(event.value)
+        self.signals.images_changed.emit()
+
     def _on_removed(self, event: Any) -> None:
         layer = event.value
+        session = sessions.get(layer)
+        if session is not None and ownership.is_ours(layer):
+            self._orphans.keep(layer.metadata[META]["place"], session, image_gone=False)
         for role, mine in list(self._layers.items()):
             if mine is layer:
                 self._leave(role)
                 if role == "paint":
                     self.signals.paint_lost.emit()
+        for paint in ownership.of_image(self._viewer.layers, layer_key(layer)):
+            if paint in sessions and sessions[paint] is not self._session:
+                self._orphans.keep(paint.metadata[META]["place"], sessions[paint], image_gone=True)
         if self._image is not None and layer is self._image:
+            if self._place is not None and self._session is not None:
+                self._orphans.keep(self._place.name, self._session, image_gone=True)
             self.signals.image_lost.emit(layer_key(self._image), self._image.name)
         self.signals.images_changed.emit()
 
@@ -343,7 +403,22 @@ class ViewerLink:
             self._opacity = float(self._layers["prediction"].opacity)
         self.signals.display_changed.emit()
 
-    def _on_geometry(self, event: Any = None) -> None:
+    def _on_image(self) -> None:
+        """The image has another place, size, unit or name."""
+        assert self._image is not None
+        before, self._image_name = self._image_name, self._image.name
+        for role, layer in self._layers.items():
+            if layer.name == layer_name(before, role):
+                layer.name = layer_name(self._image_name, role)
+        self._follow_image()
+        self.signals.image_changed.emit()
+
+    def _on_pixels(self) -> None:
+        """The image shows another array."""
+        self.signals.pixels_replaced.emit()
+
+    def _follow_image(self) -> None:
+        """Bring all layers to where the image is."""
         if self._image is None or self._place is None:
             return
         numbers = transforms_of(self._image, self._place.geometry)
@@ -351,77 +426,8 @@ class ViewerLink:
             for name, value in numbers.items():
                 setattr(layer, name, value)
 
-    def _on_paint(self, event: Any = None) -> None:
-        self._drawn = self._checksum()
-        self.signals.stroke_made.emit()
-        self.signals.painted.emit(self._edited())
-
-    def _on_set_data(self, event: Any = None) -> None:
-        """Undo and redo of strokes tell only this; so does every change of slice."""
-        if self._drawing or self._repair():
-            return
-        before, self._drawn = self._drawn, self._checksum()
-        same_slice = self._drawn[0] == before[0]
-        if self._shows_volume() or (same_slice and self._drawn != before):
-            self.signals.painted.emit(self._edited())
-
-    def _on_selected_label(self, event: Any = None) -> None:
-        paint = self._paint()
-        if paint is not None:
-            self.signals.label_picked.emit(int(paint.selected_label))
-
-    def _on_undo_key(self, layer: Labels) -> None:
-        """Undo the last brush stroke or accepted prediction."""
-        self.signals.undo_pressed.emit()
-
-    def _on_redo_key(self, layer: Labels) -> None:
-        """Redo the last undone brush stroke or accepted prediction."""
-        self.signals.redo_pressed.emit()
-
-    def _checksum(self) -> tuple[int | None, int]:
-        index = self.current_slice()
-        if index is None:
-            return None, 0
-        return index, zlib.crc32(np.ascontiguousarray(self._data["paint"][index]).data)
-
-    def _edited(self) -> tuple[int, ...]:
-        """Slices that the last edit may have changed."""
-        paint, index = self._paint(), self.current_slice()
-        if self._shows_volume() or (paint is not None and paint.n_edit_dimensions > 2):
-            return tuple(range(len(self._data["paint"])))
-        return () if index is None else (index,)
-
-    def _repair(self) -> bool:
-        """Bring our array back when something has given the paint layer other data."""
-        paint = self._paint()
-        if paint is None or self._place is None:
-            return True
-        mine = self._place.geometry.as_layer(self._data["paint"])
-        if np.may_share_memory(paint.data, mine):
-            return False
-        if paint.data.shape == mine.shape:
-            np.copyto(mine, np.asarray(paint.data), casting="unsafe")
-        paint.data = mine
-        self.signals.painted.emit(tuple(range(len(self._data["paint"]))))
-        return True
-
     # ---- finding
 
     def _paint(self) -> Labels | None:
         paint = self._layers.get("paint")
         return paint if isinstance(paint, Labels) else None
-
-    def _find(self, place: Place, role: Role) -> Layer | None:
-        mark = {"role": role, "place": place.name}
-        for layer in self._viewer.layers:
-            if layer.metadata.get(META) == mark and layer in _arrays:
-                return layer
-        return None
-
-    def _listen(self, emitter: Any, slot: Callable[..., None]) -> None:
-        emitter.connect(slot)
-        self._connections.append((emitter, slot))
-
-    def _unlisten(self, emitter: Any, slot: Callable[..., None]) -> None:
-        emitter.disconnect(slot)
-        self._connections.remove((emitter, slot))
