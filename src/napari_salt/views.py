@@ -40,6 +40,14 @@ class AxisEntry:
 
 
 @dataclass(frozen=True)
+class ImageNote:
+    """A line below the facts of the image; ``offer`` is the text of its button, empty for none."""
+
+    text: str = ""
+    offer: str = ""
+
+
+@dataclass(frozen=True)
 class ImageState:
     """What the image line shows; ``axes`` is empty when there is nothing to choose."""
 
@@ -48,6 +56,7 @@ class ImageState:
     facts: str = ""
     axes: tuple[AxisEntry, ...] = ()
     axis: int = 0
+    note: ImageNote = ImageNote()
 
 
 @dataclass(frozen=True)
@@ -142,6 +151,7 @@ class Wishes:
 
     image_chosen = Signal(str)
     axis_chosen = Signal(int)
+    image_offer_taken = Signal()
     label_added = Signal(str)
     label_renamed = Signal(int, str)
     label_recoloured = Signal(int, object)

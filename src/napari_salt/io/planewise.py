@@ -51,7 +51,8 @@ class PlanewiseArray:
         inner = self.shape[self._leading :]
         planes = [self._page(int(at)).reshape(inner)[tail] for at in np.ravel(wanted)]
         if np.ndim(wanted) == 0:
-            return planes[0]
+            plane: NDArray[Any] = planes[0]
+            return plane
         if not planes:
             return np.empty(np.shape(wanted) + np.empty(inner, np.bool_)[tail].shape, self.dtype)
         return np.stack(planes).reshape(np.shape(wanted) + planes[0].shape)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 from napari.layers import Labels
 
+from napari_salt.errors import InputError
 from napari_salt.viewer_link import ownership, registry
 from napari_salt.viewer_link.image_watch import ImageWatch
 from napari_salt.viewer_link.images import ViewerImages, layer_key, transforms_of
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from napari_salt.geometry import Place
     from napari_salt.records import SlicePrediction
     from napari_salt.session.session import Session
+    from napari_salt.session.stack import Stack
     from napari_salt.views import LabelRow
 
 _LEAST_3D_REFRESH = 1.0
@@ -107,9 +109,15 @@ class ViewerLink:
         self._data["paint"] = session.annotations.paint
         for role in get_args(Role):
             layer = ownership.find(self._viewer.layers, place.name, role)
-            if layer is not None:
-                self._data.setdefault(role, arrays[layer])
+            if layer is None:
+                continue
+            self._data.setdefault(role, arrays[layer])
+            if layer.data.shape == place.geometry.as_layer(self._data[role]).shape:
                 self._take(role, layer)
+            else:  # it lay on an image with other axes
+                ownership.disown(layer)
+                self._viewer.layers.remove(layer)
+                self._make(role)
         self._follow_image()
         self.show_paint(session)
 
@@ -182,6 +190,15 @@ class ViewerLink:
             return None
         index = int(point[geometry.slice_axis])
         return index if 0 <= index < len(self._data["paint"]) else None
+
+    def open_again(self, place: Place) -> Stack | None:
+        """The stack of a place as its image is now; None where it has no such stack any more."""
+        if self.images.get(place.key).ndim != place.geometry.ndim:
+            return None
+        try:
+            return self.images.open_stack(place)
+        except InputError:
+            return None
 
     def elsewhere(self) -> tuple[tuple[str, int], ...]:
         """Axes besides the stack's on which the viewer is at another position, and that position."""
@@ -405,6 +422,8 @@ class ViewerLink:
 
     def _on_image(self) -> None:
         """The image has another place, size, unit or name."""
+        if not self._same_axes():
+            return  # another array is coming, which is told by itself
         assert self._image is not None
         before, self._image_name = self._image_name, self._image.name
         for role, layer in self._layers.items():
@@ -412,6 +431,14 @@ class ViewerLink:
                 layer.name = layer_name(self._image_name, role)
         self._follow_image()
         self.signals.image_changed.emit()
+
+    def _same_axes(self) -> bool:
+        """Whether the image still has as many axes as its place."""
+        return (
+            self._image is not None
+            and self._place is not None
+            and self._image.ndim == self._place.geometry.ndim
+        )
 
     def _on_pixels(self) -> None:
         """The image shows another array."""

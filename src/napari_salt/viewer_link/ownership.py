@@ -38,6 +38,13 @@ def disown_copy(layer: Layer) -> None:
         layer.metadata.pop(META)
 
 
+def disown(layer: Layer) -> None:
+    """Have nothing to do with a layer of ours any more."""
+    layer.metadata.pop(META, None)
+    arrays.pop(layer, None)
+    sessions.pop(layer, None)
+
+
 def mark(role: str, place_name: str) -> dict[str, str]:
     """What the metadata of a layer says."""
     return {"role": role, "place": place_name}

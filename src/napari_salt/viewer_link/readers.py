@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import napari
 from napari.utils.notifications import show_info
 
 from napari_salt.errors import InputError
 from napari_salt.io.image_folder import image_files, open_folder
+from napari_salt.io.plane_stack import PlaneStack
 from napari_salt.viewer_link.registry import link_of
-
-if TYPE_CHECKING:
-    from napari.viewer import Viewer
 
 LayerData: TypeAlias = tuple[Any, ...]
 """What napari takes from a reader: data, attributes, type; or (None,) for no layer."""
@@ -40,9 +38,8 @@ def read_folder(path: str | os.PathLike[str]) -> list[LayerData]:
         When they make no stack; the sentence says why.
     """
     opened = open_folder(Path(path))
-    stack = opened.stack()
-    info = stack.info
-    if opened.data.note:
+    info = opened.stack().info
+    if isinstance(opened.data, PlaneStack) and opened.data.note:
         show_info(opened.data.note)
     attributes = {
         "name": info.name,

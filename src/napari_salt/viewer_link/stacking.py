@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import napari
 import numpy as np
 from napari.layers import Image
 from napari.utils.notifications import show_info
@@ -79,3 +80,8 @@ def _plane(image: Image) -> SinglePlane:
 
 def _pixels(data: Any) -> NDArray[Any]:
     return np.asarray(data[...])
+
+
+def stack_from_menu(viewer: napari.Viewer) -> None:
+    """The menu entry; an error is shown by napari."""
+    stack_images(viewer)

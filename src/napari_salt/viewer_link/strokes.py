@@ -46,10 +46,14 @@ class Strokes:
         """Slice on screen and checksum of its paint, to tell an undo from a mere redraw."""
         self._many: set[int] = set()
         """Slices that strokes through several slices have reached: an undo may change them."""
+        self._coming: tuple[int, ...] = ()
+        """Slices of an edit that was announced, but is not in the array yet."""
         self._quiet = False
         self._listening = Listening()
         self._listening.to(layer.events.paint, self._on_paint)
         self._listening.to(layer.events.set_data, self._on_set_data)
+        if "labels_update" in layer.events.emitters:
+            self._listening.to(layer.events.labels_update, self._on_drawn)
         self._listening.to(layer.events.selected_label, self._on_selected_label)
         layer.bind_key("Control-Z", self._on_undo_key, overwrite=True)
         layer.bind_key("Control-Shift-Z", self._on_redo_key, overwrite=True)
@@ -73,22 +77,33 @@ class Strokes:
         self.note()
 
     def _on_paint(self, event: Any = None) -> None:
-        self.note()
-        slices = self._edited(getattr(event, "value", None))
+        """A stroke with the mouse is told when it is done; a single edit before it is written."""
+        atoms = getattr(event, "value", None)
+        slices = self._edited(atoms)
         if len(slices) > 1 or self._position.shows_volume():
             self._many.update(slices)
         self._signals.stroke_made.emit()
-        self._signals.painted.emit(slices)
+        if self._written(atoms):
+            self.note()
+            self._signals.painted.emit(slices)
+        else:
+            self._coming = tuple(sorted({*self._coming, *slices}))
+
+    def _on_drawn(self, event: Any = None) -> None:
+        """A part of the layer was drawn anew: what was announced is written now."""
+        if self._coming:
+            slices, self._coming = self._coming, ()
+            self.note()
+            self._signals.painted.emit(slices)
 
     def _on_set_data(self, event: Any = None) -> None:
         """Undo and redo of strokes tell only this; so does every change of slice."""
         if self._quiet or self._repair():
             return
+        self._on_drawn()
         before, self._drawn = self._drawn, self._checksum()
-        if self._position.shows_volume() or self._layer.n_edit_dimensions > 2:
-            slices = set(self._many)
-        else:
-            slices = set()
+        through = self._position.shows_volume() or self._layer.n_edit_dimensions > 2
+        slices = set(self._many) if through else set[int]()
         if self._drawn[0] is not None and self._drawn[0] == before[0] and self._drawn != before:
             slices |= {self._drawn[0], *self._many}
         if slices:
@@ -126,6 +141,16 @@ class Strokes:
             return tuple(sorted(index for index in found if 0 <= index < count))
         index = self._position.current_slice()
         return () if index is None else (index,)
+
+    def _written(self, atoms: Any) -> bool:
+        """Whether the last part of an edit is in the array already."""
+        if not atoms:
+            return True
+        where, *mask, _, new = atoms[-1]
+        values = np.asarray(self._layer.data[where])
+        if mask and mask[0] is not None:
+            values = values[mask[0]]
+        return bool(np.all(values == new))
 
     def _repair(self) -> bool:
         """Bring our array back when something has given the layer other data."""
