@@ -387,6 +387,17 @@ def test_predictions_and_strokes_in_three_dimensions(bench, viewer):
     assert bench.session.annotations.painted_slices() == (5,)
 
 
+def test_layers_are_made_with_the_mouse_resting_on_a_volume(bench, viewer):
+    bench.link.set_labels(bench.controller.desk.rows())
+    viewer.mouse_over_canvas = True
+    viewer.cursor.position = (2.0, 4.0, 4.0)
+    viewer.dims.ndisplay = 3
+    bench.predict(2)
+    bench.wishes.label_selected.emit(1)
+    assert viewer.mouse_over_canvas
+    assert viewer.layers.selection.active is viewer.layers["t1 paint"]
+
+
 def test_rolled_axes_lose_no_paint(bench, viewer):
     viewer.dims.order = (1, 2, 0)
     viewer.layers["t1 paint"].paint((3, 4, 4), 1)

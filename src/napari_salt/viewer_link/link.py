@@ -21,6 +21,7 @@ from napari_salt.viewer_link.keys import ViewerKeys
 from napari_salt.viewer_link.layers import Role, dress, layer_name, new_layer
 from napari_salt.viewer_link.listening import Listening
 from napari_salt.viewer_link.ownership import META, arrays, sessions
+from napari_salt.viewer_link.selecting import no_status
 from napari_salt.viewer_link.stacking import single_images, stack_images
 from napari_salt.viewer_link.strokes import Strokes
 from napari_salt.views import DisplayState, ViewerSignals
@@ -149,7 +150,8 @@ class ViewerLink:
         self._data["paint"] = session.annotations.paint
         layer = self._layers.get("paint") or self._make("paint")
         layer.visible = True
-        self._viewer.layers.selection.active = layer
+        with no_status(self._viewer):
+            self._viewer.layers.selection.active = layer
         sessions[layer] = session
         self._orphans.forget(session)
         if self._strokes is not None:
@@ -172,7 +174,8 @@ class ViewerLink:
             return
         paint.selected_label = label_id
         if brush:
-            self._viewer.layers.selection.active = paint
+            with no_status(self._viewer):
+                self._viewer.layers.selection.active = paint
             if paint.mode not in ("paint", "fill", "polygon"):
                 paint.mode = "paint"
 
@@ -304,9 +307,10 @@ class ViewerLink:
         layer = new_layer(role, image, place, data, self._shown[role], self._opacity)
         arrays[layer] = self._data[role]
         active = self._viewer.layers.selection.active
-        self._viewer.layers.insert(self._place_in_list(role), layer)
-        if active is not None:
-            self._viewer.layers.selection.active = active
+        with no_status(self._viewer):
+            self._viewer.layers.insert(self._place_in_list(role), layer)
+            if active is not None:
+                self._viewer.layers.selection.active = active
         self._take(role, layer)
         return layer
 
