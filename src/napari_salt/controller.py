@@ -127,7 +127,9 @@ class Controller:
                 f" Its paint on {wording.count(painted, 'slice')} is kept; open the image again "
                 "to go on."
             )
-        self.desk.say(sentence, "warning")
+        if painted or busy or self.desk.status.level != "warning":
+            # Of several images removed at once, the one with paint is worth the line.
+            self.desk.say(sentence, "warning")
         self.refresh()
 
     def _pixels_replaced(self) -> None:

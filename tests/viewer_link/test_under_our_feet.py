@@ -221,8 +221,8 @@ def test_the_same_stack_as_a_time_point_of_a_movie_takes_its_paint_over(bench, v
     bench.predict()
     viewer.layers["t1"].data = np.stack([pixels()] * 3)
     assert bench.paint[2, 4, 4] == 1
-    assert viewer.layers["t1 paint"].ndim == 4
-    assert viewer.layers["t1 paint"].data[0, 2, 4, 4] == 1
+    assert viewer.layers["t1 paint · axis 0 = 0"].ndim == 4
+    assert viewer.layers["t1 paint · axis 0 = 0"].data[0, 2, 4, 4] == 1
     assert (bench.link.predictions()[2] == 1).all()
     assert len([layer for layer in viewer.layers if "paint" in layer.name]) == 1
 
@@ -312,7 +312,7 @@ def test_each_time_point_keeps_its_paint(viewer):
     bench.wishes.label_added.emit("cell")
     first = bench.controller.desk.place.geometry.fixed[0]
     assert f"t = {first}" in bench.image.facts
-    bench.stroke(1, "movie paint")
+    bench.stroke(1, f"movie paint · t = {first}")
     bench.session.use_adapter("some adapter")
     other = (first + 1) % 3
     viewer.dims.set_current_step(0, other)

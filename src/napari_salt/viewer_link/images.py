@@ -62,10 +62,7 @@ class ViewerImages:
     def position(self, place: Place) -> tuple[tuple[str, int], ...]:
         """Axes besides the stack's, and where the stack lies on them: (("t", 2),)."""
         image = self._find(place.key)
-        if image is None:
-            return ()
-        fixed = sorted(place.geometry.fixed.items())
-        return tuple((_axis_name(image, axis), index) for axis, index in fixed)
+        return () if image is None else position_of(image, place.geometry)
 
     def elsewhere(self, place: Place) -> tuple[tuple[str, int], ...]:
         """As ``position``, of the viewer, on those axes where it is not at the stack's."""
@@ -142,6 +139,12 @@ _MOST_CHANNELS = 4
 def _axis_name(image: Image, axis: int) -> str:
     label = image.axis_labels[axis]
     return label if not label.startswith("-") else f"axis {axis}"
+
+
+def position_of(image: Image, geometry: StackGeometry) -> tuple[tuple[str, int], ...]:
+    """Axes of an image besides a stack's, by name, and where the stack lies on them."""
+    fixed = sorted(geometry.fixed.items())
+    return tuple((_axis_name(image, axis), index) for axis, index in fixed)
 
 
 def transforms_of(image: Image, geometry: StackGeometry) -> dict[str, Any]:

@@ -428,11 +428,13 @@ class ViewerLink:
         """The image has another place, size, unit or name."""
         if not self._same_axes():
             return  # another array is coming, which is told by itself
-        assert self._image is not None
-        before, self._image_name = self._image_name, self._image.name
+        image, place = self._image, self._place
+        assert image is not None
+        assert place is not None
+        before, self._image_name = self._image_name, image.name
         for role, layer in self._layers.items():
-            if layer.name == layer_name(before, role):
-                layer.name = layer_name(self._image_name, role)
+            if layer.name == layer_name(image, role, place, before):
+                layer.name = layer_name(image, role, place)
         self._follow_image()
         self.signals.image_changed.emit()
 
