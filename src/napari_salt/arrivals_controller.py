@@ -85,7 +85,7 @@ class ArrivalsController:
         session, place, link = self._desk.session, self._desk.place, self._desk.link
         if session is None or place is None:
             return
-        stack, busy = link.open_again(place), self._jobs.busy
+        stack, busy = link.images.open_again(place), self._jobs.busy
         stopped = " The running job was stopped." if busy else ""
         if stack is not None and stack.info.shape == session.stack.info.shape:
             self._jobs.abandon()

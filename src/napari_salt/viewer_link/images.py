@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image
 
+from napari_salt.errors import InputError
 from napari_salt.geometry import Place, StackGeometry, unit_name
 from napari_salt.session.stack import Stack
 from napari_salt.viewer_link.ownership import is_ours
@@ -93,6 +94,15 @@ class ViewerImages:
             name=image.name,
             fixed=geometry.fixed,
         )
+
+    def open_again(self, place: Place) -> Stack | None:
+        """The stack of a place as its image is now; None where it has no such stack any more."""
+        if self.get(place.key).ndim != place.geometry.ndim:
+            return None
+        try:
+            return self.open_stack(place)
+        except InputError:
+            return None
 
     def get(self, key: str) -> Image:
         """The image layer of a key; raises KeyError when it has gone."""

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 from napari.layers import Labels
 
-from napari_salt.errors import InputError
 from napari_salt.viewer_link import ownership, registry
+from napari_salt.viewer_link.custody import Custody
 from napari_salt.viewer_link.image_watch import ImageWatch
 from napari_salt.viewer_link.images import ViewerImages, layer_key, transforms_of
 from napari_salt.viewer_link.keys import ViewerKeys
 from napari_salt.viewer_link.layers import Role, dress, layer_name, new_layer
 from napari_salt.viewer_link.listening import Listening
-from napari_salt.viewer_link.ownership import META, arrays, sessions
+from napari_salt.viewer_link.ownership import arrays
 from napari_salt.viewer_link.selecting import no_status
+from napari_salt.viewer_link.slices import show_slice, shows_volume, slice_at
 from napari_salt.viewer_link.stacking import single_images, stack_images
 from napari_salt.viewer_link.strokes import Strokes
 from napari_salt.views import DisplayState, ViewerSignals
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from napari_salt.geometry import Place
     from napari_salt.records import SlicePrediction
     from napari_salt.session.session import Session
-    from napari_salt.session.stack import Stack
     from napari_salt.views import LabelRow
 
 _LEAST_3D_REFRESH = 1.0
@@ -59,7 +59,7 @@ class ViewerLink:
         self._strokes: Strokes | None = None
         self._image_watch: ImageWatch | None = None
         self._image_name = ""
-        self._orphans = registry.orphans_of(viewer)
+        self._custody = Custody(viewer)
         self._last_refresh = 0.0
         self._opacity = 0.5
         self._shown: dict[Role, bool] = dict.fromkeys(get_args(Role), True)
@@ -85,20 +85,7 @@ class ViewerLink:
 
         Work that was kept when its image or its paint layer went is given back here.
         """
-        stack = self.images.open_stack(place)
-        taken = self._orphans.take(place, stack)
-        if taken is not None:
-            ownership.move(self._viewer.layers, taken[0], place.name)
-            return taken[1]
-        paint = ownership.find(self._viewer.layers, place.name, "paint")
-        session = None if paint is None else sessions.get(paint)
-        if session is None:
-            return None
-        if session.stack.info.shape != stack.info.shape:
-            self._lose(place.name, session)
-            return None
-        session.replace_stack(stack, other_pixels=session.stack.data is not stack.data)
-        return session
+        return self._custody.session_of(place, self.images.open_stack(place))
 
     def attach(self, place: Place, session: Session) -> None:
         """Show the session's paint as a layer on the image; layers of other places are hidden."""
@@ -136,14 +123,8 @@ class ViewerLink:
     def release(self) -> None:
         """Let go of the current place for good: its image is not the one that was painted on."""
         if self._place is not None and self._session is not None:
-            self._lose(self._place.name, self._session)
+            self._custody.lose(self._place.name, self._session)
         self.detach(hide=False)
-
-    def _lose(self, place_name: str, session: Session) -> None:
-        """Keep the work of a place whose image shows something else now; its layers stay."""
-        lost = ownership.new_name_for_lost(place_name)
-        ownership.move(self._viewer.layers, place_name, lost)
-        self._orphans.keep(lost, session, image_gone=True)
 
     def show_paint(self, session: Session) -> None:
         """Show the paint layer, also after it was removed; the paint itself was never lost."""
@@ -152,8 +133,7 @@ class ViewerLink:
         layer.visible = True
         with no_status(self._viewer):
             self._viewer.layers.selection.active = layer
-        sessions[layer] = session
-        self._orphans.forget(session)
+        self._custody.shown(layer, session)
         if self._strokes is not None:
             self._strokes.note()
 
@@ -185,23 +165,8 @@ class ViewerLink:
         """Index of the slice on screen; None when the position lies outside the stack."""
         if self._image is None or self._place is None:
             return None
-        geometry = self._place.geometry
-        if geometry.ndim == 2:
-            return 0
-        point = np.rint(self._image.world_to_data(self._viewer.dims.point)).astype(int)
-        if any(point[axis] != index for axis, index in geometry.fixed.items()):
-            return None
-        index = int(point[geometry.slice_axis])
-        return index if 0 <= index < len(self._data["paint"]) else None
-
-    def open_again(self, place: Place) -> Stack | None:
-        """The stack of a place as its image is now; None where it has no such stack any more."""
-        if self.images.get(place.key).ndim != place.geometry.ndim:
-            return None
-        try:
-            return self.images.open_stack(place)
-        except InputError:
-            return None
+        count = len(self._data["paint"])
+        return slice_at(self._viewer.dims, self._image, self._place.geometry, count)
 
     def elsewhere(self) -> tuple[tuple[str, int], ...]:
         """Axes besides the stack's on which the viewer is at another position, and that position."""
@@ -219,16 +184,8 @@ class ViewerLink:
 
     def go_to(self, index: int) -> None:
         """Show a slice of the stack."""
-        if self._image is None or self._place is None or self._place.geometry.ndim == 2:
-            return
-        geometry, dims = self._place.geometry, self._viewer.dims
-        point = np.array(self._image.world_to_data(dims.point), dtype=float)
-        wanted = {**geometry.fixed, geometry.slice_axis: index}
-        for axis, value in wanted.items():
-            point[axis] = value
-        world = self._image.data_to_world(point)
-        offset = dims.ndim - self._image.ndim
-        dims.set_point([axis + offset for axis in wanted], [world[axis] for axis in wanted])
+        if self._image is not None and self._place is not None:
+            show_slice(self._viewer.dims, self._image, self._place.geometry, index)
 
     def refresh_paint(self) -> None:
         """Draw paint anew after it was changed from outside."""
@@ -380,10 +337,9 @@ class ViewerLink:
 
     def shows_volume(self) -> bool:
         """Whether the slice axis is one of those on screen, so that every slice is seen."""
-        if self._image is None or self._place is None or self._place.geometry.ndim == 2:
+        if self._image is None or self._place is None:
             return False
-        offset = self._viewer.dims.ndim - self._image.ndim
-        return self._place.geometry.slice_axis + offset in self._viewer.dims.displayed
+        return shows_volume(self._viewer.dims, self._image, self._place.geometry)
 
     # ---- events
 
@@ -396,20 +352,14 @@ class ViewerLink:
 
     def _on_removed(self, event: Any) -> None:
         layer = event.value
-        session = sessions.get(layer)
-        if session is not None and ownership.is_ours(layer):
-            self._orphans.keep(layer.metadata[META]["place"], session, image_gone=False)
+        self._custody.paint_removed(layer)
         for role, mine in list(self._layers.items()):
             if mine is layer:
                 self._leave(role)
                 if role == "paint":
                     self.signals.paint_lost.emit()
-        for paint in ownership.of_image(self._viewer.layers, layer_key(layer)):
-            if paint in sessions and sessions[paint] is not self._session:
-                self._orphans.keep(paint.metadata[META]["place"], sessions[paint], image_gone=True)
+        self._custody.image_removed(layer, self._place, self._session)
         if self._image is not None and layer is self._image:
-            if self._place is not None and self._session is not None:
-                self._orphans.keep(self._place.name, self._session, image_gone=True)
             self.signals.image_lost.emit(layer_key(self._image), self._image.name)
         self.signals.images_changed.emit()
 
