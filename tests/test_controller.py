@@ -89,7 +89,7 @@ class Bench:
             np.zeros(SHAPE, np.uint8), name=place.key
         )
         self.link.images.position.return_value = ()
-        self.link.elsewhere.return_value = ()
+        self.link.images.elsewhere.return_value = ()
         self.link.single_images.return_value = 1
         self.link.session_of.return_value = None
         self.link.current_slice.return_value = 2

@@ -52,7 +52,7 @@ class ArrivalsController:
         place, session, link = self._desk.place, self._desk.session, self._desk.link
         if place is None or session is None:
             return ImageNote()
-        elsewhere = link.elsewhere()
+        elsewhere = link.images.elsewhere(place)
         if elsewhere:
             here = wording.position(link.images.position(place))
             there = wording.position(elsewhere)
@@ -67,7 +67,7 @@ class ArrivalsController:
         place, link = self._desk.place, self._desk.link
         if place is None:
             return
-        if link.elsewhere():
+        if link.images.elsewhere(place):
             self._choose(place.key)
         elif place.geometry.ndim == 2:
             self._choose(link.stack_images())

@@ -168,12 +168,6 @@ class ViewerLink:
         count = len(self._data["paint"])
         return slice_at(self._viewer.dims, self._image, self._place.geometry, count)
 
-    def elsewhere(self) -> tuple[tuple[str, int], ...]:
-        """Axes besides the stack's on which the viewer is at another position, and that position."""
-        if self._image is None or self._place is None:
-            return ()
-        return self.images.elsewhere(self._place)
-
     def stack_images(self) -> str:
         """Make one stack of the single images; the key of the new image."""
         return layer_key(stack_images(self._viewer))
@@ -376,25 +370,15 @@ class ViewerLink:
 
     def _on_image(self) -> None:
         """The image has another place, size, unit or name."""
-        if not self._same_axes():
-            return  # another array is coming, which is told by itself
         image, place = self._image, self._place
-        assert image is not None
-        assert place is not None
+        if image is None or place is None or image.ndim != place.geometry.ndim:
+            return  # with other axes another array is coming, which is told by itself
         before, self._image_name = self._image_name, image.name
         for role, layer in self._layers.items():
             if layer.name == layer_name(image, role, place, before):
                 layer.name = layer_name(image, role, place)
         self._follow_image()
         self.signals.image_changed.emit()
-
-    def _same_axes(self) -> bool:
-        """Whether the image still has as many axes as its place."""
-        return (
-            self._image is not None
-            and self._place is not None
-            and self._image.ndim == self._place.geometry.ndim
-        )
 
     def _on_pixels(self) -> None:
         """The image shows another array."""
