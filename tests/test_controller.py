@@ -90,6 +90,9 @@ class Bench:
         self.link.images.open_stack.side_effect = lambda place: Stack(
             np.zeros(SHAPE, np.uint8), name=place.key
         )
+        self.link.images.position.return_value = ()
+        self.link.images.elsewhere.return_value = ()
+        self.link.single_images.return_value = 1
         self.link.session_of.return_value = None
         self.link.current_slice.return_value = 2
         self.link.predictions.return_value = None

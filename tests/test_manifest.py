@@ -37,3 +37,35 @@ def test_the_dock_and_two_samples(manifest):
     assert [widget.display_name for widget in widgets] == ["Few-shot segmentation"]
     keys = [sample.key for sample in manifest.contributions.sample_data]
     assert keys == ["mni_brain", "colour_image"]
+
+
+def test_what_can_be_dropped_saved_and_found_in_menus(manifest):
+    contributions = manifest.contributions
+    readers = {reader.command: reader for reader in contributions.readers}
+    assert readers["napari-salt.read_folder"].accepts_directories
+    assert readers["napari-salt.read_folder"].filename_patterns == []
+    assert readers["napari-salt.read_adapter"].filename_patterns == ["*.salt.safetensors"]
+    assert not readers["napari-salt.read_adapter"].accepts_directories
+    (writer,) = contributions.writers
+    assert writer.layer_types == ["labels"]
+    assert set(writer.filename_extensions) >= {".tif", ".tiff"}
+    assert set(contributions.menus) == {
+        "napari/layers/segment",
+        "napari/layers/data",
+        "napari/file/io_utilities",
+    }
+    placed = {item.command for items in contributions.menus.values() for item in items}
+    assert placed >= {
+        "napari-salt.dock",
+        "napari-salt.stack_images",
+        "napari-salt.open_image_folder",
+    }
+
+
+def test_every_contribution_names_a_command(manifest):
+    contributions = manifest.contributions
+    known = {command.id for command in contributions.commands}
+    used = {x.command for x in (*contributions.readers, *contributions.writers)}
+    used |= {item.command for items in contributions.menus.values() for item in items}
+    used |= {widget.command for widget in contributions.widgets}
+    assert used <= known

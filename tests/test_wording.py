@@ -85,3 +85,8 @@ def test_score_of_the_state_that_was_kept():
 def test_no_score_says_why():
     alone = record(held_out_before=None, held_out_after=None, score_note="one slice is too few")
     assert wording.score(Round(1, alone, "a", 10), []) == "one slice is too few"
+
+
+def test_position():
+    assert wording.position((("t", 2), ("axis 1", 0))) == "t = 2, axis 1 = 0"
+    assert wording.position(()) == ""

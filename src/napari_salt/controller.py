@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from napari_salt import wording
+from napari_salt.arrivals_controller import ArrivalsController
 from napari_salt.desk import IDLE, Desk
 from napari_salt.errors import InputError, NapariSaltError
 from napari_salt.files_controller import FilesController
@@ -50,6 +51,9 @@ class Controller:
         self.saving = SavingController(self.desk, store or SessionStore(), changed=self.refresh)
         self.fill = FillController(self.desk)
         self.keys = KeyController(self.desk, lambda: self._readiness(link.current_slice()))
+        self.arrivals = ArrivalsController(
+            self.desk, self.jobs, self.files, self.choose_image, self._leave_session, self._ready
+        )
         self._view, self._link = view, link
         self._shown: dict[str, object] = {}
         """What the view shows; entries are taken out when a widget may have run ahead of it."""
@@ -107,6 +111,9 @@ class Controller:
                 session.labels.add(label.name, label.color, label_id=label.label_id)
             if before is not None:
                 session.settings = before.settings
+            same_image = self.desk.place is not None and self.desk.place.key == key
+            if before is not None and same_image and before.adapter_path is not None:
+                session.use_adapter(before.adapter_path)
         self._leave_session()
         self.desk.session, self.desk.place = session, place
         self._link.attach(place, session)
@@ -131,9 +138,21 @@ class Controller:
         sentence = f"The image “{name}” was removed from the viewer"
         sentence += ", so its job was stopped." if busy else "."
         if painted:
-            sentence += f" Its paint on {wording.count(painted, 'slice')} stays in its own layer."
-        self.desk.say(sentence, "warning")
+            sentence += (
+                f" Its paint on {wording.count(painted, 'slice')} is kept; open the image again "
+                "to go on."
+            )
+        if painted or busy or self.desk.status.level != "warning":
+            # Of several images removed at once, the one with paint is worth the line.
+            self.desk.say(sentence, "warning")
         self.refresh()
+
+    def _pixels_replaced(self) -> None:
+        """The image shows another array; where that is another stack, it is opened anew."""
+        place = self.desk.place
+        self.arrivals.pixels_replaced()
+        if place is not None and self.desk.session is None:
+            self._try_to_open(place.key)
 
     def paint_lost(self) -> None:
         """The paint layer was removed by the user; the paint itself is still here."""
@@ -201,7 +220,7 @@ class Controller:
         desk, progress = self.desk, self.jobs.progress()
         index = self._link.current_slice()
         self._show("keys", self._link.keys())
-        self._show("image", self._image_state())
+        self._show("image", self._image_state(index))
         self._show("labels", desk.rows())
         self._show("selected_label", desk.selected)
         self._show("slice", self._slice_state(index))
@@ -238,14 +257,16 @@ class Controller:
             self._shown[name] = state
             getattr(self._view, f"set_{name}")(state)
 
-    def _image_state(self) -> ImageState:
+    def _image_state(self, index: int | None) -> ImageState:
         place, session = self.desk.place, self.desk.session
         entries = self._link.images.entries()
         if place is None or session is None:
             return ImageState(entries)
         axes = self._link.images.axes(place.key)
-        facts = wording.facts(session.stack.info)
-        return ImageState(entries, place.key, facts, axes, place.geometry.slice_axis)
+        position = wording.position(self._link.images.position(place))
+        facts = " · ".join(x for x in (wording.facts(session.stack.info), position) if x)
+        note = self.arrivals.note(index)
+        return ImageState(entries, place.key, facts, axes, place.geometry.slice_axis, note)
 
     def _slice_state(self, index: int | None) -> SliceState:
         session = self.desk.session
@@ -257,6 +278,9 @@ class Controller:
     def _score(self) -> str:
         session = self.desk.session
         return "" if session is None else wording.score(session.rounds.active, list(session.rounds))
+
+    def _ready(self) -> Readiness:
+        return self._readiness(self._link.current_slice())
 
     def _readiness(self, index: int | None) -> Readiness:
         job = self.jobs.job
@@ -270,10 +294,11 @@ class Controller:
 
     def _connect(self) -> None:
         wishes, viewer = self._view.wishes, self._link.signals
-        paint, loop, files = self.paint, self.loop, self.files
+        paint, loop, files, arrivals = self.paint, self.loop, self.files, self.arrivals
         for signal, act in (
             (wishes.image_chosen, self.choose_image),
             (wishes.axis_chosen, self.choose_axis),
+            (wishes.image_offer_taken, arrivals.take_offer),
             (wishes.label_added, paint.add_label),
             (wishes.label_renamed, paint.rename_label),
             (wishes.label_recoloured, paint.recolour_label),
@@ -305,6 +330,9 @@ class Controller:
             (wishes.offer_taken, self.take_offer),
             (viewer.images_changed, self.images_changed),
             (viewer.image_lost, self.image_lost),
+            (viewer.image_changed, arrivals.image_changed),
+            (viewer.pixels_replaced, self._pixels_replaced),
+            (viewer.adapter_dropped, arrivals.adapter_dropped),
             (viewer.paint_lost, self.paint_lost),
             (viewer.slice_changed, _only_refresh),
             (viewer.display_changed, self.refresh),

@@ -74,7 +74,16 @@ class FilesController:
         if session is None:
             return
         path = self._desk.view.ask_open("Load adapter", _ADAPTERS)
-        if path is None:
+        if path is not None:
+            self.use_file(path)
+
+    def use_file(self, path: Path) -> None:
+        """Segment with the adapter in a file from now on.
+
+        Raises ``AdapterError`` when the file is none, or is damaged.
+        """
+        session = self._desk.session
+        if session is None:
             return
         trained = read_info(path).labels
         self._desk.label_maps[str(path)] = {

@@ -41,6 +41,14 @@ class AxisEntry:
 
 
 @dataclass(frozen=True)
+class ImageNote:
+    """A line below the facts of the image; ``offer`` is the text of its button, empty for none."""
+
+    text: str = ""
+    offer: str = ""
+
+
+@dataclass(frozen=True)
 class ImageState:
     """What the image line shows; ``axes`` is empty when there is nothing to choose."""
 
@@ -49,6 +57,7 @@ class ImageState:
     facts: str = ""
     axes: tuple[AxisEntry, ...] = ()
     axis: int = 0
+    note: ImageNote = ImageNote()
 
 
 @dataclass(frozen=True)
@@ -143,6 +152,7 @@ class Wishes:
 
     image_chosen = Signal(str)
     axis_chosen = Signal(int)
+    image_offer_taken = Signal()
     label_added = Signal(str)
     label_renamed = Signal(int, str)
     label_recoloured = Signal(int, object)
@@ -246,6 +256,12 @@ class ViewerSignals:
     images_changed = Signal()
     image_lost = Signal(str, str)
     """Key and name of the image in use, which was removed."""
+    image_changed = Signal()
+    """The image in use has another place, voxel size, unit or name."""
+    pixels_replaced = Signal()
+    """The image in use shows another array."""
+    adapter_dropped = Signal(object)
+    """Path of an adapter file that was dropped on the viewer."""
     paint_lost = Signal()
     slice_changed = Signal()
     display_changed = Signal()

@@ -78,6 +78,11 @@ def facts(info: StackInfo) -> str:
     return " · ".join(parts)
 
 
+def position(places: Sequence[tuple[str, int]]) -> str:
+    """``t = 2``, ``t = 2, axis 1 = 0``: a position on axes with their names."""
+    return ", ".join(f"{name} = {index}" for name, index in places)
+
+
 def dice(record: FitRecord) -> str:
     """Held-out Dice of the state that was kept; a dash where no honest score exists."""
     value = record.held_out_before if record.kept == "first fit" else record.held_out_after

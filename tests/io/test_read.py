@@ -425,8 +425,10 @@ def test_missing_files_and_folders(tmp_path):
     with pytest.raises(InputError, match="check the path"):
         read_stack(tmp_path / "no.tif")
     (tmp_path / "d.tif").mkdir()
-    with pytest.raises(InputError, match="is a folder"):
+    with pytest.raises(InputError, match="holds no images"):
         read_stack(tmp_path / "d.tif")
+    with pytest.raises(InputError, match="is a folder"):
+        read_labels(tmp_path / "d.tif")
 
 
 def test_unknown_compression_says_what_to_install(tmp_path, monkeypatch):

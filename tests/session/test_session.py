@@ -186,3 +186,16 @@ def test_going_on_with_earlier_work():
 def test_annotations_of_another_image_are_refused():
     with pytest.raises(InputError, match="painted on"):
         Session(Stack(np.zeros((5, 4, 6))), annotations=Annotations((5, 6, 4)))
+
+
+def test_the_same_image_opened_anew_keeps_the_paint():
+    session = Session(Stack(np.zeros((3, 4, 5), np.uint8)))
+    session.add_prediction(SliceSummary(1, 0.2))
+    moved = Stack(np.zeros((3, 4, 5), np.uint8), spacing=(2, 1, 1))
+    session.replace_stack(moved)
+    assert session.stack is moved
+    assert session.fresh_slices() == (1,)
+    session.replace_stack(Stack(np.ones((3, 4, 5), np.uint8)), other_pixels=True)
+    assert session.fresh_slices() == ()
+    with pytest.raises(InputError, match="shape"):
+        session.replace_stack(Stack(np.zeros((2, 4, 5), np.uint8)))

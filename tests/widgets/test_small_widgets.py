@@ -11,6 +11,7 @@ from napari_salt.views import (
     CurveState,
     DisplayState,
     ImageEntry,
+    ImageNote,
     ImageState,
     ProgressState,
     RoundRow,
@@ -232,3 +233,18 @@ def test_curve_draws_what_it_is_given(qtbot):
     assert line.grab().toImage() != empty
     assert "0.400" in line.toolTip()
     assert "0.800" in line.toolTip()
+
+
+def test_image_note_and_its_offer(qtbot):
+    choice = ImageChoice()
+    qtbot.addWidget(choice)
+    taken = []
+    choice.offerTaken.connect(lambda: taken.append(True))
+    choice.setValue(ImageState(note=ImageNote("a.png")))
+    assert (choice.note(), choice.offer()) == ("a.png", "")
+    assert choice._offer.isHidden()
+    choice.setValue(ImageState(note=ImageNote("One of 3 single images.", "Make one stack of 3")))
+    assert not choice._offer.isHidden()
+    assert not taken
+    choice._offer.click()
+    assert taken == [True]

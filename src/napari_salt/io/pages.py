@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_salt.errors import InputError
+from napari_salt.io.planewise import PlanewiseArray
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPageSeries
 
 
-class Pages:
+class Pages(PlanewiseArray):
     """Array over the pages of a series; integers on the leading axes pick pages.
 
     The file stays open as long as the object lives. Reading is safe from several threads.
@@ -27,22 +28,8 @@ class Pages:
         self._series, self._name = series, name
         weakref.finalize(self, tif.close)
         self._lock = threading.Lock()
-        self.shape: tuple[int, ...] = tuple(int(length) for length in series.shape)
-        self.dtype: np.dtype[Any] = np.dtype(series.dtype)
-        self._leading = _leading_axes(self.shape, len(series.pages))
-
-    def __getitem__(self, key: Any, /) -> NDArray[Any]:
-        """Basic indexing; each page is read once, and only those that are asked for."""
-        parts = key if isinstance(key, tuple) else (key,)
-        parts = parts + (slice(None),) * (len(self.shape) - len(parts))
-        head, tail = parts[: self._leading], parts[self._leading :]
-        outer = self.shape[: self._leading]
-        wanted = np.arange(math.prod(outer)).reshape(outer)[head]
-        inner = self.shape[self._leading :]
-        planes = [self._page(int(at)).reshape(inner)[tail] for at in np.ravel(wanted)]
-        if np.ndim(wanted) == 0:
-            return planes[0]
-        return np.stack(planes).reshape(np.shape(wanted) + planes[0].shape)
+        shape = tuple(int(length) for length in series.shape)
+        super().__init__(shape, series.dtype, _leading_axes(shape, len(series.pages)))
 
     def _page(self, at: int) -> NDArray[Any]:
         """One page; pages that a file leaves out are zeros."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_salt.errors import InputError
+from napari_salt.io.image_folder import open_folder
 from napari_salt.io.opened import Opened
 from napari_salt.io.plain_read import open_npy, open_picture
 from napari_salt.io.tiff_read import open_tiff
@@ -45,7 +46,7 @@ def read_stack(
     Parameters
     ----------
     path
-        A file with one of the suffixes in ``READERS``.
+        A file with one of the suffixes in ``READERS``, or a folder of single images.
     slice_axis
         Letter or name of the axis that counts slices (``"Z"``, ``"T"``, ``"time"``, ``"C"``). By
         default Z where there is more than one, else the first other axis that is neither rows,
@@ -59,6 +60,8 @@ def read_stack(
     InputError
         When the file is missing, unreadable, of an unknown format, or has no such axis.
     """
+    if Path(path).is_dir():
+        return open_folder(Path(path)).stack(slice_axis, fixed)
     return _open(path, READERS).stack(slice_axis, fixed)
 
 

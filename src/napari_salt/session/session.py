@@ -80,6 +80,26 @@ class Session:
         self.annotations.changed.connect(self._on_paint)
         self.annotations.completed.connect(self._on_paint)
 
+    # ---- the stack
+
+    def replace_stack(self, stack: Stack, *, other_pixels: bool = False) -> None:
+        """Go on with the same image opened anew; with ``other_pixels`` all masks are out of date.
+
+        Raises
+        ------
+        InputError
+            When the stack has another shape than the paint.
+        """
+        if stack.info.shape != self.annotations.paint.shape:
+            raise InputError(
+                f"The image now has the shape {stack.info.shape}, but its paint has "
+                f"{self.annotations.paint.shape}; open it as another image."
+            )
+        self.stack = stack
+        if other_pixels:
+            self._outdated = set(self._summaries)
+            self.predictions_outdated.emit()
+
     # ---- settings and adapter
 
     @property

@@ -112,6 +112,12 @@ class Stack:
         """Index of every axis of ``data`` that the stack does not span."""
         return dict(self._fixed)
 
+    def plane_name(self, index: int) -> str:
+        """What a slice is called (the file it comes from); empty where it has no name of its own."""
+        names = getattr(self._data, "names", None)
+        known = isinstance(names, tuple) and len(names) == len(self)
+        return str(names[index]) if known and names is not None else ""
+
     def __len__(self) -> int:
         """Number of slices."""
         return self._info.shape[0]

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image
 
+from napari_salt.errors import InputError
 from napari_salt.geometry import Place, StackGeometry, unit_name
 from napari_salt.session.stack import Stack
+from napari_salt.viewer_link.ownership import is_ours
 from napari_salt.views import AxisEntry, ImageEntry
 
 if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
-
-META = "napari-salt"
-"""Key of the mark that our own layers carry in their metadata."""
 
 
 class ViewerImages:
@@ -47,18 +46,37 @@ class ViewerImages:
     def place(self, key: str, axis: int | None = None) -> Place:
         """The stack of an image along ``axis`` at the position on screen.
 
-        Without ``axis`` the one next to the rows is taken: z of (t, z, y, x).
+        Without ``axis`` one that is called z is taken, else the one next to the rows unless that
+        counts channels: z of (t, z, y, x) and of (z, c, y, x).
         """
         image = self.get(key)
-        axis = max(image.ndim - 3, 0) if axis is None else axis
-        point = np.rint(image.world_to_data(self._viewer.dims.point)).astype(int)
         shape = _level_0(image).shape
+        axis = _likely_slice_axis(image, shape) if axis is None else axis
+        point = np.rint(image.world_to_data(self._viewer.dims.point)).astype(int)
         fixed = {
             other: int(np.clip(point[other], 0, shape[other] - 1))
             for other in range(image.ndim - 2)
             if other != axis
         }
         return Place(key, StackGeometry(image.ndim, axis, fixed))
+
+    def position(self, place: Place) -> tuple[tuple[str, int], ...]:
+        """Axes besides the stack's, and where the stack lies on them: (("t", 2),)."""
+        image = self._find(place.key)
+        return () if image is None else position_of(image, place.geometry)
+
+    def elsewhere(self, place: Place) -> tuple[tuple[str, int], ...]:
+        """As ``position``, of the viewer, on those axes where it is not at the stack's."""
+        image = self._find(place.key)
+        if image is None:
+            return ()
+        shape = _level_0(image).shape
+        point = np.rint(image.world_to_data(self._viewer.dims.point)).astype(int)
+        return tuple(
+            (_axis_name(image, axis), int(point[axis]))
+            for axis, index in sorted(place.geometry.fixed.items())
+            if point[axis] != index and 0 <= point[axis] < shape[axis]
+        )
 
     def open_stack(self, place: Place) -> Stack:
         """The image as a stack; nothing is read yet. Level 0 of a multiscale image."""
@@ -77,6 +95,15 @@ class ViewerImages:
             fixed=geometry.fixed,
         )
 
+    def open_again(self, place: Place) -> Stack | None:
+        """The stack of a place as its image is now; None where it has no such stack any more."""
+        if self.get(place.key).ndim != place.geometry.ndim:
+            return None
+        try:
+            return self.open_stack(place)
+        except InputError:
+            return None
+
     def get(self, key: str) -> Image:
         """The image layer of a key; raises KeyError when it has gone."""
         image = self._find(key)
@@ -89,7 +116,7 @@ class ViewerImages:
 
     def _all(self) -> list[Image]:
         layers = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
-        return [layer for layer in layers if META not in layer.metadata]
+        return [layer for layer in layers if not is_ours(layer)]
 
 
 def layer_key(layer: Layer) -> str:
@@ -101,9 +128,33 @@ def _level_0(image: Image) -> Any:
     return image.data[0] if image.multiscale else image.data
 
 
+def _likely_slice_axis(image: Image, shape: tuple[int, ...]) -> int:
+    """The axis that most likely counts slices; 0 for a plane."""
+    candidates = range(image.ndim - 2)
+    labels = [image.axis_labels[axis].lower() for axis in candidates]
+    if "z" in labels:
+        return labels.index("z")
+    nearest = max(image.ndim - 3, 0)
+    channels = [axis for axis in candidates if labels[axis] in ("c", "ch", "channel", "channels")]
+    unnamed = nearest > 0 and labels[nearest].startswith("-")
+    if unnamed and shape[nearest] <= _MOST_CHANNELS < shape[nearest - 1]:
+        channels.append(nearest)
+    return next((axis for axis in reversed(candidates) if axis not in channels), nearest)
+
+
+_MOST_CHANNELS = 4
+"""An unnamed axis next to the rows that is no longer, with a longer one before it, is channels."""
+
+
 def _axis_name(image: Image, axis: int) -> str:
     label = image.axis_labels[axis]
     return label if not label.startswith("-") else f"axis {axis}"
+
+
+def position_of(image: Image, geometry: StackGeometry) -> tuple[tuple[str, int], ...]:
+    """Axes of an image besides a stack's, by name, and where the stack lies on them."""
+    fixed = sorted(geometry.fixed.items())
+    return tuple((_axis_name(image, axis), index) for axis, index in fixed)
 
 
 def transforms_of(image: Image, geometry: StackGeometry) -> dict[str, Any]:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 
+from napari_salt import wording
 from napari_salt.records import UNLABELLED
-from napari_salt.viewer_link.images import META, transforms_of
+from napari_salt.viewer_link.images import position_of, transforms_of
+from napari_salt.viewer_link.ownership import META, mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +30,16 @@ _UNNAMED = (1.0, 0.0, 1.0, 0.8)
 """Paint with an id that is no label: loud, so that nobody overlooks it."""
 
 
+def layer_name(image: Image, role: Role, place: Place, image_name: str | None = None) -> str:
+    """Name of a layer of ours when it is made: ``movie paint · t = 2``.
+
+    ``image_name`` is a former name of the image.
+    """
+    name = f"{image.name if image_name is None else image_name} {role}"
+    position = wording.position(position_of(image, place.geometry))
+    return f"{name} · {position}" if position else name
+
+
 def new_layer(
     role: Role, image: Image, place: Place, data: NDArray[Any], visible: bool, opacity: float
 ) -> Layer:
@@ -36,8 +48,8 @@ def new_layer(
     ``opacity`` is that of a prediction.
     """
     common: dict[str, Any] = {
-        "name": f"{image.name} {role}",
-        "metadata": {META: {"role": role, "place": place.name}},
+        "name": layer_name(image, role, place),
+        "metadata": {META: mark(role, place.name)},
         "visible": visible,
         "axis_labels": image.axis_labels,
         **transforms_of(image, place.geometry),

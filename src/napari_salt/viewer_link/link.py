@@ -8,21 +8,27 @@ are written behind napari's undo history.
 from __future__ import annotations
 
 import time
-import zlib
 from typing import TYPE_CHECKING, Any, get_args
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from napari.layers import Labels
 
-from napari_salt.viewer_link.images import META, ViewerImages, layer_key, transforms_of
+from napari_salt.viewer_link import ownership, registry
+from napari_salt.viewer_link.custody import Custody
+from napari_salt.viewer_link.image_watch import ImageWatch
+from napari_salt.viewer_link.images import ViewerImages, layer_key, transforms_of
 from napari_salt.viewer_link.keys import ViewerKeys
-from napari_salt.viewer_link.layers import Role, dress, new_layer
-from napari_salt.viewer_link.strokes import stroke_step
+from napari_salt.viewer_link.layers import Role, dress, layer_name, new_layer
+from napari_salt.viewer_link.listening import Listening
+from napari_salt.viewer_link.ownership import arrays
+from napari_salt.viewer_link.selecting import no_status
+from napari_salt.viewer_link.slices import show_slice, shows_volume, slice_at
+from napari_salt.viewer_link.stacking import single_images, stack_images
+from napari_salt.viewer_link.strokes import Strokes
 from napari_salt.views import DisplayState, ViewerSignals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from napari.layers import Image, Layer
     from napari.viewer import Viewer
@@ -34,14 +40,8 @@ if TYPE_CHECKING:
     from napari_salt.session.session import Session
     from napari_salt.views import LabelRow
 
-_GEOMETRY = ("scale", "translate", "rotate", "shear", "affine", "units")
 _LEAST_3D_REFRESH = 1.0
 """Seconds between refreshes while volumes are shown: each one uploads the volume anew."""
-
-_sessions: WeakKeyDictionary[Layer, Session] = WeakKeyDictionary()
-"""Sessions outlive the dock: they stay with the paint layer as long as that lives."""
-_arrays: WeakKeyDictionary[Layer, NDArray[Any]] = WeakKeyDictionary()
-"""The (N, Y, X) array that a layer shows."""
 
 
 class ViewerLink:
@@ -56,40 +56,58 @@ class ViewerLink:
         self._layers: dict[Role, Layer] = {}
         self._data: dict[Role, NDArray[Any]] = {}
         self._rows: tuple[LabelRow, ...] = ()
-        self._drawn: tuple[int | None, int] = (None, 0)
-        """Slice on screen and checksum of its paint, to tell an undo from a mere redraw."""
-        self._drawing = False
+        self._session: Session | None = None
+        self._strokes: Strokes | None = None
+        self._image_watch: ImageWatch | None = None
+        self._image_name = ""
+        self._custody = Custody(viewer)
         self._last_refresh = 0.0
         self._opacity = 0.5
         self._shown: dict[Role, bool] = dict.fromkeys(get_args(Role), True)
         self._shown["uncertainty"] = False
-        self._connections: list[tuple[Any, Callable[..., None]]] = []
+        self._listening = Listening()
         layers, dims = viewer.layers.events, viewer.dims.events
-        self._listen(layers.inserted, self._on_layers)
-        self._listen(layers.removed, self._on_removed)
-        self._listen(layers.renamed, self._on_layers)
-        self._listen(dims.point, self._on_dims)
+        self._listening.to(layers.inserted, self._on_inserted)
+        self._listening.to(layers.removed, self._on_removed)
+        self._listening.to(layers.renamed, self._on_layers)
+        self._listening.to(dims.point, self._on_dims)
         self._keys = ViewerKeys(viewer, self.signals)
+        registry.link_opened(self)
+
+    def serves(self, viewer: Any) -> bool:
+        """Whether this is the link of ``viewer``, which may be a proxy of it."""
+        mine, other = (getattr(x, "__wrapped__", x) for x in (self._viewer, viewer))
+        return mine is other
 
     # ---- layers of a place
 
     def session_of(self, place: Place) -> Session | None:
-        """The session that an earlier dock has left with the paint layer of a place."""
-        paint = self._find(place, "paint")
-        return None if paint is None else _sessions.get(paint)
+        """The session that an earlier dock has left with the paint layer of a place.
+
+        Work that was kept when its image or its paint layer went is given back here.
+        """
+        return self._custody.session_of(place, self.images.open_stack(place))
 
     def attach(self, place: Place, session: Session) -> None:
         """Show the session's paint as a layer on the image; layers of other places are hidden."""
         self.detach()
         self._place, self._image = place, self.images.get(place.key)
-        for name in _GEOMETRY:
-            self._listen(getattr(self._image.events, name), self._on_geometry)
+        self._session = session
+        self._image_name = self._image.name
+        self._image_watch = ImageWatch(self._image, self._on_image, self._on_pixels)
         self._data["paint"] = session.annotations.paint
         for role in get_args(Role):
-            layer = self._find(place, role)
-            if layer is not None:
-                self._data.setdefault(role, _arrays[layer])
+            layer = ownership.find(self._viewer.layers, place.name, role)
+            if layer is None:
+                continue
+            self._data.setdefault(role, arrays[layer])
+            if layer.data.shape == place.geometry.as_layer(self._data[role]).shape:
                 self._take(role, layer)
+            else:  # it lay on an image with other axes
+                ownership.disown(layer)
+                self._viewer.layers.remove(layer)
+                self._make(role)
+        self._follow_image()
         self.show_paint(session)
 
     def detach(self, *, hide: bool = True) -> None:
@@ -99,19 +117,26 @@ class ViewerLink:
             if hide:
                 layer.visible = False
         self._data.clear()
-        if self._image is not None:
-            for name in _GEOMETRY:
-                self._unlisten(getattr(self._image.events, name), self._on_geometry)
-        self._place = self._image = None
+        if self._image_watch is not None:
+            self._image_watch.close()
+        self._place = self._image = self._session = self._image_watch = None
+
+    def release(self) -> None:
+        """Let go of the current place for good: its image is not the one that was painted on."""
+        if self._place is not None and self._session is not None:
+            self._custody.lose(self._place.name, self._session)
+        self.detach(hide=False)
 
     def show_paint(self, session: Session) -> None:
         """Show the paint layer, also after it was removed; the paint itself was never lost."""
         self._data["paint"] = session.annotations.paint
         layer = self._layers.get("paint") or self._make("paint")
         layer.visible = True
-        self._viewer.layers.selection.active = layer
-        _sessions[layer] = session
-        self._drawn = self._checksum()
+        with no_status(self._viewer):
+            self._viewer.layers.selection.active = layer
+        self._custody.shown(layer, session)
+        if self._strokes is not None:
+            self._strokes.note()
 
     def has_paint_layer(self) -> bool:
         """Whether the paint of the current place has its layer."""
@@ -130,7 +155,8 @@ class ViewerLink:
             return
         paint.selected_label = label_id
         if brush:
-            self._viewer.layers.selection.active = paint
+            with no_status(self._viewer):
+                self._viewer.layers.selection.active = paint
             if paint.mode not in ("paint", "fill", "polygon"):
                 paint.mode = "paint"
 
@@ -140,27 +166,21 @@ class ViewerLink:
         """Index of the slice on screen; None when the position lies outside the stack."""
         if self._image is None or self._place is None:
             return None
-        geometry = self._place.geometry
-        if geometry.ndim == 2:
-            return 0
-        point = np.rint(self._image.world_to_data(self._viewer.dims.point)).astype(int)
-        if any(point[axis] != index for axis, index in geometry.fixed.items()):
-            return None
-        index = int(point[geometry.slice_axis])
-        return index if 0 <= index < len(self._data["paint"]) else None
+        count = len(self._data["paint"])
+        return slice_at(self._viewer.dims, self._image, self._place.geometry, count)
+
+    def stack_images(self) -> str:
+        """Make one stack of the single images; the key of the new image."""
+        return layer_key(stack_images(self._viewer))
+
+    def single_images(self) -> int:
+        """How many single images ``stack_images`` would take."""
+        return len(single_images(self._viewer))
 
     def go_to(self, index: int) -> None:
         """Show a slice of the stack."""
-        if self._image is None or self._place is None or self._place.geometry.ndim == 2:
-            return
-        geometry, dims = self._place.geometry, self._viewer.dims
-        point = np.array(self._image.world_to_data(dims.point), dtype=float)
-        wanted = {**geometry.fixed, geometry.slice_axis: index}
-        for axis, value in wanted.items():
-            point[axis] = value
-        world = self._image.data_to_world(point)
-        offset = dims.ndim - self._image.ndim
-        dims.set_point([axis + offset for axis in wanted], [world[axis] for axis in wanted])
+        if self._image is not None and self._place is not None:
+            show_slice(self._viewer.dims, self._image, self._place.geometry, index)
 
     def refresh_paint(self) -> None:
         """Draw paint anew after it was changed from outside."""
@@ -214,9 +234,11 @@ class ViewerLink:
         """Let go of the viewer; layers stay where they are."""
         for role in list(self._layers):
             self._leave(role)
-        for emitter, slot in list(self._connections):
-            self._unlisten(emitter, slot)
+        if self._image_watch is not None:
+            self._image_watch.close()
+        self._listening.stop_all()
         self._keys.close()
+        registry.link_closed(self)
 
     # ---- making layers
 
@@ -227,10 +249,12 @@ class ViewerLink:
         assert place is not None
         data = place.geometry.as_layer(self._data[role])
         layer = new_layer(role, image, place, data, self._shown[role], self._opacity)
+        arrays[layer] = self._data[role]
         active = self._viewer.layers.selection.active
-        self._viewer.layers.insert(self._place_in_list(role), layer)
-        if active is not None:
-            self._viewer.layers.selection.active = active
+        with no_status(self._viewer):
+            self._viewer.layers.insert(self._place_in_list(role), layer)
+            if active is not None:
+                self._viewer.layers.selection.active = active
         self._take(role, layer)
         return layer
 
@@ -245,31 +269,27 @@ class ViewerLink:
 
     def _take(self, role: Role, layer: Layer) -> None:
         self._layers[role] = layer
-        _arrays[layer] = self._data[role]
+        arrays[layer] = self._data[role]
         self._dress(role)
         layer.visible = self._shown[role]
-        if role == "paint" and isinstance(layer, Labels):
-            self._listen(layer.events.paint, self._on_paint)
-            self._listen(layer.events.set_data, self._on_set_data)
-            self._listen(layer.events.selected_label, self._on_selected_label)
-            layer.bind_key("Control-Z", self._on_undo_key, overwrite=True)
-            layer.bind_key("Control-Shift-Z", self._on_redo_key, overwrite=True)
+        if role == "paint" and isinstance(layer, Labels) and self._place is not None:
+            self._strokes = Strokes(
+                layer, self._data["paint"], self._place.geometry, self, self.signals
+            )
         else:
-            self._listen(layer.events.visible, self._on_display)
-            self._listen(layer.events.opacity, self._on_display)
+            self._listening.to(layer.events.visible, self._on_display)
+            self._listening.to(layer.events.opacity, self._on_display)
             layer.editable = False
 
     def _leave(self, role: Role) -> None:
         layer = self._layers.pop(role)
-        if role == "paint" and isinstance(layer, Labels):
-            self._unlisten(layer.events.paint, self._on_paint)
-            self._unlisten(layer.events.set_data, self._on_set_data)
-            self._unlisten(layer.events.selected_label, self._on_selected_label)
-            layer.bind_key("Control-Z", None, overwrite=True)
-            layer.bind_key("Control-Shift-Z", None, overwrite=True)
+        if role == "paint":
+            if self._strokes is not None:
+                self._strokes.close()
+            self._strokes = None
         else:
-            self._unlisten(layer.events.visible, self._on_display)
-            self._unlisten(layer.events.opacity, self._on_display)
+            self._listening.stop(layer.events.visible, self._on_display)
+            self._listening.stop(layer.events.opacity, self._on_display)
 
     def _dress(self, role: Role) -> None:
         """Colours and names of a labels layer."""
@@ -286,7 +306,7 @@ class ViewerLink:
         self._data[role][index] = plane
         if role not in self._layers:
             self._make(role)
-        elif index == self.current_slice() or self._shows_volume():
+        elif index == self.current_slice() or self.shows_volume():
             self._refresh(role)
 
     def _refresh(self, role: Role, *, force: bool = False) -> None:
@@ -294,34 +314,38 @@ class ViewerLink:
         if layer is None or not layer.visible:
             return
         now = time.monotonic()
-        if self._shows_volume() and not force and now - self._last_refresh < _LEAST_3D_REFRESH:
+        if self.shows_volume() and not force and now - self._last_refresh < _LEAST_3D_REFRESH:
             return
         self._last_refresh = now
-        self._drawing = True
-        layer.refresh(thumbnail=force, highlight=False, extent=False)
-        self._drawing = False
-        if role == "paint":
-            self._drawn = self._checksum()
+        if role == "paint" and self._strokes is not None:
+            self._strokes.redraw(thumbnail=force)
+        else:
+            layer.refresh(thumbnail=force, highlight=False, extent=False)
 
-    def _shows_volume(self) -> bool:
+    def shows_volume(self) -> bool:
         """Whether the slice axis is one of those on screen, so that every slice is seen."""
-        if self._image is None or self._place is None or self._place.geometry.ndim == 2:
+        if self._image is None or self._place is None:
             return False
-        offset = self._viewer.dims.ndim - self._image.ndim
-        return self._place.geometry.slice_axis + offset in self._viewer.dims.displayed
+        return shows_volume(self._viewer.dims, self._image, self._place.geometry)
 
     # ---- events
 
     def _on_layers(self, event: Any = None) -> None:
         self.signals.images_changed.emit()
 
+    def _on_inserted(self, event: Any) -> None:
+        ownership.disown_copy(event.value)
+        self.signals.images_changed.emit()
+
     def _on_removed(self, event: Any) -> None:
         layer = event.value
+        self._custody.paint_removed(layer)
         for role, mine in list(self._layers.items()):
             if mine is layer:
                 self._leave(role)
                 if role == "paint":
                     self.signals.paint_lost.emit()
+        self._custody.image_removed(layer, self._place, self._session)
         if self._image is not None and layer is self._image:
             self.signals.image_lost.emit(layer_key(self._image), self._image.name)
         self.signals.images_changed.emit()
@@ -337,7 +361,24 @@ class ViewerLink:
             self._opacity = float(self._layers["prediction"].opacity)
         self.signals.display_changed.emit()
 
-    def _on_geometry(self, event: Any = None) -> None:
+    def _on_image(self) -> None:
+        """The image has another place, size, unit or name."""
+        image, place = self._image, self._place
+        if image is None or place is None or image.ndim != place.geometry.ndim:
+            return  # with other axes another array is coming, which is told by itself
+        before, self._image_name = self._image_name, image.name
+        for role, layer in self._layers.items():
+            if layer.name == layer_name(image, role, place, before):
+                layer.name = layer_name(image, role, place)
+        self._follow_image()
+        self.signals.image_changed.emit()
+
+    def _on_pixels(self) -> None:
+        """The image shows another array."""
+        self.signals.pixels_replaced.emit()
+
+    def _follow_image(self) -> None:
+        """Bring all layers to where the image is."""
         if self._image is None or self._place is None:
             return
         numbers = transforms_of(self._image, self._place.geometry)
@@ -345,84 +386,8 @@ class ViewerLink:
             for name, value in numbers.items():
                 setattr(layer, name, value)
 
-    def _on_paint(self, event: Any = None) -> None:
-        data, step, edited = self._data["paint"], None, self._edited()
-        if event is not None and self._place is not None:
-            step = stroke_step(event.value, self._place.geometry, data.shape)
-        if step is not None:
-            for part in step.parts:  # some of napari's tools tell first and write then
-                part.make_again(data[part.index])
-            edited = tuple(part.index for part in step.parts)
-            self.signals.stroke_made.emit(step)
-        self._drawn = self._checksum()
-        self.signals.painted.emit(edited)
-
-    def _on_set_data(self, event: Any = None) -> None:
-        """Undo and redo of strokes tell only this; so does every change of slice."""
-        if self._drawing or self._repair():
-            return
-        before, self._drawn = self._drawn, self._checksum()
-        same_slice = self._drawn[0] == before[0]
-        if self._shows_volume() or (same_slice and self._drawn != before):
-            self.signals.painted.emit(self._edited())
-
-    def _on_selected_label(self, event: Any = None) -> None:
-        paint = self._paint()
-        if paint is not None:
-            self.signals.label_picked.emit(int(paint.selected_label))
-
-    def _on_undo_key(self, layer: Labels) -> None:
-        """Undo the last brush stroke or fill."""
-        self.signals.undo_pressed.emit()
-
-    def _on_redo_key(self, layer: Labels) -> None:
-        """Redo the last undone brush stroke or fill."""
-        self.signals.redo_pressed.emit()
-
-    def _checksum(self) -> tuple[int | None, int]:
-        index = self.current_slice()
-        if index is None:
-            return None, 0
-        return index, zlib.crc32(np.ascontiguousarray(self._data["paint"][index]).data)
-
-    def _edited(self) -> tuple[int, ...]:
-        """Slices that the last edit may have changed."""
-        paint, index = self._paint(), self.current_slice()
-        if self._shows_volume() or (paint is not None and paint.n_edit_dimensions > 2):
-            return tuple(range(len(self._data["paint"])))
-        return () if index is None else (index,)
-
-    def _repair(self) -> bool:
-        """Bring our array back when something has given the paint layer other data."""
-        paint = self._paint()
-        if paint is None or self._place is None:
-            return True
-        mine = self._place.geometry.as_layer(self._data["paint"])
-        if np.may_share_memory(paint.data, mine):
-            return False
-        if paint.data.shape == mine.shape:
-            np.copyto(mine, np.asarray(paint.data), casting="unsafe")
-        paint.data = mine
-        self.signals.painted.emit(tuple(range(len(self._data["paint"]))))
-        return True
-
     # ---- finding
 
     def _paint(self) -> Labels | None:
         paint = self._layers.get("paint")
         return paint if isinstance(paint, Labels) else None
-
-    def _find(self, place: Place, role: Role) -> Layer | None:
-        mark = {"role": role, "place": place.name}
-        for layer in self._viewer.layers:
-            if layer.metadata.get(META) == mark and layer in _arrays:
-                return layer
-        return None
-
-    def _listen(self, emitter: Any, slot: Callable[..., None]) -> None:
-        emitter.connect(slot)
-        self._connections.append((emitter, slot))
-
-    def _unlisten(self, emitter: Any, slot: Callable[..., None]) -> None:
-        emitter.disconnect(slot)
-        self._connections.remove((emitter, slot))

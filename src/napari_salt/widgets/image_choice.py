@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QWidget
+from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QPushButton, QWidget
 
 from napari_salt.views import ImageState
 from napari_salt.widgets.no_wheel import NoWheel
@@ -17,6 +17,7 @@ class ImageChoice(QWidget):
 
     valueChanged = Signal(str)
     axisChanged = Signal(int)
+    offerTaken = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -26,6 +27,10 @@ class ImageChoice(QWidget):
         self._facts = QLabel(self)
         self._facts.setWordWrap(True)
         self._facts.setToolTip("Slices · size of one slice · size of a voxel")
+        self._note = QLabel(self)
+        self._note.setWordWrap(True)
+        self._offer = QPushButton(self)
+        self._offer.clicked.connect(lambda: self.offerTaken.emit())
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -33,6 +38,8 @@ class ImageChoice(QWidget):
         layout.addWidget(self._facts, 1, 0, 1, 2)
         layout.addWidget(self._axis_caption, 2, 0)
         layout.addWidget(self._axis, 2, 1)
+        layout.addWidget(self._note, 3, 0, 1, 2)
+        layout.addWidget(self._offer, 4, 0, 1, 2)
         layout.setColumnStretch(1, 1)
         NoWheel(self).guard(self._image, self._axis)
         self._image.activated.connect(self._on_image)
@@ -63,10 +70,22 @@ class ImageChoice(QWidget):
             self._axis.setCurrentIndex(self._axes.index(state.axis))
         for widget in (self._axis, self._axis_caption):
             widget.setVisible(bool(state.axes))
+        self._note.setText(state.note.text)
+        self._note.setVisible(bool(state.note.text))
+        self._offer.setText(state.note.offer)
+        self._offer.setVisible(bool(state.note.offer))
 
     def facts(self) -> str:
         """The line of facts."""
         return self._facts.text()
+
+    def note(self) -> str:
+        """The line below the facts."""
+        return self._note.text()
+
+    def offer(self) -> str:
+        """Text of the button below the note; empty where there is none."""
+        return self._offer.text()
 
     def _combo(self, tip: str) -> QComboBox:
         combo = QComboBox(self)

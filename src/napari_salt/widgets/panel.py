@@ -238,6 +238,7 @@ class Panel(QWidget):
         for signal, wish in (
             (self.image.valueChanged, wishes.image_chosen),
             (self.image.axisChanged, wishes.axis_chosen),
+            (self.image.offerTaken, wishes.image_offer_taken),
             (self.labels.addRequested, wishes.label_added),
             (self.labels.renameRequested, wishes.label_renamed),
             (self.labels.recolourRequested, wishes.label_recoloured),

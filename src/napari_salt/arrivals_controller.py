@@ -1,0 +1,106 @@
+"""What comes in besides a chosen image: adapters dropped, images stacked, moved, or changed. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_salt import wording
+from napari_salt.errors import InputError
+from napari_salt.session.readiness import Readiness
+from napari_salt.views import ImageNote
+
+if TYPE_CHECKING:
+    from napari_salt.desk import Desk
+    from napari_salt.files_controller import FilesController
+    from napari_salt.job_controller import JobController
+
+
+class ArrivalsController:
+    """Follows the image in use, and takes in what the viewer brings.
+
+    ``choose`` opens an image by its key at the viewer's position; ``leave`` lets go of the session;
+    ``ready`` says what can be done now.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        jobs: JobController,
+        files: FilesController,
+        choose: Callable[[str], None],
+        leave: Callable[[], None],
+        ready: Callable[[], Readiness],
+    ) -> None:
+        self._desk, self._jobs, self._files = desk, jobs, files
+        self._choose, self._leave, self._ready = choose, leave, ready
+
+    # ---- files
+
+    def adapter_dropped(self, path: Path) -> None:
+        """Load an adapter that was dropped on the viewer, or say why that cannot be now."""
+        why_not = self._ready().load_adapter.why_not
+        if why_not:
+            raise InputError(f"{path.name} was not loaded. {why_not} Then drop it again.")
+        self._files.use_file(path)
+
+    # ---- single images and positions
+
+    def note(self, index: int | None) -> ImageNote:
+        """What is worth knowing of the image in use: elsewhere, single images, name of a slice."""
+        place, session, link = self._desk.place, self._desk.session, self._desk.link
+        if place is None or session is None:
+            return ImageNote()
+        elsewhere = link.images.elsewhere(place)
+        if elsewhere:
+            here = wording.position(link.images.position(place))
+            there = wording.position(elsewhere)
+            return ImageNote(f"This is {here}; the viewer shows {there}.", f"Work on {there}")
+        if place.geometry.ndim == 2 and link.single_images() > 1:
+            count = link.single_images()
+            return ImageNote(f"One of {count} single images.", f"Make one stack of {count}")
+        return ImageNote(session.stack.plane_name(index) if index is not None else "")
+
+    def take_offer(self) -> None:
+        """Do what the note of the image offers."""
+        place, link = self._desk.place, self._desk.link
+        if place is None:
+            return
+        if link.images.elsewhere(place):
+            self._choose(place.key)
+        elif place.geometry.ndim == 2:
+            self._choose(link.stack_images())
+
+    # ---- changes of the image
+
+    def image_changed(self) -> None:
+        """The image has another name or voxel size: facts and exports follow."""
+        session, place = self._desk.session, self._desk.place
+        if session is not None and place is not None:
+            session.replace_stack(self._desk.link.images.open_stack(place))
+
+    def pixels_replaced(self) -> None:
+        """The image shows another array: the paint stays, on it or in a layer of its own."""
+        session, place, link = self._desk.session, self._desk.place, self._desk.link
+        if session is None or place is None:
+            return
+        stack, busy = link.images.open_again(place), self._jobs.busy
+        stopped = " The running job was stopped." if busy else ""
+        if stack is not None and stack.info.shape == session.stack.info.shape:
+            self._jobs.abandon()
+            session.replace_stack(stack, other_pixels=True)
+            self._desk.say(
+                f"The pixels of “{stack.info.name}” were replaced; your paint stays.{stopped}",
+                "warning",
+            )
+            return
+        name = session.stack.info.name
+        painted = wording.count(len(session.annotations.painted_slices()), "slice")
+        self._leave()
+        link.release()
+        self._desk.say(
+            f"“{name}” now has another shape, so it starts anew; the paint on {painted} of before "
+            f"stays in its own layer.{stopped}",
+            "warning",
+        )

@@ -1,0 +1,130 @@
+"""A folder of single images as one stack: headers first, pixels when they are asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from napari_salt.errors import InputError
+from napari_salt.io.opened import Opened
+from napari_salt.io.plain_read import open_picture
+from napari_salt.io.plane_stack import PlaneStack, SinglePlane
+from napari_salt.io.tiff_read import open_tiff
+from napari_salt.io.units import PIXEL
+
+_PICTURES = (".png", ".jpg", ".jpeg")
+_TIFFS = (".tif", ".tiff")
+_GREY = {"1": "uint8", "L": "uint8", "LA": "uint8", "La": "uint8", "PA": "uint8"}
+_GREY |= {"I;16": "uint16", "I;16L": "uint16", "I;16B": "uint16", "I": "int32", "F": "float32"}
+"""Pixel type of Pillow's grey modes; every other mode is read as bytes of colour."""
+_ORIENTATION = 0x0112
+_SIDEWAYS = (5, 6, 7, 8)
+"""EXIF orientations that swap rows and columns."""
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Image files of a folder, not of folders in it, in the natural order of their names."""
+    files = [
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in (*_PICTURES, *_TIFFS) and not file.name.startswith(".")
+    ]
+    return sorted((file for file in files if file.is_file()), key=natural)
+
+
+def natural(file: Path) -> tuple[list[str | int], str]:
+    """Sorting key by which ``b2`` comes before ``b10``."""
+    parts = re.split(r"(\d+)", file.name.lower())
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)], file.name
+
+
+def open_folder(folder: Path) -> Opened:
+    """Open the single images of a folder as the slices of one stack (a `PlaneStack`).
+
+    Only headers are read here. Alpha is left out; the size of a pixel is kept where all images
+    agree on it.
+
+    Raises
+    ------
+    InputError
+        When there is no image, one of them is damaged or holds a stack of its own, or they differ
+        in more than size.
+    """
+    found = [_header(file) for file in image_files(folder)]
+    if not found:
+        raise InputError(
+            f"The folder {folder.name} holds no images (PNG, JPEG or TIFF); choose another one."
+        )
+    data = PlaneStack([plane for plane, _ in found])
+    sizes = {size for _, size in found}
+    size = sizes.pop() if len(sizes) == 1 else (1.0, 1.0, PIXEL, PIXEL)
+    return Opened(
+        data,
+        "ZYXS" if data.rgb else "ZYX",
+        folder.name,
+        sizes={"Y": size[0], "X": size[1]},
+        units={"Y": size[2], "X": size[3]},
+    )
+
+
+_PixelSize = tuple[float, float, str, str]
+"""Size and unit of a pixel: Y, X, unit of Y, unit of X."""
+
+
+def _header(file: Path) -> tuple[SinglePlane, _PixelSize]:
+    return _tiff(file) if file.suffix.lower() in _TIFFS else _picture(file)
+
+
+def _picture(file: Path) -> tuple[SinglePlane, _PixelSize]:
+    try:
+        with Image.open(file) as picture:
+            columns, rows = picture.size
+            # Pillow decodes a whole PNG only to look for EXIF at its end.
+            has_exif = picture.format == "JPEG" or "exif" in picture.info
+            if has_exif and picture.getexif().get(_ORIENTATION) in _SIDEWAYS:
+                rows, columns = columns, rows
+            dtype = _GREY.get(picture.mode)
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+        raise InputError(
+            f"{file.name} cannot be read as a picture ({error}); take it out of the folder, or "
+            "save it again."
+        ) from error
+    plane = SinglePlane(
+        file.name, (rows, columns), dtype is None, np.dtype(dtype or "uint8"), _reader(file)
+    )
+    return plane, (1.0, 1.0, PIXEL, PIXEL)
+
+
+def _tiff(file: Path) -> tuple[SinglePlane, _PixelSize]:
+    info = open_tiff(file).stack().info
+    if info.shape[0] != 1:
+        raise InputError(
+            f"{file.name} holds {info.shape[0]} slices; a folder is read as single images, so open "
+            "that file by itself."
+        )
+    if info.channels > 1 and not info.rgb:
+        raise InputError(
+            f"{file.name} has {info.channels} channels; only grey and colour images make a stack."
+        )
+    plane = SinglePlane(file.name, info.shape[1:], info.rgb, np.dtype(info.dtype), _reader(file))
+    return plane, (*info.spacing[1:], *info.units[1:])
+
+
+def _reader(file: Path) -> Callable[[], NDArray[Any]]:
+    return partial(_pixels, file)
+
+
+def _pixels(file: Path) -> NDArray[Any]:
+    """Pixels of one file, opened for as long as that takes."""
+    opener = open_tiff if file.suffix.lower() in _TIFFS else open_picture
+    try:
+        return opener(file).stack().plane(0)
+    except OSError as error:
+        raise InputError(f"{file} cannot be read any more; put it back, or open again.") from error

@@ -1,0 +1,71 @@
+"""An array whose planes are read one at a time, when they are asked for."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class PlanewiseArray:
+    """Basic indexing over planes that a subclass reads: integers on the leading axes pick planes.
+
+    Parameters
+    ----------
+    shape, dtype
+        Of the whole array.
+    leading
+        How many leading axes count planes.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any, leading: int) -> None:
+        self.shape = shape
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
+        self._leading = leading
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """The whole array in memory."""
+        return np.asarray(self[...], dtype)
+
+    def __getitem__(self, key: Any, /) -> NDArray[Any]:
+        """Basic indexing; each plane is read once, and only those that are asked for."""
+        parts = self._full(key if isinstance(key, tuple) else (key,))
+        head, tail = parts[: self._leading], parts[self._leading :]
+        outer = self.shape[: self._leading]
+        wanted = np.arange(math.prod(outer)).reshape(outer)[head]
+        inner = self.shape[self._leading :]
+        planes = [self._page(int(at)).reshape(inner)[tail] for at in np.ravel(wanted)]
+        if np.ndim(wanted) == 0:
+            plane: NDArray[Any] = planes[0]
+            return plane
+        if not planes:
+            return np.empty(np.shape(wanted) + np.empty(inner, np.bool_)[tail].shape, self.dtype)
+        return np.stack(planes).reshape(np.shape(wanted) + planes[0].shape)
+
+    def _full(self, parts: tuple[Any, ...]) -> tuple[Any, ...]:
+        """One part for each axis; an ellipsis stands for those left out."""
+        at = next((i for i, part in enumerate(parts) if part is Ellipsis), len(parts))
+        after = parts[at + 1 :]
+        gap = len(self.shape) - at - len(after)
+        if gap < 0:
+            raise IndexError(f"{len(parts)} indices for an array of {len(self.shape)} axes")
+        return parts[:at] + (slice(None),) * gap + after
+
+    def _page(self, at: int) -> NDArray[Any]:
+        """One plane; ``at`` counts through the leading axes."""
+        raise NotImplementedError

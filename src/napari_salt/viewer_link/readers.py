@@ -1,0 +1,77 @@
+"""What napari asks when files are dropped or opened: image folders and adapters."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import napari
+from napari.utils.notifications import show_info
+
+from napari_salt.errors import InputError
+from napari_salt.io.image_folder import image_files, open_folder
+from napari_salt.io.plane_stack import PlaneStack
+from napari_salt.viewer_link.registry import link_of
+
+LayerData: TypeAlias = tuple[Any, ...]
+"""What napari takes from a reader: data, attributes, type; or (None,) for no layer."""
+Reader: TypeAlias = Callable[[Any], list[LayerData]]
+
+_NO_LAYER: list[LayerData] = [(None,)]
+
+
+def folder_reader(path: str | Sequence[str]) -> Reader | None:
+    """A reader for a folder that holds single images; None for anything else."""
+    if not isinstance(path, str | os.PathLike) or not Path(path).is_dir():
+        return None
+    return read_folder if image_files(Path(path)) else None
+
+
+def read_folder(path: str | os.PathLike[str]) -> list[LayerData]:
+    """The images of a folder as one lazy image layer; says so where sizes differ.
+
+    Raises
+    ------
+    InputError
+        When they make no stack; the sentence says why.
+    """
+    opened = open_folder(Path(path))
+    info = opened.stack().info
+    if isinstance(opened.data, PlaneStack) and opened.data.note:
+        show_info(opened.data.note)
+    attributes = {
+        "name": info.name,
+        "rgb": info.rgb,
+        "scale": info.spacing,
+        "units": info.units,
+        "axis_labels": ("image", "y", "x"),
+        "multiscale": False,
+    }
+    return [(opened.data, attributes, "image")]
+
+
+def adapter_reader(path: str | Sequence[str]) -> Reader | None:
+    """A reader for one adapter file; None for several."""
+    return read_adapter if isinstance(path, str | os.PathLike) else None
+
+
+def read_adapter(path: str | os.PathLike[str]) -> list[LayerData]:
+    """Load an adapter into the dock of the current viewer, which is opened if need be; no layer.
+
+    Raises
+    ------
+    InputError
+        When there is no viewer to load it into.
+    """
+    viewer = napari.current_viewer()
+    if viewer is None:
+        raise InputError("An adapter is loaded into a viewer; open napari first, then drop it.")
+    if link_of(viewer) is None:
+        viewer.window.add_plugin_dock_widget("napari-salt")
+    link = link_of(viewer)
+    if link is None:
+        raise InputError("The dock could not be opened; open it from the Plugins menu, then drop.")
+    link.signals.adapter_dropped.emit(Path(path))
+    return _NO_LAYER

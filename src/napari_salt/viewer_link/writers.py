@@ -1,0 +1,103 @@
+"""What napari asks when a labels layer is saved: our TIFF, which keeps sizes, names and colours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.colormaps import DirectLabelColormap
+
+from napari_salt.errors import InputError
+from napari_salt.geometry import unit_name
+from napari_salt.io.units import PIXEL
+from napari_salt.io.write import write_masks
+
+if TYPE_CHECKING:
+    from napari_salt.records import Color
+    from napari_salt.session.stack import ArrayLike
+
+
+def write_labels(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
+    """Write one labels layer; ``attributes`` are those of its layer data tuple.
+
+    Label ids, voxel size and unit, and the names and colours of labels are kept, and nothing is
+    widened: the type is the smallest unsigned one that holds the ids. A plane is written as a stack
+    of one slice; axes of length one are left out.
+
+    Raises
+    ------
+    InputError
+        When the layer has more than three axes, or ids below zero.
+    OutputError
+        When the file cannot be written.
+    """
+    levels = attributes.get("multiscale", False)
+    array = data[0] if levels else data
+    kept = _kept_axes(tuple(array.shape), str(attributes.get("name", "The layer")))
+    stack, spacing, units = _as_stack(array, kept, attributes)
+    names = _names(attributes.get("features"))
+    return [
+        str(
+            write_masks(
+                path,
+                stack,
+                names=names,
+                colors=_colors(attributes.get("colormap"), names),
+                spacing=spacing,
+                units=units,
+            )
+        )
+    ]
+
+
+def _kept_axes(shape: tuple[int, ...], name: str) -> tuple[int, ...]:
+    """Axes of the stack: all but the leading ones of length one that are too many."""
+    extra = [axis for axis in range(len(shape) - 2) if shape[axis] == 1][: max(len(shape) - 3, 0)]
+    kept = tuple(axis for axis in range(len(shape)) if axis not in extra)
+    if len(kept) > 3:
+        raise InputError(
+            f"{name} has {len(kept)} axes, but a TIFF of masks has slices, rows and columns; save "
+            "one position of it, or save it as npy or zarr."
+        )
+    return kept
+
+
+def _as_stack(
+    array: Any, kept: tuple[int, ...], attributes: Mapping[str, Any]
+) -> tuple[ArrayLike, list[float], list[str]]:
+    """The layer as ``(N, Y, X)`` with the size and the unit of each of these axes."""
+    ndim = len(array.shape)
+    scale = attributes.get("scale")
+    units = attributes.get("units")
+    sizes = [1.0] * ndim if scale is None else [abs(float(value)) or 1.0 for value in scale]
+    named = [PIXEL] * ndim if units is None else [unit_name(unit) for unit in units]
+    key = tuple(slice(None) if axis in kept else 0 for axis in range(ndim))
+    spacing, words = [sizes[axis] for axis in kept], [named[axis] for axis in kept]
+    stack = array[key]
+    if len(kept) == 2:
+        return np.asarray(stack)[np.newaxis], [1.0, *spacing], [PIXEL, *words]
+    return stack, spacing, words
+
+
+def _names(features: Any) -> dict[int, str]:
+    """Names by label id of a features table with the columns that napari shows on hover."""
+    if features is None or "index" not in features or "name" not in features:
+        return {}
+    pairs = zip(features["index"], features["name"], strict=True)
+    return {int(index): str(name) for index, name in pairs if index > 0 and str(name)}
+
+
+def _colors(colormap: Any, names: Mapping[int, str]) -> dict[int, Color]:
+    """Colours by label id: those set by hand, and those of the named labels."""
+    if isinstance(colormap, DirectLabelColormap):
+        given = {key: value for key, value in colormap.color_dict.items() if key}
+        return {int(key): _color(value) for key, value in given.items()}
+    if colormap is None:
+        return {}
+    return {label_id: _color(colormap.map(np.array([label_id]))[0]) for label_id in names}
+
+
+def _color(value: Any) -> Color:
+    red, green, blue, alpha = (float(part) for part in value)
+    return red, green, blue, alpha
