@@ -253,9 +253,10 @@ def alone_large(plan: Plan, stack: Path) -> Iterator[Scene]:
 def docked_large(plan: Plan, stack: Path) -> Iterator[Scene]:
     """Looking through a stack on disk with the dock, also while it is being segmented."""
     image = zarr.open_array(stack, mode="r")
+    count = image.shape[0]
     window = Window(image, None, name="large", contrast_limits=(0, 65535))
     dock = window.add_dock(FitSettings(device="cpu", steps=1, kind="none"))
-    window.paint_from(large_labels, [len(image) // 3, len(image) // 2])
+    window.paint_from(large_labels, [count // 3, count // 2])
     opened = f"opened in {window.seconds_to_open:.1f} s"
     yield Scene("scrolling", True, window.measure(plan.calm, window.steps(), STEP), opened)
     dock.wishes.adapt.emit()

@@ -40,6 +40,8 @@ _sessions: WeakKeyDictionary[Layer, Session] = WeakKeyDictionary()
 """Sessions outlive the dock: they stay with the paint layer as long as that lives."""
 _arrays: WeakKeyDictionary[Layer, NDArray[Any]] = WeakKeyDictionary()
 """The (N, Y, X) array that a layer shows."""
+_kept: WeakKeyDictionary[Session, dict[Role, NDArray[Any]]] = WeakKeyDictionary()
+"""The arrays of a session's roles, also of those that have no layer (yet)."""
 
 
 class ViewerLink:
@@ -82,12 +84,14 @@ class ViewerLink:
         self._place, self._image = place, self.images.get(place.key)
         for name in _GEOMETRY:
             self._listen(getattr(self._image.events, name), self._on_geometry)
+        self._data = _kept.setdefault(session, {})
         self._data["paint"] = session.annotations.paint
         for role in get_args(Role):
             layer = self._find(place, role)
             if layer is not None:
                 self._data.setdefault(role, _arrays[layer])
                 self._take(role, layer)
+                self._dress(role)
         self.show_paint(session)
 
     def detach(self, *, hide: bool = True) -> None:
@@ -96,7 +100,7 @@ class ViewerLink:
             self._leave(role)
             if hide:
                 layer.visible = False
-        self._data.clear()
+        self._data = {}
         if self._image is not None:
             for name in _GEOMETRY:
                 self._unlisten(getattr(self._image.events, name), self._on_geometry)
@@ -233,6 +237,8 @@ class ViewerLink:
         assert place is not None
         data = place.geometry.as_layer(self._data[role])
         layer = new_layer(role, image, place, data, self._shown[role], self._opacity)
+        if isinstance(layer, Labels):
+            dress(layer, role, self._rows)  # before anything draws it: half as dear
         active = self._viewer.layers.selection.active
         self._viewer.layers.insert(self._place_in_list(role), layer)
         if active is not None:
@@ -252,7 +258,6 @@ class ViewerLink:
     def _take(self, role: Role, layer: Layer) -> None:
         self._layers[role] = layer
         _arrays[layer] = self._data[role]
-        self._dress(role)
         layer.visible = self._shown[role]
         if role == "paint" and isinstance(layer, Labels):
             self._listen(layer.events.paint, self._on_paint)
@@ -291,7 +296,9 @@ class ViewerLink:
             self._data[role] = np.zeros(self._data["paint"].shape, dtype)
         self._data[role][index] = plane
         if role not in self._layers:
-            self._make(role)
+            # A layer costs the window a tenth of a second or two: not for what nobody looks at.
+            if role == "prediction" or self._shown[role]:
+                self._make(role)
         elif index == self.current_slice() or self._shows_volume():
             self._refresh(role)
 
