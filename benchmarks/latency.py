@@ -51,9 +51,7 @@ def main() -> None:
         stack = Path(folder) / "large.zarr"
         if any(name.endswith("large") for name in options.only):
             write_large(stack, QUICK.large if options.quick else LARGE)
-        scenes = [
-            scene for name in options.only for scene in sit(name, stack, quick=options.quick)
-        ]
+        scenes = [scene for name in options.only for scene in sit(name, stack, quick=options.quick)]
     text = section(scenes)
     print(text)
     if not options.quick and options.only == list(SITTINGS):
@@ -118,7 +116,9 @@ def section(scenes: Sequence[Scene]) -> str:
     """The part of RESULTS.md."""
     ours = [scene for scene in scenes if scene.dock]
     lost = [scene.name for scene in ours if not reached(scene)]
-    verdict = f"Not reached: {'; '.join(lost)}." if lost else "Every scene of the dock stays below both."
+    verdict = (
+        f"Not reached: {'; '.join(lost)}." if lost else "Every scene of the dock stays below both."
+    )
     bars = f"Bars: 95th percentile < {MOST_95 * 1000:.0f} ms, worst < {MOST_WORST * 1000:.0f} ms. {verdict}"
     head = ["scene", "who", "reached", "50th", "95th", "99th", "worst", "> 100 ms", "s"]
     parts = [
@@ -137,7 +137,9 @@ def section(scenes: Sequence[Scene]) -> str:
             table(["scene", "at", "ms"], causes, text=2),
         ]
     notes = [f"{scene.name}: {scene.note}" for scene in ours if scene.note]
-    return "\n\n".join([*parts, f"At the end of each scene: {'; '.join(notes)}."] if notes else parts)
+    return "\n\n".join(
+        [*parts, f"At the end of each scene: {'; '.join(notes)}."] if notes else parts
+    )
 
 
 def _causes(scenes: Iterable[Scene]) -> Iterator[list[str]]:

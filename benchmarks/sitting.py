@@ -149,9 +149,7 @@ class Window:
         """The pulse of at most ``seconds``, while ``work`` goes on by one step every ``pause``."""
         loop, hand, clock = QEventLoop(), QTimer(), QTimer()
         end = time.perf_counter() + seconds
-        clock.timeout.connect(
-            lambda: loop.quit() if over() or time.perf_counter() > end else None
-        )
+        clock.timeout.connect(lambda: loop.quit() if over() or time.perf_counter() > end else None)
         hand.timeout.connect(lambda: next(work) if work is not None else None)
         heart = Heartbeat()
         heart.start()
@@ -241,7 +239,9 @@ def docked(plan: Plan, stack: Path) -> Iterator[Scene]:
 
 def alone_large(plan: Plan, stack: Path) -> Iterator[Scene]:
     """Looking through a stack on disk, without our dock."""
-    window = Window(zarr.open_array(stack, mode="r"), None, name="large", contrast_limits=(0, 65535))
+    window = Window(
+        zarr.open_array(stack, mode="r"), None, name="large", contrast_limits=(0, 65535)
+    )
     window.add_labels()
     yield Scene("scrolling", False, window.measure(plan.calm, window.steps(), STEP))
     with cores_busy():

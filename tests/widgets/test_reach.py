@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
@@ -68,11 +70,9 @@ def _composites():
 
 
 def test_tab_goes_from_top_to_bottom_and_from_left_to_right(panel):
-    places = [
-        widget.mapTo(panel, widget.rect().center()) for widget in chain(panel)
-    ]
+    places = [widget.mapTo(panel, widget.rect().center()) for widget in chain(panel)]
     assert len(places) > 20
-    for earlier, later in zip(places, places[1:], strict=False):
+    for earlier, later in itertools.pairwise(places):
         same_row = abs(later.y() - earlier.y()) < 8
         assert later.x() > earlier.x() if same_row else later.y() > earlier.y()
 
