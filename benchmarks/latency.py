@@ -126,8 +126,8 @@ def section(scenes: Sequence[Scene]) -> str:
         f"{results.now()}, at {results.commit()}, on {results.machine()}. {bars}",
         METHOD,
         table(head, [cells(scene) for scene in scenes], text=3),
-        "Times in milliseconds; *> 100 ms*: how many stalls were longer; *s*: how long the scene was. The lazy stack is "
-        f"{LARGE} × {SIDE} × {SIDE} uint16, zarr with one chunk a slice.",
+        "Times in milliseconds; *> 100 ms*: how many stalls were longer; *s*: how long the scene was. The lazy stack "
+        f"is {LARGE} × {SIDE} × {SIDE} uint16, zarr with one chunk a slice.",
     ]
     causes = list(_causes(ours))
     if causes:

@@ -65,10 +65,14 @@ class Plan:
     whole: float = LONG
     slices: int = SLICES
     large: int = LARGE
-    settings: FitSettings = FitSettings(device="cpu")
+    steps: int | None = None
+
+    @property
+    def settings(self) -> FitSettings:
+        return FitSettings(device="cpu", steps=self.steps)
 
 
-QUICK = Plan(4.0, 10.0, 240.0, 24, 48, FitSettings(device="cpu", steps=2))
+QUICK = Plan(4.0, 10.0, 240.0, 24, 48, steps=2)
 
 
 class Window:
