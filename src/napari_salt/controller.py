@@ -7,18 +7,23 @@ states and hands the view only those that differ from what it shows.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_salt import wording
+from napari_salt.compare_controller import CompareController
+from napari_salt.curves import label_curves
 from napari_salt.desk import IDLE, Desk
 from napari_salt.errors import InputError, NapariSaltError
 from napari_salt.files_controller import FilesController
 from napari_salt.job_controller import JobController
 from napari_salt.loop_controller import LoopController
 from napari_salt.paint_controller import PaintController
+from napari_salt.session.plateau import gain_hint
 from napari_salt.session.readiness import JobKind, JobState, readiness
 from napari_salt.session.session import Session
-from napari_salt.views import ImageState, SliceState, StatusState
+from napari_salt.slices_controller import SlicesController
+from napari_salt.views import CurveState, ImageState, SliceState, StatusState
 
 if TYPE_CHECKING:
     from napari_salt.engine.requests import JobRunner
@@ -37,6 +42,8 @@ class Controller:
         self.paint = PaintController(self.desk, self.jobs)
         self.loop = LoopController(self.desk, self.jobs)
         self.files = FilesController(self.desk, self.jobs)
+        self.slices = SlicesController(self.desk)
+        self.compare = CompareController(self.desk, self.jobs)
         self._view, self._link = view, link
         self._shown: dict[str, object] = {}
         """What the view shows; entries are taken out when a widget may have run ahead of it."""
@@ -53,6 +60,7 @@ class Controller:
             key = self._link.images.active()
             if key is not None:
                 self._try_to_open(key)
+        self.compare.layers_changed()
         self.refresh()
 
     def _try_to_open(self, key: str) -> None:
@@ -150,6 +158,7 @@ class Controller:
         )
 
     def _leave_session(self) -> None:
+        self.compare.end()
         if self.desk.session is not None:
             self._forget(self.desk.session)
         self.jobs.abandon()
@@ -189,11 +198,13 @@ class Controller:
         self._show("selected_label", desk.selected)
         self._show("slice", self._slice_state(index))
         self._show("progress", progress)
-        self._show("curve", self.jobs.curve)
+        self._show("curve", self._curve())
         self._show("rounds", self.loop.rounds())
         self._show("score", self._score())
         self._show("display", self._link.display())
         self._show("suggestion", self.loop.suggestion)
+        self._show("coverage", self.slices.coverage(index, self.loop.suggestion.index))
+        self._show("comparison", self.compare.state)
         self._show("readiness", self._readiness(index))
         busy = StatusState(progress.text) if progress.busy else desk.status
         self._show("status", desk.status if desk.status.offer else busy)
@@ -234,13 +245,23 @@ class Controller:
 
     def _score(self) -> str:
         session = self.desk.session
-        return "" if session is None else wording.score(session.rounds.active, list(session.rounds))
+        if session is None:
+            return ""
+        score = wording.score(session.rounds.active, list(session.rounds))
+        return "\n".join(text for text in (score, gain_hint(session.rounds)) if text)
+
+    def _curve(self) -> CurveState:
+        session, curve = self.desk.session, self.jobs.curve
+        if session is None:
+            return curve
+        live = curve.live if self.jobs.busy else ()
+        return replace(curve, labels=label_curves(session.labels, list(session.rounds), live))
 
     def _readiness(self, index: int | None) -> Readiness:
         job = self.jobs.job
         if job is None:
             return readiness(self.desk.session, JobState(), index)
-        kind: JobKind = "adapt" if job.kind == "adapt" else "segment"
+        kind: JobKind = "segment" if job.kind == "warm up" else job.kind
         return readiness(self.desk.session, JobState(kind, job.stopping), index)
 
     # ---- wiring
@@ -275,6 +296,12 @@ class Controller:
             (wishes.load_adapter, files.load_adapter),
             (wishes.settings_changed, self.set_settings),
             (wishes.offer_taken, self.take_offer),
+            (wishes.go_to_slice, self.slices.go_to),
+            (wishes.slices_wanted, self.slices.show_table),
+            (wishes.export_slices, self.slices.export),
+            (wishes.prediction_outlined, self._link.set_outline),
+            (wishes.compare_rounds, self.compare.compare),
+            (wishes.comparison_ended, self.compare.end),
             (viewer.images_changed, self.images_changed),
             (viewer.image_lost, self.image_lost),
             (viewer.paint_lost, self.paint_lost),
@@ -303,11 +330,13 @@ class Controller:
         self._slots.append((signal, slot))
 
     def _hear_session(self, session: Session) -> None:
+        self.slices.hear(session)
         session.labels.changed.connect(self._labels_changed)
         session.annotations.changed.connect(self._annotations_changed)
         session.annotations.completed.connect(self._annotations_changed)
 
     def _forget(self, session: Session) -> None:
+        self.slices.forget()
         session.labels.changed.disconnect(self._labels_changed)
         session.annotations.changed.disconnect(self._annotations_changed)
         session.annotations.completed.disconnect(self._annotations_changed)

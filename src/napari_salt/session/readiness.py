@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from napari_salt.session.session import Session
 
-JobKind = Literal["none", "adapt", "segment"]
+JobKind = Literal["none", "adapt", "segment", "compare"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Readiness:
     export_masks: Action
     export_adapter: Action
     load_adapter: Action
+    compare: Action
     hint: str = ""
 
 
@@ -123,7 +124,10 @@ _NO_NEGATIVE: Rule = (
 _OUTSIDE: Rule = (lambda f: f.slice_index is None, "Go back to a slice of the image.")
 _NO_ADAPTER: Rule = (lambda f: not f.has_adapter, "Press Adapt, or load an adapter, first.")
 _ADAPTING: Rule = (lambda f: f.job == "adapt", "Adapting now; wait for it, or press Stop.")
-_SEGMENTING: Rule = (lambda f: f.job == "segment", "Segmenting now; wait for it, or press Stop.")
+_SEGMENTING: Rule = (
+    lambda f: f.job in ("segment", "compare"),
+    "Segmenting now; wait for it, or press Stop.",
+)
 
 _RULES: dict[str, tuple[Rule, ...]] = {
     "add_label": (_NO_IMAGE,),
@@ -176,6 +180,13 @@ _RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "export_adapter": (_NO_IMAGE, _ADAPTING, (lambda f: not f.has_adapter, "Press Adapt first.")),
     "load_adapter": (_NO_IMAGE, _ADAPTING, _SEGMENTING),
+    "compare": (
+        _NO_IMAGE,
+        _ADAPTING,
+        _SEGMENTING,
+        (lambda f: f.rounds < 2, "Two rounds are needed; adapt again after painting more."),
+        _OUTSIDE,
+    ),
 }
 
 _HINTS: tuple[Rule, ...] = (
@@ -183,6 +194,7 @@ _HINTS: tuple[Rule, ...] = (
     (lambda f: f.stopping, "Stopping; your paint is safe."),
     (lambda f: f.job == "adapt", "Adapting; paint on meanwhile, it counts in the next round."),
     (lambda f: f.job == "segment", "Segmenting; look through the slices as they fill in."),
+    (lambda f: f.job == "compare", "Comparing two rounds on this slice; one moment."),
     (
         lambda f: not f.labels and not f.has_adapter,
         "Name what you want to find: add a label.",

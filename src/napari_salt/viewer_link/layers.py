@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Role = Literal["uncertainty", "prediction", "paint"]
 """The layers of a place, from bottom to top."""
 
+OUTLINE = 1
+"""Width of the lines of a prediction shown as outlines, in pixels of the image."""
 _PAINT_OPACITY = 0.7
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
 _UNNAMED = (1.0, 0.0, 1.0, 0.8)

@@ -15,9 +15,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from napari.layers import Labels
 
+from napari_salt.viewer_link.compare import CompareLayers
 from napari_salt.viewer_link.images import META, ViewerImages, layer_key, transforms_of
 from napari_salt.viewer_link.keys import ViewerKeys
-from napari_salt.viewer_link.layers import Role, dress, new_layer
+from napari_salt.viewer_link.layers import OUTLINE, Role, dress, new_layer
 from napari_salt.views import DisplayState, ViewerSignals
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class ViewerLink:
     def __init__(self, viewer: Viewer) -> None:
         self.signals = ViewerSignals()
         self.images = ViewerImages(viewer)
+        self.compare = CompareLayers(viewer, self.images)
         self._viewer = viewer
         self._image: Image | None = None
         self._place: Place | None = None
@@ -58,7 +60,7 @@ class ViewerLink:
         """Slice on screen and checksum of its paint, to tell an undo from a mere redraw."""
         self._drawing = False
         self._last_refresh = 0.0
-        self._opacity = 0.5
+        self._opacity, self._outline = 0.5, False
         self._shown: dict[Role, bool] = dict.fromkeys(get_args(Role), True)
         self._shown["uncertainty"] = False
         self._connections: list[tuple[Any, Callable[..., None]]] = []
@@ -204,6 +206,13 @@ class ViewerLink:
         if "prediction" in self._layers:
             self._layers["prediction"].opacity = opacity
 
+    def set_outline(self, outline: bool) -> None:
+        """Draw the prediction as outlines, or filled."""
+        self._outline = outline
+        prediction = self._layers.get("prediction")
+        if isinstance(prediction, Labels):
+            prediction.contour = OUTLINE if outline else 0
+
     def set_shown(self, role: Role, shown: bool) -> None:
         """Show or hide a layer, now and when it appears."""
         self._shown[role] = shown
@@ -214,7 +223,9 @@ class ViewerLink:
 
     def display(self) -> DisplayState:
         """How the prediction is shown, or will be once there is one."""
-        return DisplayState(self._shown["prediction"], self._opacity, self._shown["uncertainty"])
+        return DisplayState(
+            self._shown["prediction"], self._opacity, self._shown["uncertainty"], self._outline
+        )
 
     def close(self) -> None:
         """Let go of the viewer; layers stay where they are."""
@@ -222,6 +233,7 @@ class ViewerLink:
             self._leave(role)
         for emitter, slot in list(self._connections):
             self._unlisten(emitter, slot)
+        self.compare.clear()
         self._keys.close()
 
     # ---- making layers
@@ -263,6 +275,10 @@ class ViewerLink:
         else:
             self._listen(layer.events.visible, self._on_display)
             self._listen(layer.events.opacity, self._on_display)
+            if isinstance(layer, Labels):
+                layer.opacity = self._opacity
+                layer.contour = OUTLINE if self._outline else 0
+                self._listen(layer.events.contour, self._on_display)
             layer.editable = False
 
     def _leave(self, role: Role) -> None:
@@ -276,6 +292,8 @@ class ViewerLink:
         else:
             self._unlisten(layer.events.visible, self._on_display)
             self._unlisten(layer.events.opacity, self._on_display)
+            if isinstance(layer, Labels):
+                self._unlisten(layer.events.contour, self._on_display)
 
     def _dress(self, role: Role) -> None:
         """Colours and names of a labels layer."""
@@ -339,8 +357,10 @@ class ViewerLink:
         for role in ("uncertainty", "prediction"):
             if role in self._layers:
                 self._shown[role] = bool(self._layers[role].visible)
-        if "prediction" in self._layers:
-            self._opacity = float(self._layers["prediction"].opacity)
+        prediction = self._layers.get("prediction")
+        if isinstance(prediction, Labels):
+            self._opacity = float(prediction.opacity)
+            self._outline = prediction.contour > 0
         self.signals.display_changed.emit()
 
     def _on_geometry(self, event: Any = None) -> None:
