@@ -397,7 +397,7 @@ def test_a_finished_round_is_listed_and_the_stack_segmented(bench, tmp_path):
     assert request.adapter == path
     assert request.slices == (2, 3, 1, 4, 0, 5)
     (row,) = bench.shown("rounds")
-    assert (row.number, row.dice, row.active) == (1, "0.90", True)
+    assert (row.number, row.dice, row.active) == (1, "0.80 → 0.90", True)
     assert bench.shown("score") == "held-out Dice 0.90"
     bench.runner.report(*(prediction(index) for index in request.slices))
     bench.runner.end("on_done", SegmentResult(6, 1.0))

@@ -54,10 +54,14 @@ ALL = {field.name for field in fields(Readiness)} - {"hint"}
             ALWAYS
             | {"complete", "adapt", "segment_slice", "segment_all", "export_adapter", "restore"},
         ),
-        (SEGMENTED, ALL - {"stop", "undo_accept", "skip_slice"}),
+        (SEGMENTED, ALL - {"stop", "undo_accept", "skip_slice", "compare"}),
+        (
+            replace(SEGMENTED, rounds=2),
+            ALL - {"stop", "undo_accept", "skip_slice"},
+        ),
         (
             replace(SEGMENTED, can_undo=True, complete_here=False, painted_here=False),
-            ALL - {"stop"},
+            ALL - {"stop", "compare"},
         ),
         (
             replace(SEGMENTED, job="adapt"),
@@ -70,6 +74,10 @@ ALL = {field.name for field in fields(Readiness)} - {"hint"}
         (
             replace(SEGMENTED, job="adapt", stopping=True),
             {"add_label", "next_slice", "accept", "complete", "export_masks"},
+        ),
+        (
+            replace(SEGMENTED, rounds=2, job="compare"),
+            {"add_label", "adapt", "stop", "next_slice", "accept", "complete", "export_adapter"},
         ),
         (replace(Facts(), job="segment"), {"stop"}),
     ],

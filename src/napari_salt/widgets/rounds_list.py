@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -112,6 +112,7 @@ class RoundsList(QWidget):
             texts = [mark, str(row.number), str(row.slices), row.dice, row.time, row.size]
             item = QTreeWidgetItem(texts)
             item.setData(0, _NUMBER, row.number)
+            item.setSizeHint(0, QSize(0, _ROW_HEIGHT))
             for column in range(len(texts)):
                 item.setToolTip(column, row.detail)
             self._list.addTopLevelItem(item)

@@ -66,13 +66,17 @@ class SegmentPanel(QWidget):
         shown.setSpacing(6)
         shown.addWidget(self._prediction)
         shown.addWidget(self._opacity, 1)
-        shown.addWidget(self._outline)
-        shown.addWidget(self._uncertainty)
+        more = QHBoxLayout()
+        more.setSpacing(12)
+        more.addWidget(self._outline)
+        more.addWidget(self._uncertainty)
+        more.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(buttons)
         layout.addLayout(shown)
+        layout.addLayout(more)
 
     def value(self) -> DisplayState:
         """How the prediction is shown."""
