@@ -20,8 +20,8 @@ class ImageChoice(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._image = self._combo("The image layer to segment")
-        self._axis = self._combo("The axis along which slices are counted")
+        self._image = self._combo("image", "The image layer to segment")
+        self._axis = self._combo("slice axis", "The axis along which slices are counted")
         self._axis_caption = QLabel("Slices along", self)
         self._facts = QLabel(self)
         self._facts.setWordWrap(True)
@@ -68,8 +68,9 @@ class ImageChoice(QWidget):
         """The line of facts."""
         return self._facts.text()
 
-    def _combo(self, tip: str) -> QComboBox:
+    def _combo(self, name: str, tip: str) -> QComboBox:
         combo = QComboBox(self)
+        combo.setAccessibleName(name)
         combo.setToolTip(tip)
         combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         combo.setMinimumContentsLength(8)
