@@ -71,8 +71,8 @@ class CompareController:
 
         def done(result: Result) -> None:
             if len(found) == before:
-                return
-            if len(found) < len(numbers):
+                self._desk.say(f"slice {index} was not segmented; press Compare again", "warning")
+            elif len(found) < len(numbers):
                 self._segment(session, index, numbers, found)
             else:
                 self._show(index, numbers, found)

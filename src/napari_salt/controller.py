@@ -23,7 +23,7 @@ from napari_salt.session.plateau import gain_hint
 from napari_salt.session.readiness import JobKind, JobState, readiness
 from napari_salt.session.session import Session
 from napari_salt.slices_controller import SlicesController
-from napari_salt.views import CurveState, ImageState, SliceState, StatusState
+from napari_salt.views import CurveState, ImageState, ProgressState, SliceState, StatusState
 
 if TYPE_CHECKING:
     from napari_salt.engine.requests import JobRunner
@@ -206,8 +206,7 @@ class Controller:
         self._show("coverage", self.slices.coverage(index, self.loop.suggestion.index))
         self._show("comparison", self.compare.state)
         self._show("readiness", self._readiness(index))
-        busy = StatusState(progress.text) if progress.busy else desk.status
-        self._show("status", desk.status if desk.status.offer else busy)
+        self._show("status", self._status(progress))
 
     def close(self) -> None:
         """Stop the engine and let go of view and viewer."""
@@ -242,6 +241,15 @@ class Controller:
             return SliceState()
         complete = index is not None and session.annotations.is_complete(index)
         return SliceState(index, session.stack.info.shape[0], complete)
+
+    def _status(self, progress: ProgressState) -> StatusState:
+        """What is going on now; a way out that is offered stays until it is taken."""
+        said = self.desk.status
+        if said.offer:
+            return said
+        if progress.busy:
+            return StatusState(progress.text)
+        return StatusState("loading weights…") if said == IDLE and self.jobs.warming else said
 
     def _score(self) -> str:
         session = self.desk.session

@@ -114,7 +114,7 @@ class JobController:
         if job.stopping:
             return ProgressState(True, "stopping…")
         if job is self._waiting:
-            return ProgressState(True, "loading weights…" if self._warming else "starting…")
+            return ProgressState(True, "loading weights…" if self.warming else "starting…")
         if job.doing and job.step is not None and job.step.phase != "loading":
             return ProgressState(True, f"{job.doing}…")
         if isinstance(job.request, SegmentRequest) and job.predicted:
@@ -126,7 +126,8 @@ class JobController:
         return ProgressState(True, wording.report(step), step.step, total)
 
     @property
-    def _warming(self) -> bool:
+    def warming(self) -> bool:
+        """Whether weights are being loaded ahead of time, which is no job of the user's."""
         return self._job is not None and self._job.kind == "warm up"
 
     @staticmethod

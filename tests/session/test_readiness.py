@@ -158,6 +158,11 @@ def test_why_not(facts, action, why_not):
             replace(SEGMENTED, changed_since_round=3),
             "Press Adapt to learn from 3 slices you changed since the last round.",
         ),
+        (
+            replace(SEGMENTED, slice_index=None),
+            "The viewer is outside this stack; press Next slice, or go back to one of its slices.",
+        ),
+        (replace(SEGMENTED, job="compare"), "Comparing two rounds on this slice; one moment."),
         (replace(SEGMENTED, left_to_suggest=0), "Export the masks, or paint where they are wrong."),
         (
             replace(READY, stray_slices=(4, 7)),

@@ -39,6 +39,8 @@ def coverage(session: Session, suggested: Iterable[int] = ()) -> bytes:
     ):
         flags[np.asarray(slices, np.intp)] |= bit
     flags[np.asarray(session.fresh_slices(), np.intp)] &= ~OUTDATED & 0xFF
+    # whoever has painted a suggested slice, or skipped it, has followed the suggestion
+    flags[(flags & (PAINTED | COMPLETE | SKIPPED)) > 0] &= ~SUGGESTED & 0xFF
     return flags.tobytes()
 
 

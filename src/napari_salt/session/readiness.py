@@ -196,6 +196,10 @@ _HINTS: tuple[Rule, ...] = (
     (lambda f: f.job == "segment", "Segmenting; look through the slices as they fill in."),
     (lambda f: f.job == "compare", "Comparing two rounds on this slice; one moment."),
     (
+        lambda f: f.slice_index is None,
+        "The viewer is outside this stack; press Next slice, or go back to one of its slices.",
+    ),
+    (
         lambda f: not f.labels and not f.has_adapter,
         "Name what you want to find: add a label.",
     ),

@@ -44,7 +44,8 @@ class SlicesWindow(QWidget):
         self.setWindowTitle("Slices")
         self._current: int | None = None
         self._model = SlicesModel(self)
-        self._rows = self._build_rows()
+        self._rows = QTableView(self)
+        self._build_rows()
         self._count = QLabel(self)
         self._export = ActionButton("Save as CSV…", "Write this table to a file for spreadsheets")
         self._export.clicked.connect(self.exportRequested)
@@ -100,8 +101,8 @@ class SlicesWindow(QWidget):
         self._timer.stop()
         super().hideEvent(event)
 
-    def _build_rows(self) -> QTableView:
-        view = QTableView(self)
+    def _build_rows(self) -> None:
+        view = self._rows
         view.setModel(self._model)
         view.setSortingEnabled(True)
         view.sortByColumn(0, Qt.SortOrder.AscendingOrder)
@@ -124,12 +125,12 @@ class SlicesWindow(QWidget):
         assert selection is not None
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         header.setHighlightSections(False)
+        header.sortIndicatorChanged.connect(self._select)
         side.hide()
         side.setDefaultSectionSize(_ROW_HEIGHT)
         side.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         selection.currentRowChanged.connect(self._on_row)
         view.clicked.connect(self._on_row)
-        return view
 
     def _fit_columns(self) -> None:
         """Wide enough for the titles; the cells are never measured, there may be thousands."""
