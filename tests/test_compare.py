@@ -39,7 +39,6 @@ def show(viewer, data, index, axis=None, **kwargs):
 def test_layers_lie_on_their_slice(shape, axis, data_shape, at):
     viewer = ViewerModel()
     scale = tuple(range(2, 2 + len(shape)))
-    viewer.dims.ndim = len(shape)
     compare, _ = show(viewer, np.zeros(shape), 3, axis, scale=scale)
     assert compare.shown
     assert [layer.name for layer in viewer.layers] == [
@@ -50,14 +49,16 @@ def test_layers_lie_on_their_slice(shape, axis, data_shape, at):
     ]
     first, second, differ = list(viewer.layers)[1:]
     assert first.data.shape == data_shape
-    world = np.multiply(at, scale)
-    assert [layer.get_value(world, world=True) for layer in (first, second, differ)] == [1, 1, 0]
-    aside = (*at[:-1], 1)
-    world = np.multiply(aside, scale)
-    assert [layer.get_value(world, world=True) for layer in (first, second, differ)] == [1, 0, 1]
+
+    def seen(place):
+        world = np.multiply(place, scale)
+        viewer.dims.set_point(range(len(shape)), world)
+        return [layer.get_value(world, world=True) for layer in (first, second, differ)]
+
+    assert seen(at) == [1, 1, 0]
+    assert seen((*at[:-1], 1)) == [1, 0, 1]
     if len(shape) > 2:
-        elsewhere = np.multiply([4 if place == 3 else place for place in at], scale)
-        assert first.get_value(elsewhere, world=True) is None
+        assert seen([4 if place == 3 else place for place in at]) == [None, None, None]
 
 
 def test_colours_outline_and_no_new_images():

@@ -273,12 +273,12 @@ class ViewerLink:
             layer.bind_key("Control-Z", self._on_undo_key, overwrite=True)
             layer.bind_key("Control-Shift-Z", self._on_redo_key, overwrite=True)
         else:
-            self._listen(layer.events.visible, self._on_display)
-            self._listen(layer.events.opacity, self._on_display)
             if isinstance(layer, Labels):
                 layer.opacity = self._opacity
                 layer.contour = OUTLINE if self._outline else 0
                 self._listen(layer.events.contour, self._on_display)
+            self._listen(layer.events.visible, self._on_display)
+            self._listen(layer.events.opacity, self._on_display)
             layer.editable = False
 
     def _leave(self, role: Role) -> None:
