@@ -195,6 +195,17 @@ def test_the_table_of_slices_follows_the_viewer(viewer, dock, tmp_path):
     dock.slices.close()
 
 
+def test_what_is_drawn_follows_the_theme(viewer, dock, qtbot):
+    add_image(viewer)
+    drawn = (dock.strip, dock.adapt._curve, dock.adapt._dice)
+    for theme, dark_text in (("dark", False), ("light", True), ("dark", False)):
+        viewer.theme = theme
+        for widget in drawn:
+            widget.ensurePolished()
+            text = widget.palette().color(widget.foregroundRole())
+            assert (text.lightness() < 128) == dark_text
+
+
 def test_nothing_keeps_a_closed_dock_alive(make_napari_viewer, qtbot):
     viewer = make_napari_viewer()
     dock = Dock(viewer, Runner())
