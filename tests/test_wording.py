@@ -85,3 +85,15 @@ def test_score_of_the_state_that_was_kept():
 def test_no_score_says_why():
     alone = record(held_out_before=None, held_out_after=None, score_note="one slice is too few")
     assert wording.score(Round(1, alone, "a", 10), []) == "one slice is too few"
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({}, "0.85 → 0.91"),
+        ({"held_out_after": 0.85}, "0.85"),
+        ({"held_out_before": None, "held_out_after": None}, "–"),
+    ],
+)
+def test_dice_before_and_after(changes, text):
+    assert wording.dice_change(record(**changes)) == text
