@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from napari_salt import wording
+from napari_salt.assist_controller import AssistController
 from napari_salt.desk import IDLE, Desk
 from napari_salt.errors import InputError, NapariSaltError
 from napari_salt.files_controller import FilesController
@@ -31,12 +32,19 @@ if TYPE_CHECKING:
 class Controller:
     """Everything the dock does, without the dock."""
 
-    def __init__(self, view: DockView, link: ViewerLink, runner: JobRunner) -> None:
+    def __init__(
+        self,
+        view: DockView,
+        link: ViewerLink,
+        runner: JobRunner,
+        assist_runner: Callable[[], JobRunner] | None = None,
+    ) -> None:
         self.desk = Desk(view, link)
         self.jobs = JobController(runner, self.refresh)
         self.paint = PaintController(self.desk, self.jobs)
         self.loop = LoopController(self.desk, self.jobs)
         self.files = FilesController(self.desk, self.jobs)
+        self.assist = AssistController(self.desk, self.paint, assist_runner, self.refresh)
         self._view, self._link = view, link
         self._shown: dict[str, object] = {}
         """What the view shows; entries are taken out when a widget may have run ahead of it."""
@@ -152,8 +160,14 @@ class Controller:
     def _leave_session(self) -> None:
         if self.desk.session is not None:
             self._forget(self.desk.session)
+        self.assist.session_left()
         self.jobs.abandon()
         self.desk.session = self.desk.place = self.desk.selected = None
+
+    def set_assist(self, on: bool) -> None:
+        """Turn the box tool on or off; the button may have run ahead of it."""
+        self._shown.pop("assist", None)
+        self.assist.set_on(on)
 
     def set_complete(self, complete: bool) -> None:
         """Tick or untick the slice on screen."""
@@ -182,6 +196,7 @@ class Controller:
         """Show what has changed since the last time."""
         if self._closed:
             return
+        self.assist.follow()
         desk, progress = self.desk, self.jobs.progress()
         index = self._link.current_slice()
         self._show("image", self._image_state())
@@ -194,6 +209,7 @@ class Controller:
         self._show("score", self._score())
         self._show("display", self._link.display())
         self._show("suggestion", self.loop.suggestion)
+        self._show("assist", self.assist.state())
         self._show("readiness", self._readiness(index))
         busy = StatusState(progress.text) if progress.busy else desk.status
         self._show("status", desk.status if desk.status.offer else busy)
@@ -208,6 +224,7 @@ class Controller:
         for signal, slot in self._slots:
             signal.disconnect(slot)
         self._slots.clear()
+        self.assist.close()
         self.jobs.close()
         self._link.close()
 
@@ -275,6 +292,14 @@ class Controller:
             (wishes.load_adapter, files.load_adapter),
             (wishes.settings_changed, self.set_settings),
             (wishes.offer_taken, self.take_offer),
+            (wishes.assist_set, self.set_assist),
+            (wishes.assist_take, self.assist.take),
+            (wishes.assist_drop, self.assist.drop),
+            (viewer.box_toggled, self.assist.toggle),
+            (viewer.box_drawn, self.assist.box_drawn),
+            (viewer.box_taken, self.assist.take),
+            (viewer.box_dropped, self.assist.drop),
+            (viewer.box_left, lambda: self.assist.set_on(False)),
             (viewer.images_changed, self.images_changed),
             (viewer.image_lost, self.image_lost),
             (viewer.paint_lost, self.paint_lost),

@@ -37,6 +37,8 @@ class Desk:
     offer: Callable[[], None] | None = None
     selected: int | None = None
     then_segment: bool = True
+    assisting: bool = False
+    """Whether the box tool has the mouse."""
     label_maps: dict[str, dict[int, int]] = field(default_factory=dict)
     """For adapters from files, by path: the session's label id of each trained id."""
 

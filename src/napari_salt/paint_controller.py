@@ -12,6 +12,9 @@ from napari_salt.undo_order import UndoOrder
 from napari_salt.views import pick_rows
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from napari_salt.desk import Desk
     from napari_salt.records import Color
 
@@ -68,7 +71,7 @@ class PaintController:
     def select_label(self, label_id: int) -> None:
         """Paint with this label from now on."""
         self._desk.selected = label_id
-        self._link.select_label(label_id, brush=True)
+        self._link.select_label(label_id, brush=not self._desk.assisting)
 
     def label_picked(self, label_id: int) -> None:
         """The viewer's own controls have chosen another label."""
@@ -121,6 +124,19 @@ class PaintController:
             self._desk.say(f"prediction of slice {index} accepted; now correct it", "good")
         else:
             self._desk.say(f"the prediction adds nothing to your paint of slice {index}")
+
+    def take_mask(self, index: int, mask: NDArray[np.bool_], label_id: int) -> None:
+        """Give a mask ``(Y, X)`` a label where nothing else is painted, as one step."""
+        if self._desk.session is None:
+            return
+        name = next((row.name for row in self._desk.rows() if row.label_id == label_id), "")
+        if self._desk.session.annotations.take_mask(index, mask, label_id):
+            self._undo_order.did("accept")
+            self._link.refresh_paint()
+            self._desk.say(f"mask taken as “{name}”; Ctrl+Z takes it back", "good")
+            self._warm_up()
+        else:
+            self._desk.say("the mask adds nothing to your paint there")
 
     def undo_accept(self) -> None:
         """Take the last accepted prediction back, wherever the viewer is now."""

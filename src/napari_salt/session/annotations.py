@@ -216,6 +216,29 @@ class Annotations:
         self._tell(step, ticked=True)
         return int(pixels.size)
 
+    def take_mask(self, index: int, mask: NDArray[np.bool_], label_id: int) -> int:
+        """Give the unlabelled and background pixels of ``mask`` ``(Y, X)`` a label, as one undoable step.
+
+        Paint of other labels stays. Returns the pixels that changed; 0 makes no step. Raises
+        ``InputError`` when the mask has another shape than the slice.
+        """
+        plane = self._paint[self._checked(index)]
+        if mask.shape != plane.shape:
+            raise InputError(
+                f"The mask has shape {mask.shape}, but slice {index} has {plane.shape}; draw the "
+                "box again."
+            )
+        free = (plane == UNLABELLED) | (plane == BACKGROUND)
+        pixels = np.flatnonzero(mask & free & (plane != label_id))
+        if not pixels.size:
+            return 0
+        before = plane.ravel()[pixels]
+        step = PaintStep(index, pixels, before, np.full_like(before, label_id))
+        self._history.did(step)
+        step.make_again(plane)
+        self._tell(step, ticked=True)
+        return int(pixels.size)
+
     @property
     def can_undo(self) -> bool:
         """Whether an accepted prediction can be taken back."""

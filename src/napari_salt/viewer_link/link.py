@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from napari.layers import Labels
 
+from napari_salt.viewer_link.box_tool import BoxTool
 from napari_salt.viewer_link.images import META, ViewerImages, layer_key, transforms_of
 from napari_salt.viewer_link.keys import ViewerKeys
 from napari_salt.viewer_link.layers import Role, dress, new_layer
@@ -68,6 +69,12 @@ class ViewerLink:
         self._listen(layers.renamed, self._on_layers)
         self._listen(dims.point, self._on_dims)
         self._keys = ViewerKeys(viewer, self.signals.label_key_pressed.emit)
+        self._box = BoxTool(viewer, self.images, self.signals)
+
+    @property
+    def box(self) -> BoxTool:
+        """The tool that turns boxes into masks."""
+        return self._box
 
     # ---- layers of a place
 
@@ -223,6 +230,7 @@ class ViewerLink:
         for emitter, slot in list(self._connections):
             self._unlisten(emitter, slot)
         self._keys.close()
+        self._box.close()
 
     # ---- making layers
 
@@ -234,9 +242,11 @@ class ViewerLink:
         data = place.geometry.as_layer(self._data[role])
         layer = new_layer(role, image, place, data, self._shown[role], self._opacity)
         active = self._viewer.layers.selection.active
+        self._box.undisturbed(True)
         self._viewer.layers.insert(self._place_in_list(role), layer)
         if active is not None:
             self._viewer.layers.selection.active = active
+        self._box.undisturbed(False)
         self._take(role, layer)
         return layer
 

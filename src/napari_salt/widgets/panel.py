@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_salt.views import Wishes
 from napari_salt.widgets.adapt_panel import AdaptPanel
+from napari_salt.widgets.assist_panel import AssistPanel
 from napari_salt.widgets.export_panel import ExportPanel
 from napari_salt.widgets.fold import Fold
 from napari_salt.widgets.image_choice import ImageChoice
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from napari_salt.records import FitSettings
     from napari_salt.session.readiness import Readiness
     from napari_salt.views import (
+        AssistState,
         CurveState,
         DisplayState,
         ImageState,
@@ -63,6 +65,7 @@ class Panel(QWidget):
         self.image = ImageChoice(self)
         self.labels = LabelTable(self)
         self.slice = SlicePanel(self)
+        self.assist = AssistPanel(self)
         self.adapt = AdaptPanel(self)
         self.segment = SegmentPanel(self)
         self.next = NextPanel(self)
@@ -132,6 +135,10 @@ class Panel(QWidget):
         """Show the status line."""
         self.status.setValue(state)
 
+    def set_assist(self, state: AssistState) -> None:
+        """Show the box tool."""
+        self.assist.setValue(state)
+
     def set_settings(self, settings: FitSettings) -> None:
         """Show the settings of the next fit."""
         self.settings.setValue(settings)
@@ -176,6 +183,7 @@ class Panel(QWidget):
             _caption("Labels"),
             self.labels,
             self.slice,
+            self.assist,
             Rule(),
             self.adapt,
             Rule(),
@@ -216,6 +224,9 @@ class Panel(QWidget):
             (self.slice.valueChanged, wishes.complete_set),
             (self.slice.acceptRequested, wishes.accept),
             (self.slice.undoRequested, wishes.undo_accept),
+            (self.assist.valueChanged, wishes.assist_set),
+            (self.assist.takeRequested, wishes.assist_take),
+            (self.assist.dropRequested, wishes.assist_drop),
             (self.adapt.adaptRequested, wishes.adapt),
             (self.adapt.stopRequested, wishes.stop),
             (self.adapt.thenSegmentChanged, wishes.then_segment_set),
