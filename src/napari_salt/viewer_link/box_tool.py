@@ -235,7 +235,8 @@ class BoxTool:
         corners = np.zeros((4, self._outline.ndim))
         corners[:, axes[0]] = np.array([start[0], start[0], end[0], end[0]]) - 0.5
         corners[:, axes[1]] = np.array([start[1], end[1], end[1], start[1]]) - 0.5
-        pixel = self._viewer.camera.zoom * float(np.abs(self._outline.scale[list(axes)]).mean())
+        camera = getattr(self._viewer, "scene", self._viewer).camera  # its place since napari 0.9
+        pixel = camera.zoom * float(np.abs(self._outline.scale[list(axes)]).mean())
         self._outline.data = []
         self._outline.add_rectangles(
             corners,
