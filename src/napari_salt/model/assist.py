@@ -1,7 +1,10 @@
-"""Masks of boxes and clicks on a slice, by SAM's own frozen prompt decoder; nothing is adapted here.
+"""Masks of boxes on a slice, by SAM's own frozen prompt decoder; nothing is adapted here.
 
 The slice is shown to the network twice: as a whole, which can be done before anybody draws, and, around an object
 that is small in it, enlarged. The second look is what makes small objects sharp.
+
+There are no clicks: LiteMedSAM was trained on boxes alone. On ground-truth objects of four data sets a click in the
+middle found nothing (mean Dice 0.01), and a corrective click after a box made its mask worse (0.80 became 0.64).
 """
 
 from __future__ import annotations
@@ -29,7 +32,10 @@ Box = tuple[float, float, float, float]
 """y0, x0, y1, x1 in pixels of the slice; pixel ``i`` covers ``i`` to ``i + 1``."""
 
 CONTEXT = 2.0
-"""Side of the enlarged part of a slice, in longest sides of the box."""
+"""Side of the enlarged part of a slice, in longest sides of the box.
+
+Mean Dice of boxes around ground-truth objects: whole slice 0.73, enlarged part of 1.5 / 2 / 3 sides 0.79 / 0.80 / 0.78.
+"""
 WORTH_A_LOOK = 0.75
 """The enlarged part is looked at only where its side is a smaller share of the slice's than this."""
 SMALLEST_SIDE = 16
@@ -153,16 +159,10 @@ class Assistant:
         Raises ``InputError`` for a box without room for an object.
         """
         box = checked_box(box, self.size)
-        yield self._mask(whole_window(self.size), box=box)
+        yield self._mask(whole_window(self.size), box)
         closer = close_window(box, self.size)
         if closer is not None:
-            yield self._mask(closer, box=box)
-
-    def mask_of_clicks(
-        self, clicks: NDArray[np.floating[Any]], inside: NDArray[np.bool_]
-    ) -> NDArray[np.bool_]:
-        """The mask (Y, X) bool of ``clicks`` (P, 2) at y, x in pixels; ``inside`` (P,) bool, else outside."""
-        return self._mask(whole_window(self.size), clicks=(clicks, inside))
+            yield self._mask(closer, box)
 
     def _look(self, window: Window) -> _Look:
         key = (self._backbone.weights_sha256, self._content, window)
@@ -185,24 +185,13 @@ class Assistant:
         device = next(self._backbone.parameters()).device
         return _Look(self._backbone.embedding(frame[None].to(device)), shape, zoomed)
 
-    def _mask(
-        self,
-        window: Window,
-        *,
-        box: Box | None = None,
-        clicks: tuple[NDArray[np.floating[Any]], NDArray[np.bool_]] | None = None,
-    ) -> NDArray[np.bool_]:
+    def _mask(self, window: Window, box: Box) -> NDArray[np.bool_]:
         look = self._look(window)
         corner = torch.tensor([window.top, window.left], dtype=torch.float32)
         zoom = torch.tensor(look.zoomed) / torch.tensor(look.shape)
-        boxes = points = None
-        if box is not None:
-            corners = (torch.tensor(box).reshape(2, 2) - corner) * zoom
-            boxes = corners.flip(-1).reshape(1, 4)
-        if clicks is not None:
-            places = (torch.as_tensor(clicks[0], dtype=torch.float32) - corner) * zoom
-            points = places.flip(-1)[None], torch.as_tensor(clicks[1])[None].int()
-        found = self._backbone.prompt_masks(look.embedding, boxes=boxes, points=points)
+        corners = (torch.tensor(box).reshape(2, 2) - corner) * zoom
+        boxes = corners.flip(-1).reshape(1, 4)
+        found = self._backbone.prompt_masks(look.embedding, boxes=boxes)
         logits = found.logits[:1, : look.zoomed[0], : look.zoomed[1]]
         inside = F.interpolate(
             logits[None].float(), size=look.shape, mode="bilinear", align_corners=False

@@ -10,7 +10,8 @@ from napari_salt.views import AssistState
 from napari_salt.widgets.action_button import ActionButton
 
 _TIP = (
-    "Drag a box around one object on the slice, and get its mask under the selected label (Ctrl+B)"
+    "Drag a box around one object on the slice, and get its mask under the selected label (Ctrl+B).\n"
+    "Clicks are not offered: the network was trained on boxes and finds nothing by a click."
 )
 
 
