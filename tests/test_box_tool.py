@@ -204,3 +204,7 @@ def test_possible_only_where_single_slices_are_shown(link, viewer):
     viewer.dims.ndisplay = 2
     viewer.dims.order = (1, 0, 2)
     assert not link.box.possible(place)
+    viewer.dims.order = (0, 1, 2)
+    assert link.box.possible(place)
+    viewer.layers.remove("t1")
+    assert not link.box.possible(place)

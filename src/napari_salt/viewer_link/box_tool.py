@@ -51,7 +51,10 @@ class BoxTool:
 
     def possible(self, place: Place) -> bool:
         """Whether the viewer shows single slices of a place, in its own axes."""
-        image, dims = self._images.get(place.key), self._viewer.dims
+        try:
+            image, dims = self._images.get(place.key), self._viewer.dims
+        except KeyError:
+            return False  # the image is being removed
         offset = dims.ndim - image.ndim
         wanted = [axis + offset for axis in place.geometry.plane_axes]
         return dims.ndisplay == 2 and sorted(dims.displayed) == wanted
