@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
@@ -84,8 +86,43 @@ def test_a_box_becomes_paint(viewer, dock, qtbot):
 
     QTest.keyClick(canvas(), Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert not session.annotations.paint.any()
-    QTest.keyClick(canvas(), Qt.Key.Key_B, Qt.KeyboardModifier.ControlModifier)
+    QTest.keyClick(canvas(), Qt.Key.Key_B, Qt.KeyboardModifier.ShiftModifier)
     assert not dock.assist.value()
     assert [layer.name for layer in viewer.layers] == ["t1", "t1 paint"]
     assert viewer.layers.selection.active is paint
     assert paint.mode == "paint"
+
+
+def test_a_volume_and_other_axes_turn_the_tool_off_in_a_window(viewer, dock, qtbot):
+    for change in ({"ndisplay": 3}, {"order": (1, 0, 2)}):
+        dock.assist.valueChanged.emit(True)
+        assert dock.assist.value()
+        QTest.mouseMove(canvas(), canvas().rect().center())
+        viewer.dims.update(change)
+        QApplication.processEvents()
+        assert not dock.assist.value()
+        assert "t1 box" not in viewer.layers
+        viewer.dims.update({"ndisplay": 2, "order": (0, 1, 2)})
+
+
+@pytest.mark.parametrize("how", ["window", "dock"])
+def test_closing_in_the_middle_of_a_look_ends_the_engine(viewer, dock, qtbot, how):
+    dock.assist.valueChanged.emit(True)
+    engine = dock.controller.assist._runner.engine
+    qtbot.waitUntil(lambda: engine.pid is not None, timeout=LONG)
+    pid = engine.pid
+    if how == "window":
+        viewer.close()
+    else:
+        viewer.window.remove_dock_widget("all")
+        assert "t1 box" not in viewer.layers
+    qtbot.waitUntil(lambda: not alive(pid), timeout=10_000)
+
+
+def alive(pid):
+    """Whether a process runs; one that has ended and waits for its parent does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

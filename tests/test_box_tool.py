@@ -261,7 +261,7 @@ def test_the_outline_follows_an_image_that_is_moved(link, viewer):
 
 def test_a_mask_is_the_user_s_own_once_duplicated(link, viewer):
     """Nothing that only shows a preview may be taken for paint."""
-    image, place, session = opened(link, viewer, np.zeros((7, 20, 30), np.uint8))
+    _, place, session = opened(link, viewer, np.zeros((7, 20, 30), np.uint8))
     link.box.show(place, 3, RED)
     link.box.show_mask(place, 3, np.ones((20, 30), np.bool_), RED)
     assert not any(is_ours(layer) for layer in viewer.layers if " box" in layer.name)

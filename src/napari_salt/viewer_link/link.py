@@ -71,7 +71,8 @@ class ViewerLink:
         self._listening.to(layers.inserted, self._on_inserted)
         self._listening.to(layers.removed, self._on_removed)
         self._listening.to(layers.renamed, self._on_layers)
-        self._listening.to(dims.point, self._on_dims)
+        for moved in (dims.point, dims.ndisplay, dims.order):
+            self._listening.to(moved, self._on_dims)
         self._keys = ViewerKeys(viewer, self.signals)
         self._box = BoxTool(viewer, self.images, self.signals)
         registry.link_opened(self)
