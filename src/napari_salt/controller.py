@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_salt import wording
 from napari_salt.arrivals_controller import ArrivalsController
+from napari_salt.assist_controller import AssistController
 from napari_salt.desk import IDLE, Desk
 from napari_salt.errors import InputError, NapariSaltError
 from napari_salt.files_controller import FilesController
@@ -42,6 +43,7 @@ class Controller:
         link: ViewerLink,
         runner: JobRunner,
         store: SessionStore | None = None,
+        assist_runner: Callable[[], JobRunner] | None = None,
     ) -> None:
         self.desk = Desk(view, link)
         self.jobs = JobController(runner, self.refresh)
@@ -53,6 +55,9 @@ class Controller:
         self.keys = KeyController(self.desk, lambda: self._readiness(link.current_slice()))
         self.arrivals = ArrivalsController(
             self.desk, self.jobs, self.files, self.choose_image, self._leave_session, self._ready
+        )
+        self.assist = AssistController(
+            self.desk, self.paint, assist_runner, self.refresh, lambda: self.jobs.busy
         )
         self._view, self._link = view, link
         self._shown: dict[str, object] = {}
@@ -186,6 +191,7 @@ class Controller:
     def _leave_session(self) -> None:
         if self.desk.session is not None:
             self._forget(self.desk.session)
+        self.assist.session_left()
         self.saving.left()
         self.jobs.abandon()
         self.desk.session = self.desk.place = self.desk.selected = None
@@ -217,6 +223,7 @@ class Controller:
         """Show what has changed since the last time."""
         if self._closed:
             return
+        self.assist.follow()
         desk, progress = self.desk, self.jobs.progress()
         index = self._link.current_slice()
         self._show("keys", self._link.keys())
@@ -230,6 +237,7 @@ class Controller:
         self._show("score", self._score())
         self._show("display", self._link.display())
         self._show("suggestion", self.loop.suggestion)
+        self._show("assist", self.assist.state())
         self._show("readiness", self._readiness(index))
         busy = StatusState(progress.text) if progress.busy else desk.status
         self._show("status", desk.status if desk.status.offer else busy)
@@ -248,6 +256,7 @@ class Controller:
         for signal, slot in self._slots:
             signal.disconnect(slot)
         self._slots.clear()
+        self.assist.close()
         self.saving.close()
         self.jobs.close()
         self._link.close()
@@ -345,6 +354,8 @@ class Controller:
             (viewer.undo_pressed, paint.undo),
             (viewer.redo_pressed, paint.redo),
         ):
+            self._hear(signal, act)
+        for signal, act in self.assist.slots():
             self._hear(signal, act)
 
     def _hear(self, signal: Any, act: Callable[..., None]) -> None:

@@ -37,6 +37,8 @@ class Desk:
     selected: int | None = None
     then_segment: bool = True
     label_modifier: str = LABEL_MODIFIERS[0]
+    assisting: bool = False
+    """Whether the box tool has the mouse."""
     label_maps: dict[str, dict[int, int]] = field(default_factory=dict)
     """For adapters from files, by path: the session's label id of each trained id."""
 

@@ -45,6 +45,9 @@ class KeyController:
         if name == "show_prediction":
             wishes.prediction_shown.emit(not self._link.display().prediction)
             return
+        if name == "box":
+            wishes.assist_set.emit(not self._desk.assisting)
+            return
         action: Action = getattr(self._readiness(), name)
         index = self._link.current_slice()
         if not action.enabled:

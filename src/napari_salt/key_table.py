@@ -31,6 +31,7 @@ KEY_ACTIONS = (
     KeyAction("propagate", "Copy the masks of the nearest painted slice", "Shift+C", _SLICE),
     KeyAction("interpolate", "Interpolate the selected label", "Shift+I", _SLICE),
     KeyAction("complete", "Tick or untick complete", "W", _SLICE),
+    KeyAction("box", "Box → mask: drag a box, get its mask", "Shift+B", _SLICE),
     KeyAction("undo_accept", "Take back what was accepted or filled in last", "U", _SLICE),
     KeyAction("next_slice", "Next slice", "N", _GO),
     KeyAction("skip_slice", "Skip this slice", "K", _GO),
@@ -45,8 +46,13 @@ KEY_ACTIONS = (
 LABEL_MODIFIERS = ("Alt", "Ctrl+Alt")
 """What can be held with a digit to select a label; the bare digits are napari's own."""
 
-FIXED_KEYS = {"Ctrl+Z": "Undo", "Ctrl+Shift+Z": "Redo"}
-"""Keys that are bound on the paint layer and cannot be changed."""
+FIXED_KEYS = {
+    "Ctrl+Z": "Undo",
+    "Ctrl+Shift+Z": "Redo",
+    "Enter": "Take",
+    "Escape": "Drop",
+}
+"""Keys that are bound on layers of the dock and cannot be changed: the paint, the box tool."""
 
 
 @dataclass(frozen=True)
@@ -148,4 +154,6 @@ def _more_rows(modifier: str) -> tuple[KeyRow, ...]:
 _FIXED_TITLES = {
     "Undo": "Take back the last stroke or fill, on whatever slice",
     "Redo": "Make it again",
+    "Take": "Take the mask of a box",
+    "Drop": "Drop the mask of a box; once more leaves Box → mask",
 }

@@ -12,6 +12,9 @@ from napari_salt.session.undo import STROKE
 from napari_salt.views import pick_rows
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from napari_salt.desk import Desk
     from napari_salt.records import Color
     from napari_salt.session.undo import Step
@@ -67,7 +70,7 @@ class PaintController:
     def select_label(self, label_id: int) -> None:
         """Paint with this label from now on."""
         self._desk.selected = label_id
-        self._link.select_label(label_id, brush=True)
+        self._link.select_label(label_id, brush=not self._desk.assisting)
 
     def label_picked(self, label_id: int) -> None:
         """The viewer's own controls have chosen another label."""
@@ -119,6 +122,19 @@ class PaintController:
             self._desk.say(f"prediction of slice {index} accepted; now correct it", "good")
         else:
             self._desk.say(f"the prediction adds nothing to your paint of slice {index}")
+
+    def take_mask(self, index: int, mask: NDArray[np.bool_], label_id: int) -> None:
+        """Give a mask ``(Y, X)`` a label where nothing is painted yet, as one step."""
+        if self._desk.session is None:
+            return
+        annotations = self._desk.session.annotations
+        name = next((row.name for row in self._desk.rows() if row.label_id == label_id), "")
+        if annotations.fill(label_id, {index: mask}, index=index, what="box mask"):
+            self._link.refresh_paint()
+            self._desk.say(f"mask taken as “{name}”; Ctrl+Z takes it back", "good")
+            self._warm_up()
+        else:
+            self._desk.say(f"the mask adds nothing to your paint of slice {index}")
 
     def undo_accept(self) -> None:
         """Take back what was accepted or filled in last, wherever the viewer is now."""

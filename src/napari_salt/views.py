@@ -134,6 +134,17 @@ class SuggestionState:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class AssistState:
+    """The box tool: whether it is on and may be, what it is doing, and whether a mask waits."""
+
+    on: bool = False
+    enabled: bool = False
+    why_not: str = ""
+    text: str = ""
+    can_take: bool = False
+
+
 NoticeLevel = Literal["plain", "good", "warning", "error"]
 
 
@@ -182,6 +193,9 @@ class Wishes:
     open_session = Signal()
     settings_changed = Signal(FitSettings)
     offer_taken = Signal()
+    assist_set = Signal(bool)
+    assist_take = Signal()
+    assist_drop = Signal()
 
 
 class DockView(Protocol):
@@ -224,6 +238,9 @@ class DockView(Protocol):
 
     def set_status(self, state: StatusState) -> None:
         """Show the status line."""
+
+    def set_assist(self, state: AssistState) -> None:
+        """Show the box tool."""
 
     def set_settings(self, settings: FitSettings) -> None:
         """Show the settings of the next fit."""
@@ -278,6 +295,12 @@ class ViewerSignals:
     key_pressed = Signal(str)
     """Name of an action of `napari_salt.key_table`."""
     keys_changed = Signal()
+    box_drawn = Signal(object)
+    """y0, x0, y1, x1 in pixels of the slice on screen."""
+    box_taken = Signal()
+    box_dropped = Signal()
+    box_left = Signal()
+    """Another layer was taken up, or the tool's own layer removed."""
 
 
 def pick_rows(rows: Sequence[LabelRow], place: int) -> int | None:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_salt.records import (
     AnnotatedSlice,
     FitRecord,
@@ -112,7 +115,48 @@ class SegmentResult:
     seconds: float
 
 
-Report: TypeAlias = StepReport | SlicePrediction | AdapterSaved
+@dataclass(frozen=True)
+class EmbedRequest:
+    """Look at a slice with the box tool's network, so that a box on it is answered at once.
+
+    ``stack_key`` stands for the stack as long as the engine lives. Result: None.
+    """
+
+    stack_key: str
+    index: int
+    backbone: str
+    device: str = "auto"
+
+    task: ClassVar[str] = "napari_salt.engine.assist_tasks:embed"
+    title: ClassVar[str] = "Box → mask"
+
+
+@dataclass(frozen=True)
+class BoxRequest:
+    """Find the object in ``box`` (y0, x0, y1, x1 in pixels) on a slice.
+
+    Reports: ``AssistMask``, one or two, the last being the best. Result: None.
+    """
+
+    stack_key: str
+    index: int
+    box: tuple[float, float, float, float]
+    backbone: str
+    device: str = "auto"
+
+    task: ClassVar[str] = "napari_salt.engine.assist_tasks:box_mask"
+    title: ClassVar[str] = "Box → mask"
+
+
+@dataclass(frozen=True, eq=False)
+class AssistMask:
+    """Report: the mask ``(Y, X)`` bool of the object in a box on slice ``index``."""
+
+    index: int
+    mask: NDArray[np.bool_]
+
+
+Report: TypeAlias = StepReport | SlicePrediction | AdapterSaved | AssistMask
 Result: TypeAlias = AdaptResult | SegmentResult | None
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from napari.layers import Labels
 
 from napari_salt.viewer_link import ownership, registry
+from napari_salt.viewer_link.box_tool import BoxTool
 from napari_salt.viewer_link.custody import Custody
 from napari_salt.viewer_link.image_watch import ImageWatch
 from napari_salt.viewer_link.images import ViewerImages, layer_key, transforms_of
@@ -70,9 +71,16 @@ class ViewerLink:
         self._listening.to(layers.inserted, self._on_inserted)
         self._listening.to(layers.removed, self._on_removed)
         self._listening.to(layers.renamed, self._on_layers)
-        self._listening.to(dims.point, self._on_dims)
+        for moved in (dims.point, dims.ndisplay, dims.order):
+            self._listening.to(moved, self._on_dims)
         self._keys = ViewerKeys(viewer, self.signals)
+        self._box = BoxTool(viewer, self.images, self.signals)
         registry.link_opened(self)
+
+    @property
+    def box(self) -> BoxTool:
+        """The tool that turns boxes into masks."""
+        return self._box
 
     def serves(self, viewer: Any) -> bool:
         """Whether this is the link of ``viewer``, which may be a proxy of it."""
@@ -238,6 +246,7 @@ class ViewerLink:
             self._image_watch.close()
         self._listening.stop_all()
         self._keys.close()
+        self._box.close()
         registry.link_closed(self)
 
     # ---- making layers
@@ -251,7 +260,7 @@ class ViewerLink:
         layer = new_layer(role, image, place, data, self._shown[role], self._opacity)
         arrays[layer] = self._data[role]
         active = self._viewer.layers.selection.active
-        with no_status(self._viewer):
+        with no_status(self._viewer), self._box.undisturbed():
             self._viewer.layers.insert(self._place_in_list(role), layer)
             if active is not None:
                 self._viewer.layers.selection.active = active

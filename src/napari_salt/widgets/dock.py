@@ -12,6 +12,8 @@ from napari_salt.viewer_link import ViewerLink
 from napari_salt.widgets.panel import Panel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.viewer import Viewer
 
     from napari_salt.engine.requests import JobRunner
@@ -24,9 +26,19 @@ class Dock(Panel):
     application quits, whichever comes first.
     """
 
-    def __init__(self, napari_viewer: Viewer, runner: JobRunner | None = None) -> None:
+    def __init__(
+        self,
+        napari_viewer: Viewer,
+        runner: JobRunner | None = None,
+        assist_runner: Callable[[], JobRunner] | None = None,
+    ) -> None:
         super().__init__()
-        self.controller = Controller(self, ViewerLink(napari_viewer), runner or _engine())
+        self.controller = Controller(
+            self,
+            ViewerLink(napari_viewer),
+            runner or _engine(),
+            assist_runner=assist_runner or _engine,
+        )
         self._clock = QTimer(self)
         self._clock.timeout.connect(self.controller.tick)
         self._clock.start(1000)

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_salt.views import Wishes
 from napari_salt.widgets.adapt_panel import AdaptPanel
+from napari_salt.widgets.assist_panel import AssistPanel
 from napari_salt.widgets.export_panel import ExportPanel
 from napari_salt.widgets.fold import Fold
 from napari_salt.widgets.image_choice import ImageChoice
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from napari_salt.records import FitSettings
     from napari_salt.session.readiness import Readiness
     from napari_salt.views import (
+        AssistState,
         CurveState,
         DisplayState,
         ImageState,
@@ -72,6 +74,7 @@ class Panel(QWidget):
         self.image = ImageChoice(self)
         self.labels = LabelTable(self)
         self.slice = SlicePanel(self)
+        self.assist = AssistPanel(self)
         self.adapt = AdaptPanel(self)
         self.segment = SegmentPanel(self)
         self.next = NextPanel(self)
@@ -141,13 +144,17 @@ class Panel(QWidget):
         """Show the status line."""
         self.status.setValue(state)
 
+    def set_assist(self, state: AssistState) -> None:
+        """Show the box tool."""
+        self.assist.setValue(state)
+
     def set_settings(self, settings: FitSettings) -> None:
         """Show the settings of the next fit."""
         self.settings.setValue(settings)
 
     def set_keys(self, state: KeysState) -> None:
         """Name the keys in tooltips and in the list of keys."""
-        for panel in (self.slice, self.adapt, self.segment, self.next):
+        for panel in (self.slice, self.assist, self.adapt, self.segment, self.next):
             panel.setKeys(state)
         self.keys.setValue(state)
         self.help.setToolTip(f"List the keys [{state.key('show_keys')}]".removesuffix(" []"))
@@ -203,6 +210,7 @@ class Panel(QWidget):
             _caption("Labels"),
             self.labels,
             self.slice,
+            self.assist,
             Rule(),
             self.adapt,
             Rule(),
@@ -250,6 +258,9 @@ class Panel(QWidget):
             (self.slice.fill.copyRequested, wishes.propagate),
             (self.slice.fill.interpolateRequested, wishes.interpolate),
             (self.slice.undoRequested, wishes.undo_accept),
+            (self.assist.valueChanged, wishes.assist_set),
+            (self.assist.takeRequested, wishes.assist_take),
+            (self.assist.dropRequested, wishes.assist_drop),
             (self.adapt.adaptRequested, wishes.adapt),
             (self.adapt.stopRequested, wishes.stop),
             (self.adapt.thenSegmentChanged, wishes.then_segment_set),
