@@ -215,7 +215,7 @@ class LoopController:
             RoundRow(
                 round_.number,
                 len(round_.record.slices),
-                wording.dice(round_.record),
+                wording.dice_change(round_.record),
                 wording.duration(round_.record.seconds),
                 wording.size(round_.size_bytes),
                 wording.round_detail(round_),

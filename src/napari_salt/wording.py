@@ -89,6 +89,14 @@ def dice(record: FitRecord) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
+def dice_change(record: FitRecord) -> str:
+    """``0.85 → 0.91``: held-out Dice of the first fit and of the adapted one; one number if equal."""
+    before, after = record.held_out_before, record.held_out_after
+    if before is None or after is None or before == after:
+        return dice(record)
+    return f"{before:.2f} → {after:.2f}"
+
+
 def score(active: Round | None, rounds: Sequence[Round]) -> str:
     """``held-out Dice 0.91 (round 2: 0.88)``, or why there is no score."""
     if active is None:

@@ -161,6 +161,13 @@ def test_a_fit_reports_a_first_fit_then_a_preview_then_an_outcome(whole):
     assert all(math.isfinite(loss) for loss in losses)
 
 
+def test_the_held_out_dice_of_each_label_is_told_before_the_fit_is_done(whole):
+    (told,) = [one for one in whole[1] if getattr(one, "held_out_by_label", ())]
+    assert {name for name, _ in told.held_out_by_label} == {"disc", "square"}
+    mean = sum(value for _, value in told.held_out_by_label) / 2
+    assert told.held_out_dice == pytest.approx(mean, abs=1e-3)
+
+
 def test_the_record_tells_how_it_went(whole):
     record = whole[0].record
     assert record == whole[0].adapter.info.record

@@ -182,6 +182,14 @@ class _Fit:
         tuned = Tuned(note=TIME_NOTE)
         if folds is not None:
             scores = data.score(folds)
+            if scores:
+                yield StepReport(
+                    "scoring",
+                    100,
+                    100,
+                    held_out_dice=mean_dice(scores),
+                    held_out_by_label=self._named(scores),
+                )
             tuned = yield from tune(
                 data, segmenter, folds, self.settings, deadline, self._no_gain()
             )

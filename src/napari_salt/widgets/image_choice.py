@@ -21,8 +21,8 @@ class ImageChoice(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._image = self._combo("The image layer to segment")
-        self._axis = self._combo("The axis along which slices are counted")
+        self._image = self._combo("image", "The image layer to segment")
+        self._axis = self._combo("slice axis", "The axis along which slices are counted")
         self._axis_caption = QLabel("Slices along", self)
         self._facts = QLabel(self)
         self._facts.setWordWrap(True)
@@ -73,6 +73,7 @@ class ImageChoice(QWidget):
         self._note.setText(state.note.text)
         self._note.setVisible(bool(state.note.text))
         self._offer.setText(state.note.offer)
+        self._offer.setToolTip(f"{state.note.text}\n{state.note.offer}".strip())
         self._offer.setVisible(bool(state.note.offer))
 
     def facts(self) -> str:
@@ -87,8 +88,9 @@ class ImageChoice(QWidget):
         """Text of the button below the note; empty where there is none."""
         return self._offer.text()
 
-    def _combo(self, tip: str) -> QComboBox:
+    def _combo(self, name: str, tip: str) -> QComboBox:
         combo = QComboBox(self)
+        combo.setAccessibleName(name)
         combo.setToolTip(tip)
         combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         combo.setMinimumContentsLength(8)

@@ -58,6 +58,7 @@ class LabelTable(QWidget):
         self._name = QLineEdit(self)
         self._name.setPlaceholderText("new label, e.g. nucleus")
         self._name.setToolTip("Name a label and press Enter; the name is also its prompt")
+        self._name.setAccessibleName("name of a new label")
         self._name.setMaxLength(120)
         self._name.returnPressed.connect(self._add)
         self._add_button = ActionButton("Add", "Add a label of this name")
@@ -129,6 +130,7 @@ class LabelTable(QWidget):
         view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         view.customContextMenuRequested.connect(self._show_menu)
         view.setAccessibleName("labels")
+        view.setToolTip("The brush paints the selected label; double-click a name to rename it")
         header, side, selection = (
             view.horizontalHeader(),
             view.verticalHeader(),
