@@ -619,8 +619,10 @@ def test_the_strip_follows_paint_predictions_and_the_viewer(bench, tmp_path):
     bench.runner.report(prediction(3))
     assert bench.shown("coverage").flags[3] == PREDICTED
     bench.runner.end("on_stopped")
-    flags = bench.shown("coverage").flags
-    assert flags[bench.shown("suggestion").index] & SUGGESTED
+    flags, suggestion = bench.shown("coverage").flags, bench.shown("suggestion")
+    assert len(suggestion.slices) > 1
+    assert suggestion.slices[0] == suggestion.index
+    assert {i for i in range(6) if flags[i] & SUGGESTED} == set(suggestion.slices)
     bench.link.current_slice.return_value = 5
     bench.link.signals.slice_changed.emit()
     assert bench.shown("coverage").current == 5
@@ -643,6 +645,9 @@ def test_the_table_comes_when_asked_for_and_only_with_news(bench):
         lambda: bench.session.add_prediction(SliceSummary(4, 0.1)),
         lambda: bench.wishes.label_renamed.emit(1, "cells"),
         lambda: bench.wishes.skip_slice.emit(),
+        lambda: bench.session.replace_stack(
+            Stack(np.zeros(SHAPE, np.uint8), spacing=(1, 2, 2), units=("mm",) * 3)
+        ),
         lambda: bench.wishes.image_chosen.emit("b"),
     ):
         bench.view.set_slices.reset_mock()
@@ -771,6 +776,36 @@ def test_loading_ahead_of_time_is_said_but_is_no_job(bench):
     assert not bench.shown("progress").busy
     bench.runner.end("on_done", None)
     assert bench.shown("status").text == "idle"
+
+
+def test_an_offer_does_not_hide_what_goes_on(bench):
+    bench.ready()
+    bench.controller.desk.say("Restore your work?", "plain", "Restore", lambda: None)
+    bench.wishes.adapt.emit()
+    bench.controller.desk.say("Restore your work?", "plain", "Restore", lambda: None)
+    bench.runner.report(StepReport("adapting", 84, 150, 0.5, 9.0))
+    status = bench.shown("status")
+    assert status.text == "adapting 84/150 (9 s left)\nRestore your work?"
+    assert status.offer == "Restore"
+    bench.runner.end("on_failed", "No memory left; use fewer slices.")
+    assert bench.shown("status").text == "No memory left; use fewer slices."
+
+
+def test_a_note_of_segmenting_stays_with_the_progress_and_the_end(bench, tmp_path):
+    adapted(bench, tmp_path)
+    bench.wishes.segment_all.emit()
+    bench.runner.report(
+        StepReport("segmenting", 0, 6, message="computed on the CPU"),
+        prediction(2),
+        StepReport("segmenting", 1, 6),
+    )
+    assert bench.shown("status").text.startswith("segmenting 1/6 (")
+    assert bench.shown("status").text.endswith(" · computed on the CPU")
+    bench.runner.end("on_done", SegmentResult(6, 1.0))
+    assert bench.shown("status").text == "6 slices segmented · computed on the CPU"
+    bench.wishes.segment_slice.emit()
+    bench.runner.end("on_done", SegmentResult(1, 1.0))
+    assert bench.shown("status").text == "1 slice segmented"
 
 
 def test_outline_is_asked_of_the_viewer(bench):

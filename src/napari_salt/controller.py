@@ -236,7 +236,7 @@ class Controller:
         self._show("score", telling.score(desk.session))
         self._show("display", self._link.display())
         self._show("suggestion", self.loop.suggestion)
-        self._show("coverage", self.slices.coverage(index, self.loop.suggestion.index))
+        self._show("coverage", self.slices.coverage(index, self.loop.suggestion.slices))
         self._show("comparison", self.compare.state)
         self._show("readiness", self._readiness(index))
         self._show("status", telling.status(desk.status, self.jobs))

@@ -42,6 +42,8 @@ class Job:
     saved: AdapterSaved | None = None
     stopping: bool = False
     abandoned: bool = False
+    note: str = ""
+    """What a segmentation does otherwise than usual, in words."""
 
     @property
     def quiet(self) -> bool:
@@ -134,6 +136,7 @@ class JobController:
     def _segmenting(job: Job, total: int) -> ProgressState:
         left = job.seconds() / job.predicted * (total - job.predicted)
         text = wording.progress("segmenting", job.predicted, total, left)
+        text = wording.noted(text, job.note)
         return ProgressState(True, text, job.predicted, total)
 
     def _submit(self, job: Job) -> None:
@@ -155,6 +158,8 @@ class JobController:
             return
         if isinstance(report, StepReport):
             job.step = report
+            if report.phase == "segmenting" and report.message:
+                job.note = report.message
             self._follow(report)
         elif isinstance(report, AdapterSaved):
             job.saved = report

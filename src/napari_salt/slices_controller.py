@@ -10,9 +10,12 @@ from napari_salt.session.slice_table import PaintedAreas, slice_table
 from napari_salt.views import CoverageState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from psygnal import SignalInstance
 
     from napari_salt.desk import Desk
+    from napari_salt.records import StackInfo
     from napari_salt.session.session import Session
 
 
@@ -25,6 +28,8 @@ class SlicesController:
         self._areas: PaintedAreas | None = None
         self._stale = True
         """Whether the table has changed since it was shown last."""
+        self._info: StackInfo | None = None
+        """Facts of the stack that the table shows: its unit is that of the areas."""
 
     def hear(self, session: Session) -> None:
         """Another session is open; follow that one."""
@@ -43,12 +48,11 @@ class SlicesController:
         self._session = self._areas = None
         self._stale = True
 
-    def coverage(self, index: int | None, suggested: int | None) -> CoverageState:
+    def coverage(self, index: int | None, suggested: Iterable[int]) -> CoverageState:
         """State of the strip."""
         if self._session is None:
             return CoverageState()
-        next_ = () if suggested is None else (suggested,)
-        return CoverageState(coverage(self._session, next_), index)
+        return CoverageState(coverage(self._session, suggested), index)
 
     def go_to(self, index: int) -> None:
         """Show a slice."""
@@ -57,9 +61,10 @@ class SlicesController:
 
     def show_table(self) -> None:
         """Bring the table up to date, if anything has changed."""
-        if not self._stale:
+        info = None if self._session is None else self._session.stack.info
+        if not self._stale and info == self._info:
             return
-        self._stale = False
+        self._stale, self._info = False, info
         if self._session is None or self._areas is None:
             self._desk.view.set_slices(None)
         else:

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 
 def status(said: StatusState, jobs: JobController) -> StatusState:
-    """What is going on now; a way out that is offered stays until it is taken."""
-    if said.offer:
-        return said
+    """What is going on now; a way out that is offered stays beside it until it is taken."""
     progress = jobs.progress()
     if progress.busy:
-        return StatusState(progress.text)
+        return (
+            replace(said, text=f"{progress.text}\n{said.text}")
+            if said.offer
+            else StatusState(progress.text)
+        )
     return StatusState("loading weights…") if said == IDLE and jobs.warming else said
 
 

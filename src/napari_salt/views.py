@@ -164,6 +164,13 @@ class SuggestionState:
 
     index: int | None = None
     reason: str = ""
+    later: tuple[int, ...] = ()
+    """What would be suggested after that one, best first."""
+
+    @property
+    def slices(self) -> tuple[int, ...]:
+        """All suggested slices, best first."""
+        return self.later if self.index is None else (self.index, *self.later)
 
 
 NoticeLevel = Literal["plain", "good", "warning", "error"]

@@ -39,6 +39,20 @@ def test_a_click_and_a_drag_ask_to_go_there(strip, qtbot):
     assert asked == [7]
 
 
+@pytest.mark.parametrize(
+    ("flags", "why_not"),
+    [
+        (b"", "Open an image first."),
+        (bytes(1), "There is only one slice to go to."),
+        (bytes(2), ""),
+    ],
+)
+def test_a_strip_that_leads_nowhere_says_why(strip, flags, why_not):
+    strip.setValue(CoverageState(flags, None))
+    assert strip.isEnabled() == (not why_not)
+    assert strip.toolTip().startswith(why_not or "Above the line")
+
+
 CTRL, NONE = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.NoModifier
 
 

@@ -81,5 +81,23 @@ def test_every_control_has_a_tooltip(panel, ready):
     assert [words(widget) for widget in controls(panel) if not widget.toolTip().strip()] == []
 
 
+@pytest.mark.parametrize(
+    ("facts", "some"),
+    [
+        (Facts(), {"image", "Adapt", "complete", "name of a new label", "Save masks…"}),
+        (Facts(has_stack=True, slice_count=3, slice_index=1), {"Adapt", "Segment all", "Compare"}),
+        (Facts(has_stack=True, slice_count=3, job="adapt"), {"Adapt", "Load…", "Restore"}),
+    ],
+)
+def test_a_disabled_control_says_why(panel, facts, some):
+    panel.set_readiness(readiness_of(facts))
+    disabled = [widget for widget in controls(panel) if not widget.isEnabled()]
+    assert some <= {name_of(widget) for widget in disabled}
+    silent = [x for x in disabled if not x.toolTip().partition("\n")[0].endswith((".", ")"))]
+    assert [words(widget) for widget in silent] == []
+    mute = [widget for widget in disabled if "\n(" not in widget.toolTip()]
+    assert [words(widget) for widget in mute] == []
+
+
 def test_every_control_has_a_name(panel):
     assert [words(widget) for widget in controls(panel) if not name_of(widget).strip()] == []

@@ -11,6 +11,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from napari_salt.viewer_link.images import transforms_of
 from napari_salt.viewer_link.layers import dress
+from napari_salt.viewer_link.selecting import no_status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +53,17 @@ class CompareLayers:
         The first is filled, the second outlined, and pixels that differ are white.
         """
         self.clear()
+        with no_status(self._viewer):
+            self._add_all(place, index, predictions, rows)
+
+    def _add_all(
+        self,
+        place: Place,
+        index: int,
+        predictions: Sequence[tuple[str, NDArray[np.unsignedinteger[Any]]]],
+        rows: Sequence[LabelRow],
+    ) -> None:
+        """Add the layers without stealing the selection."""
         (first, filled), (second, outlined) = predictions
         active = self._viewer.layers.selection.active
         self._add(place, index, first, filled, rows, opacity=0.5)

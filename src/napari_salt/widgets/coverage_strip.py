@@ -28,6 +28,7 @@ _PAINT, _PREDICTION, _SUGGESTION = QColor("#e69f00"), QColor("#56b4e9"), QColor(
 _ON_LIGHT = 140
 """How much darker (in percent) the colours are drawn on a light theme."""
 _HEIGHT, _EDGE = 24, 5.0
+_NO_STACK, _ONE_SLICE = "Open an image first.", "There is only one slice to go to."
 _LEGEND = (
     "Above the line: your paint (short: painted, tall: complete). Below: predictions "
     "(short: out of date, tall: up to date). Diamond: suggested next.\n"
@@ -49,7 +50,6 @@ class CoverageStrip(QWidget):
         self.setMinimumWidth(60)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setAccessibleName("slices: painted, predicted, suggested")
-        self.setToolTip(_LEGEND)
         self._describe()
 
     def sizeHint(self) -> QSize:
@@ -83,6 +83,8 @@ class CoverageStrip(QWidget):
     def _describe(self) -> None:
         flags, current = self._state.flags, self._state.current
         self.setEnabled(len(flags) > 1)
+        why_not = "" if len(flags) > 1 else _ONE_SLICE if flags else _NO_STACK
+        self.setToolTip(f"{why_not}\n({_LEGEND})" if why_not else _LEGEND)
         said = self.words(current) if current is not None and current < len(flags) else "no stack"
         self.setAccessibleDescription(said)
 
@@ -132,7 +134,8 @@ class CoverageStrip(QWidget):
         """The tooltip says what is known of the slice under the pointer."""
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
             index = self.sliceAt(event.pos().x())
-            text = _LEGEND if index is None else f"{self.words(index)}\n\n{_LEGEND}"
+            tip = self.toolTip()
+            text = tip if index is None else f"{self.words(index)}\n\n{tip}"
             QToolTip.showText(event.globalPos(), text, self)
             return True
         return super().event(event)
