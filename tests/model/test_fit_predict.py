@@ -156,6 +156,10 @@ def test_a_fit_reports_a_first_fit_then_a_preview_then_an_outcome(whole):
     assert all(one.seconds_left is None or one.seconds_left >= 0 for one in steps)
     phases = list(dict.fromkeys(one.phase for one in steps))
     assert phases == ["loading", "embedding", "first fit", "segmenting", "scoring", "adapting"]
+    embedded = [one for one in steps if one.phase == "embedding" and not one.message]
+    assert [one.step for one in embedded] == sorted(one.step for one in embedded)
+    assert len(embedded) > 4, "each slice, its pauses, and the end"
+    assert {one.total for one in embedded} == {3}, "slices are counted, also during a pause"
     losses = [one.loss for one in steps if one.loss is not None]
     assert losses
     assert all(math.isfinite(loss) for loss in losses)
