@@ -633,6 +633,18 @@ def test_the_strip_follows_paint_predictions_and_the_viewer(bench, tmp_path):
     bench.link.go_to.assert_not_called()
 
 
+def test_suggestions_of_a_longer_stack_are_forgotten_before_the_next_is_shown(bench, tmp_path):
+    adapted(bench, tmp_path)
+    bench.wishes.next_slice.emit()
+    assert max(bench.shown("suggestion").slices) >= 2
+    bench.link.images.open_stack.side_effect = lambda place: Stack(np.zeros((2, 8, 8), np.uint8))
+    # the viewer tells of what is done to its layers while the image is still being opened
+    bench.link.set_labels.side_effect = lambda rows: bench.link.signals.slice_changed.emit()
+    bench.wishes.image_chosen.emit("b")
+    assert bench.shown("suggestion").slices == ()
+    assert bench.shown("coverage").flags == bytes(2)
+
+
 def test_the_table_comes_when_asked_for_and_only_with_news(bench):
     bench.ready()
     bench.view.set_slices.assert_not_called()

@@ -128,7 +128,6 @@ class Controller:
         self._view.set_settings(session.settings)
         self.paint.session_opened()
         self.saving.opened(session)
-        self.loop.forget_suggestion()
         self.refresh()
 
     def image_lost(self, key: str, name: str) -> None:
@@ -193,6 +192,7 @@ class Controller:
         if self.desk.session is not None:
             self._forget(self.desk.session)
         self.saving.left()
+        self.loop.forget_suggestion()
         self.jobs.abandon()
         self.desk.session = self.desk.place = self.desk.selected = None
 
