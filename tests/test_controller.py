@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from unittest.mock import create_autospec
 
 import numpy as np
@@ -32,9 +33,11 @@ from napari_salt.records import (
     SliceSummary,
     StepReport,
 )
+from napari_salt.session.coverage import COMPLETE, PAINTED, PREDICTED, SUGGESTED
 from napari_salt.session.stack import Stack
 from napari_salt.session.undo import STROKE, PaintStep
 from napari_salt.viewer_link import ViewerLink
+from napari_salt.viewer_link.compare import CompareLayers
 from napari_salt.viewer_link.images import ViewerImages
 from napari_salt.views import DisplayState, DockView, ImageEntry, ViewerSignals, Wishes
 
@@ -417,7 +420,7 @@ def test_a_finished_round_is_listed_and_the_stack_segmented(bench, tmp_path):
     assert request.adapter == path
     assert request.slices == (2, 3, 1, 4, 0, 5)
     (row,) = bench.shown("rounds")
-    assert (row.number, row.dice, row.active) == (1, "0.90", True)
+    assert (row.number, row.dice, row.active) == (1, "0.80 → 0.90", True)
     assert bench.shown("score") == "held-out Dice 0.90"
     bench.runner.report(*(prediction(index) for index in request.slices))
     bench.runner.end("on_done", SegmentResult(6, 1.0))
@@ -601,6 +604,225 @@ def test_next_goes_there_and_skip_goes_elsewhere(bench):
 )
 def test_outwards(count, start, order):
     assert outwards(count, start) == order
+
+
+# ---- seeing what happens
+
+
+def test_the_strip_follows_paint_predictions_and_the_viewer(bench, tmp_path):
+    adapted(bench, tmp_path)
+    assert (bench.shown("coverage").flags[2], bench.shown("coverage").current) == (
+        PAINTED | COMPLETE,
+        2,
+    )
+    bench.wishes.segment_all.emit()
+    bench.runner.report(prediction(3))
+    assert bench.shown("coverage").flags[3] == PREDICTED
+    bench.runner.end("on_stopped")
+    flags, suggestion = bench.shown("coverage").flags, bench.shown("suggestion")
+    assert len(suggestion.slices) > 1
+    assert suggestion.slices[0] == suggestion.index
+    assert {i for i in range(6) if flags[i] & SUGGESTED} == set(suggestion.slices)
+    bench.link.current_slice.return_value = 5
+    bench.link.signals.slice_changed.emit()
+    assert bench.shown("coverage").current == 5
+    bench.wishes.go_to_slice.emit(1)
+    bench.link.go_to.assert_called_with(1)
+    bench.link.go_to.reset_mock()
+    bench.wishes.go_to_slice.emit(99)
+    bench.link.go_to.assert_not_called()
+
+
+def test_suggestions_of_a_longer_stack_are_forgotten_before_the_next_is_shown(bench, tmp_path):
+    adapted(bench, tmp_path)
+    bench.wishes.next_slice.emit()
+    assert max(bench.shown("suggestion").slices) >= 2
+    bench.link.images.open_stack.side_effect = lambda place: Stack(np.zeros((2, 8, 8), np.uint8))
+    # the viewer tells of what is done to its layers while the image is still being opened
+    bench.link.set_labels.side_effect = lambda rows: bench.link.signals.slice_changed.emit()
+    bench.wishes.image_chosen.emit("b")
+    assert bench.shown("suggestion").slices == ()
+    assert bench.shown("coverage").flags == bytes(2)
+
+
+def test_the_table_comes_when_asked_for_and_only_with_news(bench):
+    bench.ready()
+    bench.view.set_slices.assert_not_called()
+    bench.wishes.slices_wanted.emit()
+    assert bench.shown("slices").areas[2].tolist() == [9, 0]
+    bench.wishes.slices_wanted.emit()
+    bench.view.set_slices.assert_called_once()
+    for change in (
+        lambda: bench.paint(2, 2),
+        lambda: bench.session.add_prediction(SliceSummary(4, 0.1)),
+        lambda: bench.wishes.label_renamed.emit(1, "cells"),
+        lambda: bench.wishes.skip_slice.emit(),
+        lambda: bench.session.replace_stack(
+            Stack(np.zeros(SHAPE, np.uint8), spacing=(1, 2, 2), units=("mm",) * 3)
+        ),
+        lambda: bench.wishes.image_chosen.emit("b"),
+    ):
+        bench.view.set_slices.reset_mock()
+        change()
+        bench.wishes.slices_wanted.emit()
+        bench.view.set_slices.assert_called_once()
+    assert not any(bench.shown("slices").flags)
+
+
+def test_the_table_is_saved(bench, tmp_path):
+    bench.ready()
+    bench.view.ask_save.return_value = None
+    bench.wishes.export_slices.emit()
+    bench.view.ask_save.return_value = tmp_path / "slices"
+    bench.wishes.export_slices.emit()
+    lines = (tmp_path / "slices.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert len(lines) == 7
+    assert lines[3] == "2,1,1,0,0,,9,0"
+    assert bench.shown("status").text == "table of slices saved to slices.csv"
+
+
+def two_rounds(bench, tmp_path):
+    adapted(bench, tmp_path)
+    bench.wishes.adapt.emit()
+    path = tmp_path / "second.salt.safetensors"
+    bench.runner.end("on_done", AdaptResult(RECORD, path, 10))
+    bench.link.compare = create_autospec(CompareLayers, instance=True)
+    return path
+
+
+def test_two_rounds_are_shown_on_the_slice_on_screen(bench, tmp_path):
+    second = two_rounds(bench, tmp_path)
+    before = bench.session.predicted_slices()
+    bench.wishes.compare_rounds.emit(1, 2)
+    assert "Comparing" in bench.shown("readiness").hint
+    bench.runner.report(StepReport("segmenting", 1, 1), prediction(2))
+    assert bench.shown("status").text == "segmenting slice 2 with round 1…"
+    bench.runner.end("on_done", SegmentResult(1, 1.0))
+    request = bench.runner.requests[-1]
+    assert (request.adapter, request.slices) == (second, (2,))
+    bench.link.compare.show.assert_not_called()
+    bench.runner.report(prediction(2, label=2))
+    bench.runner.end("on_done", SegmentResult(1, 1.0))
+    place, index, shown, rows = bench.link.compare.show.call_args.args
+    assert (place, index) == (bench.controller.desk.place, 2)
+    assert [(name, int(labels.max())) for name, labels in shown] == [("round 1", 1), ("round 2", 2)]
+    assert [row.name for row in rows][:2] == ["cell", "nucleus"]
+    bench.link.set_shown.assert_called_with("prediction", False)
+    assert "64 pixels differ (100.0%)" in bench.shown("comparison").text
+    assert bench.session.predicted_slices() == before
+    bench.link.write_prediction.assert_not_called()
+    bench.wishes.comparison_ended.emit()
+    bench.link.compare.clear.assert_called_once()
+    bench.link.set_shown.assert_called_with("prediction", True)
+    assert bench.shown("comparison").text == ""
+
+
+def compared(bench, tmp_path):
+    two_rounds(bench, tmp_path)
+    compare_again(bench)
+
+
+def compare_again(bench):
+    bench.wishes.compare_rounds.emit(1, 2)
+    for _ in range(2):
+        bench.runner.report(prediction(2))
+        bench.runner.end("on_done", SegmentResult(1, 1.0))
+
+
+def test_rounds_that_agree_are_said_to(bench, tmp_path):
+    compared(bench, tmp_path)
+    assert "they agree everywhere" in bench.shown("comparison").text
+
+
+def test_a_comparison_ends_with_its_layers_and_with_its_image(bench, tmp_path):
+    compared(bench, tmp_path)
+    bench.link.compare.shown = False
+    bench.link.signals.images_changed.emit()
+    assert bench.shown("comparison").text == ""
+    bench.link.compare.clear.reset_mock()
+    compare_again(bench)
+    bench.wishes.image_chosen.emit("b")
+    assert bench.shown("comparison").text == ""
+    bench.link.compare.clear.assert_called_once()
+
+
+def test_a_stopped_comparison_shows_nothing(bench, tmp_path):
+    two_rounds(bench, tmp_path)
+    bench.wishes.compare_rounds.emit(1, 2)
+    bench.runner.end("on_stopped")
+    assert bench.shown("status").text == "comparison stopped"
+    assert not bench.runner.running
+    bench.link.compare.show.assert_not_called()
+
+
+def test_held_out_dice_of_labels_is_followed_live(bench):
+    bench.ready()
+    bench.wishes.adapt.emit()
+    bench.runner.report(
+        StepReport(
+            "scoring", 100, 100, held_out_dice=0.7, held_out_by_label=(("cell", 0.8), ("x", 0.6))
+        ),
+        StepReport("adapting", 5, 30, 0.5),
+    )
+    (curve,) = bench.shown("curve").labels
+    assert (curve.name, curve.points) == ("cell", ((1, 0.8),))
+    assert bench.shown("curve").dice == ()
+    bench.runner.end("on_stopped")
+    assert bench.shown("curve").labels == ()
+
+
+def test_the_score_says_when_more_slices_help_little(bench, tmp_path):
+    adapted(bench, tmp_path)
+    for count in (2, 3):
+        record = replace(RECORD, slices=tuple(range(count)), held_out_after=0.9 + count / 1000)
+        bench.session.add_round(record, "a", 1)
+    bench.controller.refresh()
+    assert "gained 0.003: more slices help little now." in bench.shown("score")
+
+
+def test_loading_ahead_of_time_is_said_but_is_no_job(bench):
+    bench.wishes.label_added.emit("cell")
+    assert bench.shown("status").text == "idle"
+    bench.paint()
+    assert bench.shown("status").text == "loading weights…"
+    assert not bench.shown("progress").busy
+    bench.runner.end("on_done", None)
+    assert bench.shown("status").text == "idle"
+
+
+def test_an_offer_does_not_hide_what_goes_on(bench):
+    bench.ready()
+    bench.controller.desk.say("Restore your work?", "plain", "Restore", lambda: None)
+    bench.wishes.adapt.emit()
+    bench.controller.desk.say("Restore your work?", "plain", "Restore", lambda: None)
+    bench.runner.report(StepReport("adapting", 84, 150, 0.5, 9.0))
+    status = bench.shown("status")
+    assert status.text == "adapting 84/150 (9 s left)\nRestore your work?"
+    assert status.offer == "Restore"
+    bench.runner.end("on_failed", "No memory left; use fewer slices.")
+    assert bench.shown("status").text == "No memory left; use fewer slices."
+
+
+def test_a_note_of_segmenting_stays_with_the_progress_and_the_end(bench, tmp_path):
+    adapted(bench, tmp_path)
+    bench.wishes.segment_all.emit()
+    bench.runner.report(
+        StepReport("segmenting", 0, 6, message="computed on the CPU"),
+        prediction(2),
+        StepReport("segmenting", 1, 6),
+    )
+    assert bench.shown("status").text.startswith("segmenting 1/6 (")
+    assert bench.shown("status").text.endswith(" · computed on the CPU")
+    bench.runner.end("on_done", SegmentResult(6, 1.0))
+    assert bench.shown("status").text == "6 slices segmented · computed on the CPU"
+    bench.wishes.segment_slice.emit()
+    bench.runner.end("on_done", SegmentResult(1, 1.0))
+    assert bench.shown("status").text == "1 slice segmented"
+
+
+def test_outline_is_asked_of_the_viewer(bench):
+    bench.wishes.prediction_outlined.emit(True)
+    bench.link.set_outline.assert_called_once_with(True)
 
 
 # ---- files

@@ -403,3 +403,36 @@ def test_keys_select_places(link, viewer):
     assert pressed == [1, -1]
     link.close()
     assert coerce_keybinding("Alt-2") not in viewer.keymap
+
+
+def test_outline_survives_slices_new_layers_and_other_images(link, viewer):
+    _, place, session = open_image(link, viewer, stack(4, 8, 8), name="a")
+    link.set_outline(True)
+    assert link.display().outline
+    link.write_prediction(prediction(0, (8, 8)))
+    layer = viewer.layers["a prediction"]
+    assert layer.contour > 0
+    link.go_to(3)
+    link.write_prediction(prediction(3, (8, 8)))
+    assert layer.contour > 0
+    viewer.layers.remove(layer)
+    link.set_shown("prediction", True)
+    assert viewer.layers["a prediction"].contour > 0
+    link.set_outline(False)
+    open_image(link, viewer, stack(4, 8, 8), name="b")
+    link.write_prediction(prediction(0, (8, 8)))
+    link.set_outline(True)
+    assert viewer.layers["b prediction"].contour > 0
+    link.attach(place, session)
+    assert viewer.layers["a prediction"].contour > 0
+
+
+def test_outline_set_in_the_viewer_is_told(link, viewer):
+    open_image(link, viewer, stack(4, 8, 8), name="a")
+    link.write_prediction(prediction(0, (8, 8)))
+    told = []
+    link.signals.display_changed.connect(lambda: told.append(link.display().outline))
+    viewer.layers["a prediction"].contour = 3
+    assert told == [True]
+    link.set_outline(False)
+    assert viewer.layers["a prediction"].contour == 0

@@ -90,3 +90,15 @@ def test_no_score_says_why():
 def test_position():
     assert wording.position((("t", 2), ("axis 1", 0))) == "t = 2, axis 1 = 0"
     assert wording.position(()) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({}, "0.85 → 0.91"),
+        ({"held_out_after": 0.85}, "0.85"),
+        ({"held_out_before": None, "held_out_after": None}, "–"),
+    ],
+)
+def test_dice_before_and_after(changes, text):
+    assert wording.dice_change(record(**changes)) == text

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from napari_salt import wording
+from napari_salt import telling, wording
 from napari_salt.arrivals_controller import ArrivalsController
 from napari_salt.assist_controller import AssistController
+from napari_salt.compare_controller import CompareController
 from napari_salt.desk import IDLE, Desk
 from napari_salt.errors import InputError, NapariSaltError
 from napari_salt.files_controller import FilesController
@@ -24,7 +25,8 @@ from napari_salt.paint_controller import PaintController
 from napari_salt.saving_controller import SavingController
 from napari_salt.session.readiness import JobKind, JobState, readiness
 from napari_salt.session.session import Session
-from napari_salt.views import ImageState, SliceState, StatusState
+from napari_salt.slices_controller import SlicesController
+from napari_salt.views import ImageState, SliceState
 
 if TYPE_CHECKING:
     from napari_salt.engine.requests import JobRunner
@@ -59,6 +61,8 @@ class Controller:
         self.assist = AssistController(
             self.desk, self.paint, assist_runner, self.refresh, lambda: self.jobs.busy
         )
+        self.slices = SlicesController(self.desk)
+        self.compare = CompareController(self.desk, self.jobs)
         self._view, self._link = view, link
         self._shown: dict[str, object] = {}
         """What the view shows; entries are taken out when a widget may have run ahead of it."""
@@ -76,6 +80,7 @@ class Controller:
             key = self._link.images.active()
             if key is not None:
                 self._try_to_open(key)
+        self.compare.layers_changed()
         self.refresh()
 
     def _try_to_open(self, key: str) -> None:
@@ -128,7 +133,6 @@ class Controller:
         self._view.set_settings(session.settings)
         self.paint.session_opened()
         self.saving.opened(session)
-        self.loop.forget_suggestion()
         self.refresh()
 
     def image_lost(self, key: str, name: str) -> None:
@@ -189,10 +193,12 @@ class Controller:
         )
 
     def _leave_session(self) -> None:
+        self.compare.end()
         if self.desk.session is not None:
             self._forget(self.desk.session)
         self.assist.session_left()
         self.saving.left()
+        self.loop.forget_suggestion()
         self.jobs.abandon()
         self.desk.session = self.desk.place = self.desk.selected = None
 
@@ -232,15 +238,16 @@ class Controller:
         self._show("selected_label", desk.selected)
         self._show("slice", self._slice_state(index))
         self._show("progress", progress)
-        self._show("curve", self.jobs.curve)
+        self._show("curve", telling.curve(desk.session, self.jobs))
         self._show("rounds", self.loop.rounds())
-        self._show("score", self._score())
+        self._show("score", telling.score(desk.session))
         self._show("display", self._link.display())
         self._show("suggestion", self.loop.suggestion)
         self._show("assist", self.assist.state())
+        self._show("coverage", self.slices.coverage(index, self.loop.suggestion.slices))
+        self._show("comparison", self.compare.state)
         self._show("readiness", self._readiness(index))
-        busy = StatusState(progress.text) if progress.busy else desk.status
-        self._show("status", desk.status if desk.status.offer else busy)
+        self._show("status", telling.status(desk.status, self.jobs))
 
     def tick(self) -> None:
         """Once a second: keep on disk what has changed."""
@@ -284,10 +291,6 @@ class Controller:
         complete = index is not None and session.annotations.is_complete(index)
         return SliceState(index, session.stack.info.shape[0], complete)
 
-    def _score(self) -> str:
-        session = self.desk.session
-        return "" if session is None else wording.score(session.rounds.active, list(session.rounds))
-
     def _ready(self) -> Readiness:
         return self._readiness(self._link.current_slice())
 
@@ -295,7 +298,7 @@ class Controller:
         job = self.jobs.job
         if job is None:
             return readiness(self.desk.session, JobState(), index, self.desk.selected)
-        kind: JobKind = "adapt" if job.kind == "adapt" else "segment"
+        kind: JobKind = "segment" if job.kind == "warm up" else job.kind
         state = JobState(kind, job.stopping)
         return readiness(self.desk.session, state, index, self.desk.selected)
 
@@ -337,6 +340,12 @@ class Controller:
             (wishes.open_session, self.saving.open_session),
             (wishes.settings_changed, self.set_settings),
             (wishes.offer_taken, self.take_offer),
+            (wishes.go_to_slice, self.slices.go_to),
+            (wishes.slices_wanted, self.slices.show_table),
+            (wishes.export_slices, self.slices.export),
+            (wishes.prediction_outlined, self._link.set_outline),
+            (wishes.compare_rounds, self.compare.compare),
+            (wishes.comparison_ended, self.compare.end),
             (viewer.images_changed, self.images_changed),
             (viewer.image_lost, self.image_lost),
             (viewer.image_changed, arrivals.image_changed),
@@ -372,11 +381,13 @@ class Controller:
         self._slots.append((signal, slot))
 
     def _hear_session(self, session: Session) -> None:
+        self.slices.hear(session)
         session.labels.changed.connect(self._labels_changed)
         session.annotations.changed.connect(self._annotations_changed)
         session.annotations.completed.connect(self._annotations_changed)
 
     def _forget(self, session: Session) -> None:
+        self.slices.forget()
         session.labels.changed.disconnect(self._labels_changed)
         session.annotations.changed.disconnect(self._annotations_changed)
         session.annotations.completed.disconnect(self._annotations_changed)

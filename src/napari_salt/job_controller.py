@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_salt.engine.requests import JobRunner, Report, Request, Result
     from napari_salt.records import Planes
 
-JobKind = Literal["warm up", "adapt", "segment"]
+JobKind = Literal["warm up", "adapt", "segment", "compare"]
 
 
 @dataclass
@@ -33,6 +33,8 @@ class Job:
     on_done: Callable[[Result], None]
     on_failed: Callable[[str], None]
     on_stopped: Callable[[], None]
+    doing: str = ""
+    """What the job does, in words; empty where its reports say it."""
     number: int = 0
     started: float = field(default_factory=time.monotonic)
     step: StepReport | None = None
@@ -40,6 +42,8 @@ class Job:
     saved: AdapterSaved | None = None
     stopping: bool = False
     abandoned: bool = False
+    note: str = ""
+    """What a segmentation does otherwise than usual, in words."""
 
     @property
     def quiet(self) -> bool:
@@ -112,7 +116,9 @@ class JobController:
         if job.stopping:
             return ProgressState(True, "stopping…")
         if job is self._waiting:
-            return ProgressState(True, "loading weights…" if self._warming else "starting…")
+            return ProgressState(True, "loading weights…" if self.warming else "starting…")
+        if job.doing and job.step is not None and job.step.phase != "loading":
+            return ProgressState(True, f"{job.doing}…")
         if isinstance(job.request, SegmentRequest) and job.predicted:
             return self._segmenting(job, len(job.request.slices))
         if job.step is None:
@@ -122,13 +128,15 @@ class JobController:
         return ProgressState(True, wording.report(step), step.step, total)
 
     @property
-    def _warming(self) -> bool:
+    def warming(self) -> bool:
+        """Whether weights are being loaded ahead of time, which is no job of the user's."""
         return self._job is not None and self._job.kind == "warm up"
 
     @staticmethod
     def _segmenting(job: Job, total: int) -> ProgressState:
         left = job.seconds() / job.predicted * (total - job.predicted)
         text = wording.progress("segmenting", job.predicted, total, left)
+        text = wording.noted(text, job.note)
         return ProgressState(True, text, job.predicted, total)
 
     def _submit(self, job: Job) -> None:
@@ -150,6 +158,8 @@ class JobController:
             return
         if isinstance(report, StepReport):
             job.step = report
+            if report.phase == "segmenting" and report.message:
+                job.note = report.message
             self._follow(report)
         elif isinstance(report, AdapterSaved):
             job.saved = report
@@ -160,13 +170,13 @@ class JobController:
 
     def _follow(self, step: StepReport) -> None:
         """Extend the curve: losses of the joint fit, held-out Dice wherever it is told."""
-        losses, dice = self.curve.losses, self.curve.dice
+        losses, dice, live = self.curve.losses, self.curve.dice, self.curve.live
         if step.phase == "adapting" and step.loss is not None:
             losses = (*losses, (step.step, step.loss))
-        if step.held_out_dice is not None:
+        if step.held_out_dice is not None and step.phase == "adapting":
             dice = (*dice, (step.step, step.held_out_dice))
         total = step.total if step.phase == "adapting" else self.curve.total
-        self.curve = CurveState(losses, dice, total)
+        self.curve = CurveState(losses, dice, total, step.held_out_by_label or live)
 
     def _on_end(self, job: Job, tell: Callable[[], None]) -> None:
         if job is not self._job:

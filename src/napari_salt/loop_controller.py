@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value", int, float)
 
+LOOK_AHEAD = 3
+"""Slices suggested at once: the next one, and where it would go on from there."""
+
 
 class LoopController:
     """Turns the session into requests, and reports into predictions, rounds and suggestions."""
@@ -133,14 +136,15 @@ class LoopController:
         if session is None or session.adapter_path is None:
             return
         request = SegmentRequest(Path(session.adapter_path), slices, device=session.settings.device)
-        job = self._job("segment", request, session, lambda result: self._segmented(len(slices)))
+        job = self._job("segment", request, session, lambda result: self._segmented(slices, job))
         job.on_stopped = lambda: self._segment_stopped(job)
         self._jobs.start(job)
 
-    def _segmented(self, count: int) -> None:
+    def _segmented(self, slices: tuple[int, ...], job: Job) -> None:
         self._desk.link.draw_predictions()
         self.suggest()
-        self._desk.say(f"{wording.count(count, 'slice')} segmented", "good")
+        text = f"{wording.count(len(slices), 'slice')} segmented"
+        self._desk.say(wording.noted(text, job.note), "good")
 
     def _segment_stopped(self, job: Job) -> None:
         self._desk.link.draw_predictions()
@@ -195,9 +199,11 @@ class LoopController:
 
     def suggest(self) -> None:
         """Look for the slice to correct next, or say why there is none."""
-        found = [] if self._desk.session is None else self._desk.session.suggest()
+        session = self._desk.session
+        found = [] if session is None else session.suggest(LOOK_AHEAD)
         if found:
-            self.suggestion = SuggestionState(found[0].index, found[0].reason)
+            later = tuple(one.index for one in found[1:])
+            self.suggestion = SuggestionState(found[0].index, found[0].reason, later)
         else:
             self.suggestion = SuggestionState(None, "every slice is painted or skipped")
 
@@ -215,7 +221,7 @@ class LoopController:
             RoundRow(
                 round_.number,
                 len(round_.record.slices),
-                wording.dice(round_.record),
+                wording.dice_change(round_.record),
                 wording.duration(round_.record.seconds),
                 wording.size(round_.size_bytes),
                 wording.round_detail(round_),

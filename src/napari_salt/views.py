@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from napari_salt.key_table import KeysState
     from napari_salt.session.readiness import Readiness
+    from napari_salt.session.slice_table import SliceTable
 
 BACKGROUND_COLOR: Color = (0.55, 0.55, 0.55, 0.6)
 """Colour of background paint: neutral, and weaker than any label."""
@@ -86,6 +87,14 @@ class SliceState:
 
 
 @dataclass(frozen=True)
+class CoverageState:
+    """What is known of each slice (`session.coverage`, one byte a slice), and where the viewer is."""
+
+    flags: bytes = b""
+    current: int | None = None
+
+
+@dataclass(frozen=True)
 class ProgressState:
     """Progress of the running job; ``total`` 0 means: busy, no count yet."""
 
@@ -96,12 +105,27 @@ class ProgressState:
 
 
 @dataclass(frozen=True)
+class LabelCurve:
+    """Held-out Dice (round, value) of one label, in its colour."""
+
+    name: str
+    color: Color
+    points: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
 class CurveState:
-    """Loss of each step and held-out Dice (step, value) of the running or last fit."""
+    """Loss of each step and held-out Dice (step, value) of the running or last fit.
+
+    ``live`` is the running fit's latest held-out Dice by label name; ``labels`` are the curves of
+    the labels over the rounds.
+    """
 
     losses: tuple[tuple[int, float], ...] = ()
     dice: tuple[tuple[int, float], ...] = ()
     total: int = 0
+    live: tuple[tuple[str, float], ...] = ()
+    labels: tuple[LabelCurve, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,6 +148,14 @@ class DisplayState:
     prediction: bool = True
     opacity: float = 0.5
     uncertainty: bool = False
+    outline: bool = False
+
+
+@dataclass(frozen=True)
+class ComparisonState:
+    """Two rounds shown against each other, in words; empty when none are."""
+
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,6 +164,13 @@ class SuggestionState:
 
     index: int | None = None
     reason: str = ""
+    later: tuple[int, ...] = ()
+    """What would be suggested after that one, best first."""
+
+    @property
+    def slices(self) -> tuple[int, ...]:
+        """All suggested slices, best first."""
+        return self.later if self.index is None else (self.index, *self.later)
 
 
 @dataclass(frozen=True)
@@ -196,6 +235,13 @@ class Wishes:
     assist_set = Signal(bool)
     assist_take = Signal()
     assist_drop = Signal()
+    go_to_slice = Signal(int)
+    slices_wanted = Signal()
+    """The table of slices is on screen and wants what has changed; at most twice a second."""
+    export_slices = Signal()
+    prediction_outlined = Signal(bool)
+    compare_rounds = Signal(int, int)
+    comparison_ended = Signal()
 
 
 class DockView(Protocol):
@@ -250,6 +296,15 @@ class DockView(Protocol):
 
     def show_keys(self) -> None:
         """Show the list of keys."""
+
+    def set_coverage(self, state: CoverageState) -> None:
+        """Show what is known of each slice, and where the viewer is."""
+
+    def set_slices(self, table: SliceTable | None) -> None:
+        """Show the table of slices that was asked for; None where no stack is open."""
+
+    def set_comparison(self, state: ComparisonState) -> None:
+        """Show which rounds are compared."""
 
     def ask_save(self, title: str, suggested: str, pattern: str) -> Path | None:
         """Ask for a file to write; None when the user thinks better of it."""

@@ -156,9 +156,20 @@ def test_a_fit_reports_a_first_fit_then_a_preview_then_an_outcome(whole):
     assert all(one.seconds_left is None or one.seconds_left >= 0 for one in steps)
     phases = list(dict.fromkeys(one.phase for one in steps))
     assert phases == ["loading", "embedding", "first fit", "segmenting", "scoring", "adapting"]
+    embedded = [one for one in steps if one.phase == "embedding" and not one.message]
+    assert [one.step for one in embedded] == sorted(one.step for one in embedded)
+    assert len(embedded) > 4, "each slice, its pauses, and the end"
+    assert {one.total for one in embedded} == {3}, "slices are counted, also during a pause"
     losses = [one.loss for one in steps if one.loss is not None]
     assert losses
     assert all(math.isfinite(loss) for loss in losses)
+
+
+def test_the_held_out_dice_of_each_label_is_told_before_the_fit_is_done(whole):
+    (told,) = [one for one in whole[1] if getattr(one, "held_out_by_label", ())]
+    assert {name for name, _ in told.held_out_by_label} == {"disc", "square"}
+    mean = sum(value for _, value in told.held_out_by_label) / 2
+    assert told.held_out_dice == pytest.approx(mean, abs=1e-3)
 
 
 def test_the_record_tells_how_it_went(whole):

@@ -57,15 +57,16 @@ ALL = {field.name for field in fields(Readiness)} - {"hint"}
             ALWAYS
             | {"complete", "adapt", "segment_slice", "segment_all", "export_adapter", "restore"},
         ),
-        (SEGMENTED, ALL - FILLS - {"stop", "undo_accept", "skip_slice"}),
+        (SEGMENTED, ALL - FILLS - {"stop", "undo_accept", "skip_slice", "compare"}),
+        (replace(SEGMENTED, rounds=2), ALL - FILLS - {"stop", "undo_accept", "skip_slice"}),
         (
             replace(SEGMENTED, can_undo=True, complete_here=False, painted_here=False),
-            ALL - FILLS - {"stop"},
+            ALL - FILLS - {"stop", "compare"},
         ),
         (BETWEEN, ALWAYS | {"skip_slice", "complete", "propagate", "interpolate"}),
         (
             replace(SEGMENTED, selected="cell", nearest_painted=2, complete_here=False),
-            ALL - {"stop", "undo_accept", "skip_slice", "interpolate"},
+            ALL - {"stop", "undo_accept", "skip_slice", "interpolate", "compare"},
         ),
         (
             replace(SEGMENTED, job="adapt"),
@@ -78,6 +79,10 @@ ALL = {field.name for field in fields(Readiness)} - {"hint"}
         (
             replace(SEGMENTED, job="adapt", stopping=True),
             {"add_label", "next_slice", "accept", "complete", "export_masks"},
+        ),
+        (
+            replace(SEGMENTED, rounds=2, job="compare"),
+            {"add_label", "adapt", "stop", "next_slice", "accept", "complete", "export_adapter"},
         ),
         (replace(Facts(), job="segment"), {"stop"}),
     ],
@@ -186,6 +191,11 @@ def test_why_not(facts, action, why_not):
             replace(SEGMENTED, changed_since_round=3),
             "Press Adapt to learn from 3 slices you changed since the last round.",
         ),
+        (
+            replace(SEGMENTED, slice_index=None),
+            "The viewer is outside this stack; press Next slice, or go back to one of its slices.",
+        ),
+        (replace(SEGMENTED, job="compare"), "Comparing two rounds on this slice; one moment."),
         (replace(SEGMENTED, left_to_suggest=0), "Export the masks, or paint where they are wrong."),
         (
             replace(READY, stray_slices=(4, 7)),

@@ -53,7 +53,7 @@ def test_it_goes_into_the_open_dock_and_adds_no_layer(viewer, adapter):
     assert list(viewer.layers) == layers
     assert dock.status.value().text == "brain.salt.safetensors loaded; it finds nucleus"
     assert dock.controller.desk.session.adapter_path == str(adapter)
-    assert len(viewer.window.dock_widgets) == 1
+    assert [x for x in viewer.window.dock_widgets.values() if isinstance(x, Dock)] == [dock]
 
 
 def test_a_dock_opens_for_it(viewer, adapter):

@@ -148,6 +148,64 @@ def test_taking_the_dock_out_ends_the_engine_and_leaves_the_paint(viewer, dock, 
     assert [layer.name for layer in viewer.layers] == ["t1", "t1 paint"]
 
 
+def docked_at_the_bottom(viewer):
+    return [name for name in viewer.window.dock_widgets if name == "napari-salt slices"]
+
+
+def test_the_strip_comes_and_goes_with_the_dock(viewer, dock, qtbot):
+    add_image(viewer)
+    assert docked_at_the_bottom(viewer)
+    assert viewer.window.dock_widgets["napari-salt slices"] is dock.strip
+    assert len(dock.strip.value().flags) == 5
+    dock.strip.goRequested.emit(4)
+    assert viewer.dims.current_step[0] == 4
+    assert dock.strip.value().current == 4
+    viewer.window.remove_dock_widget(dock)
+    assert not docked_at_the_bottom(viewer)
+
+
+def test_without_a_window_of_its_own_the_strip_stays_in_the_column(viewer, qtbot):
+    dock = Dock(viewer, Runner())
+    qtbot.addWidget(dock)
+    assert dock.isAncestorOf(dock.strip)
+    dock.controller.close()
+
+
+def test_all_docks_can_be_taken_out_at_once(viewer, dock):
+    viewer.window.remove_dock_widget("all")
+    assert not docked_at_the_bottom(viewer)
+    assert dock.controller.jobs._runner.closed == 1
+
+
+def test_the_table_of_slices_follows_the_viewer(viewer, dock, tmp_path):
+    add_image(viewer)
+    dock.labels.addRequested.emit("cell")
+    dock.controller.desk.session.use_adapter(tmp_path / "a")
+    dock.segment.allRequested.emit()
+    dock.next.tableRequested.emit()
+    assert dock.slices.isVisible()
+    dock.slices.newsRequested.emit()
+    table = dock.slices.model().table()
+    assert len(table) == 5
+    assert (table.uncertainty == 0.2).all()
+    dock.slices._rows.selectRow(3)
+    assert viewer.dims.current_step[0] == 3
+    viewer.dims.set_current_step(0, 1)
+    assert dock.slices._rows.currentIndex().row() == 1
+    dock.slices.close()
+
+
+def test_what_is_drawn_follows_the_theme(viewer, dock, qtbot):
+    add_image(viewer)
+    drawn = (dock.strip, dock.adapt._curve, dock.adapt._dice)
+    for theme, dark_text in (("dark", False), ("light", True), ("dark", False)):
+        viewer.theme = theme
+        for widget in drawn:
+            widget.ensurePolished()
+            text = widget.palette().color(widget.foregroundRole())
+            assert (text.lightness() < 128) == dark_text
+
+
 def test_nothing_keeps_a_closed_dock_alive(make_napari_viewer, qtbot):
     viewer = make_napari_viewer()
     dock = Dock(viewer, Runner())

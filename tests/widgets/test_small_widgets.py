@@ -2,23 +2,27 @@ from __future__ import annotations
 
 import pytest
 from qtpy.QtCore import QPoint, QPointF, QRectF, Qt
-from qtpy.QtGui import QWheelEvent
+from qtpy.QtGui import QColor, QPalette, QWheelEvent
 from qtpy.QtWidgets import QApplication, QComboBox, QLabel, QPushButton, QSpinBox, QToolButton
 
 from napari_salt.records import FitSettings
 from napari_salt.views import (
     AxisEntry,
+    ComparisonState,
     CurveState,
     DisplayState,
     ImageEntry,
     ImageNote,
     ImageState,
+    LabelCurve,
     ProgressState,
     RoundRow,
     StatusState,
     SuggestionState,
 )
 from napari_salt.widgets.action_button import ActionButton
+from napari_salt.widgets.adapt_panel import AdaptPanel
+from napari_salt.widgets.dice_curve import DiceCurve
 from napari_salt.widgets.fold import Fold
 from napari_salt.widgets.image_choice import ImageChoice
 from napari_salt.widgets.next_panel import NextPanel
@@ -187,6 +191,81 @@ def test_rounds_newest_first_and_restore(qtbot):
     assert "A job is running." in button.toolTip()
 
 
+def test_two_rounds_are_compared(qtbot):
+    rounds = RoundsList()
+    qtbot.addWidget(rounds)
+    rows = tuple(
+        RoundRow(number, 3, "0.88", "41 s", "1.2 MB", "", active=number == 2)
+        for number in (1, 2, 3)
+    )
+    rounds.setRows(rows)
+    rounds.setCompareAvailable(True)
+    tree, button = rounds._list, rounds._compare_button
+
+    def select(*numbers):
+        tree.clearSelection()
+        for place in range(3):
+            item = tree.topLevelItem(place)
+            item.setSelected(int(item.text(1)) in numbers)
+
+    for numbers, pair in (((1,), (1, 2)), ((3,), (2, 3)), ((1, 3), (1, 3))):
+        select(*numbers)
+        with qtbot.waitSignal(rounds.compareRequested) as asked:
+            qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+        assert tuple(asked.args) == pair
+    for numbers in ((), (2,), (1, 2, 3)):
+        select(*numbers)
+        assert not button.isEnabled(), numbers
+        assert "two rounds" in button.toolTip()
+    rounds.setRows(rows)
+    assert rounds.selected() == (1, 2, 3)
+    rounds.setCompareAvailable(False, "Segmenting now.")
+    assert "Segmenting now." in button.toolTip()
+
+
+def test_a_comparison_can_be_cleared(qtbot):
+    rounds = RoundsList()
+    qtbot.addWidget(rounds)
+    rounds.show()
+    assert not rounds._end_button.isVisible()
+    rounds.setComparison(ComparisonState("round 1 filled, round 2 outlined"))
+    with qtbot.waitSignal(rounds.comparisonEndRequested):
+        qtbot.mouseClick(rounds._end_button, Qt.MouseButton.LeftButton)
+    rounds.setComparison(ComparisonState())
+    assert not rounds._end_button.isVisible()
+
+
+def test_curves_of_labels_take_the_place_of_a_missing_loss(qtbot):
+    panel = AdaptPanel()
+    qtbot.addWidget(panel)
+    panel.show()
+    curve, dice = panel.findChild(Sparkline), panel.findChild(DiceCurve)
+    assert (curve.isVisible(), dice.isVisible()) == (True, False)
+    labels = (
+        LabelCurve("gray matter", (1.0, 0.5, 0.0, 1.0), ((1, 0.8), (2, 0.9))),
+        LabelCurve("white matter", (0.0, 0.5, 1.0, 1.0), ((2, 0.7),)),
+    )
+    panel.setCurve(CurveState(labels=labels))
+    assert (curve.isVisible(), dice.isVisible()) == (False, True)
+    assert "gray matter: round 1: 0.800, round 2: 0.900" in dice.toolTip()
+    panel.setCurve(CurveState(((0, 1.0), (9, 0.5)), labels=labels))
+    assert (curve.isVisible(), dice.isVisible()) == (True, True)
+
+
+@pytest.mark.parametrize(("text", "red"), [("black", 182), ("white", 255)])
+def test_dice_curves_are_drawn_in_the_colours_of_labels(qtbot, text, red):
+    dice = DiceCurve()
+    qtbot.addWidget(dice)
+    palette = QPalette()
+    palette.setColor(dice.foregroundRole(), QColor(text))
+    dice.setPalette(palette)
+    dice.resize(220, 44)
+    dice.setValue((LabelCurve("cell", (1.0, 0.0, 0.0, 1.0), ((1, 0.8), (2, 0.9))),))
+    image = dice.grab().toImage()
+    pixels = [image.pixelColor(x, y) for x in range(220) for y in range(44)]
+    assert any((p.red(), p.green(), p.blue()) == (red, 0, 0) for p in pixels)
+
+
 def test_suggestion_in_words(qtbot):
     panel = NextPanel()
     qtbot.addWidget(panel)
@@ -213,7 +292,7 @@ def test_curve_spans_what_it_shows(values, least, low_high):
 def test_the_display_is_shown_without_telling(qtbot):
     panel = SegmentPanel()
     qtbot.addWidget(panel)
-    state = DisplayState(False, 0.3, True)
+    state = DisplayState(False, 0.3, True, True)
     told = [panel.predictionToggled, panel.opacityChanged, panel.uncertaintyToggled]
     with (
         qtbot.assertNotEmitted(told[0]),

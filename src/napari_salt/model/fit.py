@@ -182,6 +182,14 @@ class _Fit:
         tuned = Tuned(note=TIME_NOTE)
         if folds is not None:
             scores = data.score(folds)
+            if scores:
+                yield StepReport(
+                    "scoring",
+                    100,
+                    100,
+                    held_out_dice=mean_dice(scores),
+                    held_out_by_label=self._named(scores),
+                )
             tuned = yield from tune(
                 data, segmenter, folds, self.settings, deadline, self._no_gain()
             )
@@ -219,13 +227,14 @@ class _Fit:
         )
 
     def _encode_one(
-        self, encoder: Encoder, index: int
+        self, encoder: Encoder, index: int, now: StepReport
     ) -> Generator[StepReport, None, EncodedSlice]:
+        """Encode one slice; ``now`` is repeated meanwhile, so that a stop can come."""
         count = self.planes.info.shape[0]
         found = None
         for found in encoder.steps(self.planes.plane(index), index, count):
             if found is None:
-                yield StepReport("embedding", 0, 1)
+                yield now
         assert found is not None
         return found
 
@@ -235,8 +244,9 @@ class _Fit:
         total = len(self.painted)
         encoded = []
         for number, one in enumerate(self.painted):
-            yield StepReport("embedding", number, total, seconds_left=self._left(number, total))
-            encoded.append((yield from self._encode_one(encoder, one.index)))
+            now = StepReport("embedding", number, total, seconds_left=self._left(number, total))
+            yield now
+            encoded.append((yield from self._encode_one(encoder, one.index, now)))
         yield StepReport("embedding", total, total)
         data = TrainingSet(
             backbone,
@@ -249,7 +259,7 @@ class _Fit:
             layers=None if self.init is None else self.init.layer_state(),
             learned_from=() if self.init is None else self.init.info.record.slices,
         )
-        yield from _progress("embedding", data.measure())
+        yield from _progress("embedding", data.measure(), message="sampling painted pixels")
         return data
 
     def _left(self, done: int, total: int) -> float | None:
@@ -351,7 +361,10 @@ def _check_kind(init: AdapterFile, kind: AdapterKind) -> None:
 
 
 def _progress(
-    phase: Phase, work: Generator[float, None, _T], deadline: float | None = None
+    phase: Phase,
+    work: Generator[float, None, _T],
+    deadline: float | None = None,
+    message: str = "",
 ) -> Generator[StepReport, None, _T | None]:
     """Reports of a share of work done, 0..1, in hundredths; None when the ``deadline`` cut it short."""
     began = time.monotonic()
@@ -363,4 +376,4 @@ def _progress(
         if deadline is not None and time.monotonic() > deadline:
             return None
         left = (time.monotonic() - began) * (1 - share) / share if share > 0 else None
-        yield StepReport(phase, round(100 * share), 100, seconds_left=left)
+        yield StepReport(phase, round(100 * share), 100, seconds_left=left, message=message)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from napari_salt.session.session import Session
 
-JobKind = Literal["none", "adapt", "segment"]
+JobKind = Literal["none", "adapt", "segment", "compare"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Readiness:
     export_masks: Action
     export_adapter: Action
     load_adapter: Action
+    compare: Action
     hint: str = ""
 
 
@@ -144,7 +145,10 @@ _NO_NEGATIVE: Rule = (
 _OUTSIDE: Rule = (lambda f: f.slice_index is None, "Go back to a slice of the image.")
 _NO_ADAPTER: Rule = (lambda f: not f.has_adapter, "Press Adapt, or load an adapter, first.")
 _ADAPTING: Rule = (lambda f: f.job == "adapt", "Adapting now; wait for it, or press Stop.")
-_SEGMENTING: Rule = (lambda f: f.job == "segment", "Segmenting now; wait for it, or press Stop.")
+_SEGMENTING: Rule = (
+    lambda f: f.job in ("segment", "compare"),
+    "Segmenting now; wait for it, or press Stop.",
+)
 
 _NO_PREDICTION: tuple[Rule, Rule] = (
     (
@@ -239,6 +243,13 @@ _RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "export_adapter": (_NO_IMAGE, _ADAPTING, (lambda f: not f.has_adapter, "Press Adapt first.")),
     "load_adapter": (_NO_IMAGE, _ADAPTING, _SEGMENTING),
+    "compare": (
+        _NO_IMAGE,
+        _ADAPTING,
+        _SEGMENTING,
+        (lambda f: f.rounds < 2, "Two rounds are needed; adapt again after painting more."),
+        _OUTSIDE,
+    ),
 }
 
 _HINTS: tuple[Rule, ...] = (
@@ -246,6 +257,11 @@ _HINTS: tuple[Rule, ...] = (
     (lambda f: f.stopping, "Stopping; your paint is safe."),
     (lambda f: f.job == "adapt", "Adapting; paint on meanwhile, it counts in the next round."),
     (lambda f: f.job == "segment", "Segmenting; look through the slices as they fill in."),
+    (lambda f: f.job == "compare", "Comparing two rounds on this slice; one moment."),
+    (
+        lambda f: f.slice_index is None,
+        "The viewer is outside this stack; press Next slice, or go back to one of its slices.",
+    ),
     (
         lambda f: not f.labels and not f.has_adapter,
         "Name what you want to find: add a label.",

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Role = Literal["uncertainty", "prediction", "paint"]
 """The layers of a place, from bottom to top."""
 
+OUTLINE = 1
+"""Width of the lines of a prediction shown as outlines, in pixels of the image."""
 _PAINT_OPACITY = 0.7
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
 _UNNAMED = (1.0, 0.0, 1.0, 0.8)
@@ -59,6 +61,13 @@ def new_layer(
             data, contrast_limits=(0, 1), colormap="inferno", blending="additive", **common
         )
     return Labels(data, opacity=opacity if role == "prediction" else _PAINT_OPACITY, **common)
+
+
+def display_events(layer: Layer) -> tuple[Any, ...]:
+    """Emitters that tell that a layer is shown otherwise: hidden, faded, outlined."""
+    events = layer.events
+    more = (events.contour,) if isinstance(layer, Labels) else ()
+    return (events.visible, events.opacity, *more)
 
 
 def dress(layer: Labels, role: Role, rows: Iterable[LabelRow]) -> None:

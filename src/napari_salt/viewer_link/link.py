@@ -15,11 +15,19 @@ from napari.layers import Labels
 
 from napari_salt.viewer_link import ownership, registry
 from napari_salt.viewer_link.box_tool import BoxTool
+from napari_salt.viewer_link.compare import CompareLayers
 from napari_salt.viewer_link.custody import Custody
 from napari_salt.viewer_link.image_watch import ImageWatch
 from napari_salt.viewer_link.images import ViewerImages, layer_key, transforms_of
 from napari_salt.viewer_link.keys import ViewerKeys
-from napari_salt.viewer_link.layers import Role, dress, layer_name, new_layer
+from napari_salt.viewer_link.layers import (
+    OUTLINE,
+    Role,
+    display_events,
+    dress,
+    layer_name,
+    new_layer,
+)
 from napari_salt.viewer_link.listening import Listening
 from napari_salt.viewer_link.ownership import arrays
 from napari_salt.viewer_link.selecting import no_status
@@ -51,6 +59,7 @@ class ViewerLink:
     def __init__(self, viewer: Viewer) -> None:
         self.signals = ViewerSignals()
         self.images = ViewerImages(viewer)
+        self.compare = CompareLayers(viewer, self.images)
         self._viewer = viewer
         self._image: Image | None = None
         self._place: Place | None = None
@@ -63,7 +72,7 @@ class ViewerLink:
         self._image_name = ""
         self._custody = Custody(viewer)
         self._last_refresh = 0.0
-        self._opacity = 0.5
+        self._opacity, self._outline = 0.5, False
         self._shown: dict[Role, bool] = dict.fromkeys(get_args(Role), True)
         self._shown["uncertainty"] = False
         self._listening = Listening()
@@ -226,6 +235,13 @@ class ViewerLink:
         if "prediction" in self._layers:
             self._layers["prediction"].opacity = opacity
 
+    def set_outline(self, outline: bool) -> None:
+        """Draw the prediction as outlines, or filled."""
+        self._outline = outline
+        prediction = self._layers.get("prediction")
+        if isinstance(prediction, Labels):
+            prediction.contour = OUTLINE if outline else 0
+
     def set_shown(self, role: Role, shown: bool) -> None:
         """Show or hide a layer, now and when it appears."""
         self._shown[role] = shown
@@ -236,7 +252,9 @@ class ViewerLink:
 
     def display(self) -> DisplayState:
         """How the prediction is shown, or will be once there is one."""
-        return DisplayState(self._shown["prediction"], self._opacity, self._shown["uncertainty"])
+        return DisplayState(
+            self._shown["prediction"], self._opacity, self._shown["uncertainty"], self._outline
+        )
 
     def close(self) -> None:
         """Let go of the viewer; layers stay where they are."""
@@ -245,6 +263,7 @@ class ViewerLink:
         if self._image_watch is not None:
             self._image_watch.close()
         self._listening.stop_all()
+        self.compare.clear()
         self._keys.close()
         self._box.close()
         registry.link_closed(self)
@@ -286,8 +305,11 @@ class ViewerLink:
                 layer, self._data["paint"], self._place.geometry, self, self.signals
             )
         else:
-            self._listening.to(layer.events.visible, self._on_display)
-            self._listening.to(layer.events.opacity, self._on_display)
+            if isinstance(layer, Labels):
+                layer.opacity = self._opacity
+                layer.contour = OUTLINE if self._outline else 0
+            for emitter in display_events(layer):
+                self._listening.to(emitter, self._on_display)
             layer.editable = False
 
     def _leave(self, role: Role) -> None:
@@ -297,8 +319,8 @@ class ViewerLink:
                 self._strokes.close()
             self._strokes = None
         else:
-            self._listening.stop(layer.events.visible, self._on_display)
-            self._listening.stop(layer.events.opacity, self._on_display)
+            for emitter in display_events(layer):
+                self._listening.stop(emitter, self._on_display)
 
     def _dress(self, role: Role) -> None:
         """Colours and names of a labels layer."""
@@ -366,8 +388,10 @@ class ViewerLink:
         for role in ("uncertainty", "prediction"):
             if role in self._layers:
                 self._shown[role] = bool(self._layers[role].visible)
-        if "prediction" in self._layers:
-            self._opacity = float(self._layers["prediction"].opacity)
+        prediction = self._layers.get("prediction")
+        if isinstance(prediction, Labels):
+            self._opacity = float(prediction.opacity)
+            self._outline = prediction.contour > 0
         self.signals.display_changed.emit()
 
     def _on_image(self) -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from napari_salt.views import CurveState
 from napari_salt.widgets.action_button import ActionButton
+from napari_salt.widgets.dice_curve import DiceCurve
 from napari_salt.widgets.fold import Fold
 from napari_salt.widgets.rounds_list import RoundsList
 from napari_salt.widgets.sparkline import Sparkline
@@ -16,7 +18,7 @@ from napari_salt.widgets.sparkline import Sparkline
 if TYPE_CHECKING:
     from napari_salt.key_table import KeysState
     from napari_salt.session.readiness import Readiness
-    from napari_salt.views import CurveState, RoundRow
+    from napari_salt.views import ComparisonState, RoundRow
 
 
 class AdaptPanel(QWidget):
@@ -26,6 +28,8 @@ class AdaptPanel(QWidget):
     stopRequested = Signal()
     thenSegmentChanged = Signal(bool)
     restoreRequested = Signal(int)
+    compareRequested = Signal(int, int)
+    comparisonEndRequested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -37,6 +41,7 @@ class AdaptPanel(QWidget):
         self._then_segment.setToolTip("After Adapt, segment the whole stack at once")
         self._then_segment.setChecked(True)
         self._curve = Sparkline(self)
+        self._dice = DiceCurve(self)
         self._score = QLabel(self)
         self._score.setWordWrap(True)
         self._score.setToolTip("Measured on painted slices that were left out of the fit")
@@ -46,7 +51,10 @@ class AdaptPanel(QWidget):
         self._stop.clicked.connect(self.stopRequested)
         self._then_segment.toggled.connect(self.thenSegmentChanged)
         self._rounds.restoreRequested.connect(self.restoreRequested)
+        self._rounds.compareRequested.connect(self.compareRequested)
+        self._rounds.comparisonEndRequested.connect(self.comparisonEndRequested)
         self._lay_out()
+        self.setCurve(CurveState())
         self.setScore("")
         self.setRounds(())
 
@@ -61,6 +69,7 @@ class AdaptPanel(QWidget):
         layout.addLayout(buttons)
         layout.addWidget(self._then_segment)
         layout.addWidget(self._curve)
+        layout.addWidget(self._dice)
         layout.addWidget(self._score)
         layout.addWidget(self._fold)
 
@@ -77,15 +86,23 @@ class AdaptPanel(QWidget):
         self._adapt.setAvailable(readiness.adapt.enabled, readiness.adapt.why_not)
         self._stop.setAvailable(readiness.stop.enabled, readiness.stop.why_not)
         self._rounds.setAvailable(readiness.restore.enabled, readiness.restore.why_not)
+        self._rounds.setCompareAvailable(readiness.compare.enabled, readiness.compare.why_not)
 
     def setCurve(self, state: CurveState) -> None:
-        """Show another curve."""
+        """Show another curve; a fit without steps has none, so its place goes to the labels' curves."""
         self._curve.setValue(state)
+        self._curve.setVisible(bool(state.losses or state.dice) or not state.labels)
+        self._dice.setValue(state.labels)
+        self._dice.setVisible(bool(state.labels))
 
     def setScore(self, text: str) -> None:
         """Show the held-out score in words."""
         self._score.setText(text)
         self._score.setVisible(bool(text))
+
+    def setComparison(self, state: ComparisonState) -> None:
+        """Show in words which rounds are compared."""
+        self._rounds.setComparison(state)
 
     def setRounds(self, rows: tuple[RoundRow, ...]) -> None:
         """Show the rounds; the fold is hidden until there is one."""

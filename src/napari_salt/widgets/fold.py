@@ -17,6 +17,7 @@ class Fold(QWidget):
         self._content = content
         self._button = QToolButton(self)
         self._button.setText(title)
+        self._button.setToolTip(_tip(title))
         self._button.setCheckable(True)
         self._button.setAutoRaise(True)
         self._button.setArrowType(Qt.ArrowType.RightArrow)
@@ -41,8 +42,13 @@ class Fold(QWidget):
     def setTitle(self, title: str) -> None:
         """Replace the title."""
         self._button.setText(title)
+        self._button.setToolTip(_tip(title))
 
     def _on_toggled(self, shown: bool) -> None:
         self._button.setArrowType(Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow)
         self._content.setVisible(shown)
         self.valueChanged.emit(shown)
+
+
+def _tip(title: str) -> str:
+    return f"Show or hide: {title}"

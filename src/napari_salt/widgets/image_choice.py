@@ -10,6 +10,7 @@ from napari_salt.views import ImageState
 from napari_salt.widgets.no_wheel import NoWheel
 
 _NONE = "Open an image first (File ▸ Open…)"
+_TIP = "The image layer to segment"
 
 
 class ImageChoice(QWidget):
@@ -21,8 +22,8 @@ class ImageChoice(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._image = self._combo("The image layer to segment")
-        self._axis = self._combo("The axis along which slices are counted")
+        self._image = self._combo("image", _TIP)
+        self._axis = self._combo("slice axis", "The axis along which slices are counted")
         self._axis_caption = QLabel("Slices along", self)
         self._facts = QLabel(self)
         self._facts.setWordWrap(True)
@@ -59,6 +60,7 @@ class ImageChoice(QWidget):
         names = [entry.name for entry in state.entries]
         self._fill(self._image, names or [_NONE])
         self._image.setEnabled(bool(names))
+        self._image.setToolTip(_TIP if names else f"{_NONE}.\n({_TIP})")
         self._image.setCurrentIndex(
             self._keys.index(state.key) if state.key in self._keys else (-1 if names else 0)
         )
@@ -73,6 +75,7 @@ class ImageChoice(QWidget):
         self._note.setText(state.note.text)
         self._note.setVisible(bool(state.note.text))
         self._offer.setText(state.note.offer)
+        self._offer.setToolTip(f"{state.note.text}\n{state.note.offer}".strip())
         self._offer.setVisible(bool(state.note.offer))
 
     def facts(self) -> str:
@@ -87,8 +90,9 @@ class ImageChoice(QWidget):
         """Text of the button below the note; empty where there is none."""
         return self._offer.text()
 
-    def _combo(self, tip: str) -> QComboBox:
+    def _combo(self, name: str, tip: str) -> QComboBox:
         combo = QComboBox(self)
+        combo.setAccessibleName(name)
         combo.setToolTip(tip)
         combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         combo.setMinimumContentsLength(8)

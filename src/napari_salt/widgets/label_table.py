@@ -24,6 +24,8 @@ from napari_salt.widgets.swatch import SwatchDelegate
 
 _LEAST_ROWS, _MOST_ROWS, _ROW_HEIGHT = 3, 7, 24
 
+_NAME_TIP = "Name a label and press Enter; the name is also its prompt"
+
 
 class _Rows(QTableView):
     """The rows; the Delete key asks to remove the current label."""
@@ -57,7 +59,8 @@ class LabelTable(QWidget):
         self._rows = self._build_rows()
         self._name = QLineEdit(self)
         self._name.setPlaceholderText("new label, e.g. nucleus")
-        self._name.setToolTip("Name a label and press Enter; the name is also its prompt")
+        self._name.setToolTip(_NAME_TIP)
+        self._name.setAccessibleName("name of a new label")
         self._name.setMaxLength(120)
         self._name.returnPressed.connect(self._add)
         self._add_button = ActionButton("Add", "Add a label of this name")
@@ -107,6 +110,7 @@ class LabelTable(QWidget):
     def setAvailable(self, enabled: bool, why_not: str = "") -> None:
         """Allow adding labels, or say why not."""
         self._name.setEnabled(enabled)
+        self._name.setToolTip(_NAME_TIP if enabled else f"{why_not}\n({_NAME_TIP})")
         self._add_button.setAvailable(enabled, why_not)
 
     def model(self) -> LabelModel:
@@ -129,6 +133,7 @@ class LabelTable(QWidget):
         view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         view.customContextMenuRequested.connect(self._show_menu)
         view.setAccessibleName("labels")
+        view.setToolTip("The brush paints the selected label; double-click a name to rename it")
         header, side, selection = (
             view.horizontalHeader(),
             view.verticalHeader(),

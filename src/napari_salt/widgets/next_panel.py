@@ -25,12 +25,16 @@ class NextPanel(QWidget):
 
     nextRequested = Signal()
     skipRequested = Signal()
+    tableRequested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._next = ActionButton("Next slice ▸", "Go where a correction helps most")
         self._skip = ActionButton(
-            "Skip", "Keep this slice out of the suggestions, and go to the next"
+            "Skip", "Keep this slice out of the suggestions until the next round, and go to another"
+        )
+        self._table = ActionButton(
+            "Table…", "Every slice in a table: areas, uncertainty, what is done; click to go there"
         )
         self._reason = QLabel(self)
         self._reason.setWordWrap(True)
@@ -38,10 +42,12 @@ class NextPanel(QWidget):
         reserve_lines(self._reason, 2)
         self._next.clicked.connect(self.nextRequested)
         self._skip.clicked.connect(self.skipRequested)
+        self._table.clicked.connect(self.tableRequested)
         buttons = QHBoxLayout()
         buttons.setSpacing(4)
         buttons.addWidget(self._next, 3)
         buttons.addWidget(self._skip, 1)
+        buttons.addWidget(self._table, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)

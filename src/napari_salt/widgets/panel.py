@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from napari_salt.views import Wishes
 from napari_salt.widgets.adapt_panel import AdaptPanel
 from napari_salt.widgets.assist_panel import AssistPanel
+from napari_salt.widgets.coverage_strip import CoverageStrip
 from napari_salt.widgets.export_panel import ExportPanel
 from napari_salt.widgets.fold import Fold
 from napari_salt.widgets.image_choice import ImageChoice
@@ -34,14 +35,18 @@ from napari_salt.widgets.rule import Rule
 from napari_salt.widgets.segment_panel import SegmentPanel
 from napari_salt.widgets.settings_panel import SettingsPanel
 from napari_salt.widgets.slice_panel import SlicePanel
+from napari_salt.widgets.slices_window import SlicesWindow
 from napari_salt.widgets.status_line import StatusLine
 
 if TYPE_CHECKING:
     from napari_salt.key_table import KeysState
     from napari_salt.records import FitSettings
     from napari_salt.session.readiness import Readiness
+    from napari_salt.session.slice_table import SliceTable
     from napari_salt.views import (
         AssistState,
+        ComparisonState,
+        CoverageState,
         CurveState,
         DisplayState,
         ImageState,
@@ -69,6 +74,7 @@ class Panel(QWidget):
         self.help = QToolButton(self)
         self.help.setText("?")
         self.help.setAccessibleName("keys")
+        self.help.setToolTip("List the keys")
         self.help.clicked.connect(self.show_keys)
         self.keys = KeysOverlay(self)
         self.image = ImageChoice(self)
@@ -80,6 +86,8 @@ class Panel(QWidget):
         self.next = NextPanel(self)
         self.export = ExportPanel(self)
         self.settings = SettingsPanel(self)
+        self.strip = CoverageStrip(self)
+        self.slices = SlicesWindow(self)
         self.progress = ProgressLine(self)
         self.status = StatusLine(self)
         self._lay_out()
@@ -108,6 +116,7 @@ class Panel(QWidget):
     def set_slice(self, state: SliceState) -> None:
         """Show where the viewer is, and whether that slice is complete."""
         self.slice.setValue(state)
+        self.slices.setCurrent(state.index)
 
     def set_readiness(self, readiness: Readiness) -> None:
         """Enable what can work now; the rest says why not."""
@@ -165,6 +174,18 @@ class Panel(QWidget):
         self.keys.raise_()
         self.keys.activateWindow()
 
+    def set_coverage(self, state: CoverageState) -> None:
+        """Show what is known of each slice, and where the viewer is."""
+        self.strip.setValue(state)
+
+    def set_slices(self, table: SliceTable | None) -> None:
+        """Show the table of slices that was asked for; None where no stack is open."""
+        self.slices.setTable(table)
+
+    def set_comparison(self, state: ComparisonState) -> None:
+        """Show which rounds are compared."""
+        self.adapt.setComparison(state)
+
     def ask_save(self, title: str, suggested: str, pattern: str) -> Path | None:
         """Ask for a file to write; None when the user thinks better of it."""
         name, _ = QFileDialog.getSaveFileName(self, title, suggested, pattern)
@@ -211,6 +232,7 @@ class Panel(QWidget):
             self.labels,
             self.slice,
             self.assist,
+            self.strip,
             Rule(),
             self.adapt,
             Rule(),
@@ -279,8 +301,21 @@ class Panel(QWidget):
             (self.export.openSessionRequested, wishes.open_session),
             (self.settings.valueChanged, wishes.settings_changed),
             (self.status.offerTaken, wishes.offer_taken),
+            (self.strip.goRequested, wishes.go_to_slice),
+            (self.slices.goRequested, wishes.go_to_slice),
+            (self.slices.newsRequested, wishes.slices_wanted),
+            (self.slices.exportRequested, wishes.export_slices),
+            (self.segment.outlineToggled, wishes.prediction_outlined),
+            (self.adapt.compareRequested, wishes.compare_rounds),
+            (self.adapt.comparisonEndRequested, wishes.comparison_ended),
         ):
             signal.connect(wish.emit)
+        self.next.tableRequested.connect(self._show_slices)
+
+    def _show_slices(self) -> None:
+        self.slices.show()
+        self.slices.raise_()
+        self.slices.activateWindow()
 
 
 def _caption(text: str) -> QLabel:

@@ -25,6 +25,7 @@ class SegmentPanel(QWidget):
     opacityChanged = Signal(float)
     predictionToggled = Signal(bool)
     uncertaintyToggled = Signal(bool)
+    outlineToggled = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -44,11 +45,16 @@ class SegmentPanel(QWidget):
         self._opacity.setMinimumWidth(50)
         self._uncertainty = QCheckBox("uncertainty", self)
         self._uncertainty.setToolTip("Show where the prediction is unsure")
+        self._outline = QCheckBox("outline", self)
+        self._outline.setToolTip(
+            "Show the predicted masks as outlines, to see the image below them"
+        )
         NoWheel(self).guard(self._opacity)
         self._slice.clicked.connect(self.sliceRequested)
         self._all.clicked.connect(self.allRequested)
         self._prediction.toggled.connect(self.predictionToggled)
         self._uncertainty.toggled.connect(self.uncertaintyToggled)
+        self._outline.toggled.connect(self.outlineToggled)
         self._opacity.valueChanged.connect(lambda value: self.opacityChanged.emit(value / 100))
         self._lay_out()
 
@@ -61,27 +67,37 @@ class SegmentPanel(QWidget):
         shown.setSpacing(6)
         shown.addWidget(self._prediction)
         shown.addWidget(self._opacity, 1)
-        shown.addWidget(self._uncertainty)
+        more = QHBoxLayout()
+        more.setSpacing(12)
+        more.addWidget(self._outline)
+        more.addWidget(self._uncertainty)
+        more.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(buttons)
         layout.addLayout(shown)
+        layout.addLayout(more)
 
     def value(self) -> DisplayState:
         """How the prediction is shown."""
         return DisplayState(
-            self._prediction.isChecked(), self._opacity.value() / 100, self._uncertainty.isChecked()
+            self._prediction.isChecked(),
+            self._opacity.value() / 100,
+            self._uncertainty.isChecked(),
+            self._outline.isChecked(),
         )
 
     def setValue(self, state: DisplayState) -> None:
         """Show how the prediction is shown, without telling anyone."""
-        for widget in (self._prediction, self._opacity, self._uncertainty):
+        widgets = (self._prediction, self._opacity, self._uncertainty, self._outline)
+        for widget in widgets:
             widget.blockSignals(True)
         self._prediction.setChecked(state.prediction)
         self._opacity.setValue(round(state.opacity * 100))
         self._uncertainty.setChecked(state.uncertainty)
-        for widget in (self._prediction, self._opacity, self._uncertainty):
+        self._outline.setChecked(state.outline)
+        for widget in widgets:
             widget.blockSignals(False)
 
     def setKeys(self, keys: KeysState) -> None:

@@ -36,6 +36,7 @@ class SettingsPanel(QWidget):
             "Name of a SAM backbone, or the path of a checkpoint of its shape"
         )
         self._kind = self._combo(get_args(AdapterKind))
+        self._kind.setToolTip("How the backbone is adapted; each entry says more")
         for place, kind in enumerate(get_args(AdapterKind)):
             self._kind.setItemData(place, _KIND_TIPS[kind], 3)
         self._rank = self._spin(4096, "Leading singular values that are scaled and shifted")

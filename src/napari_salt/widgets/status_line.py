@@ -49,4 +49,5 @@ class StatusLine(QWidget):
         edge = f"border-left: 3px solid {QColor(tint).name()}; padding-left: 5px;" if tint else ""
         self._text.setStyleSheet(f"QLabel {{ {edge} }}" if edge else "")
         self._offer.setText(state.offer)
+        self._offer.setToolTip(f"{state.text}\nPress to put it right." if state.offer else "")
         self._offer.setVisible(bool(state.offer))

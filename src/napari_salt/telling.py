@@ -1,0 +1,45 @@
+"""What the dock tells of the work: the status line, the score, the curves. No Qt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from napari_salt import wording
+from napari_salt.curves import label_curves
+from napari_salt.desk import IDLE
+from napari_salt.session.plateau import gain_hint
+from napari_salt.views import CurveState, StatusState
+
+if TYPE_CHECKING:
+    from napari_salt.job_controller import JobController
+    from napari_salt.session.session import Session
+
+
+def status(said: StatusState, jobs: JobController) -> StatusState:
+    """What is going on now; a way out that is offered stays beside it until it is taken."""
+    progress = jobs.progress()
+    if progress.busy:
+        return (
+            replace(said, text=f"{progress.text}\n{said.text}")
+            if said.offer
+            else StatusState(progress.text)
+        )
+    return StatusState("loading weights…") if said == IDLE and jobs.warming else said
+
+
+def score(session: Session | None) -> str:
+    """Held-out score of the active round, and whether more slices still help."""
+    if session is None:
+        return ""
+    words = wording.score(session.rounds.active, list(session.rounds))
+    return "\n".join(text for text in (words, gain_hint(session.rounds)) if text)
+
+
+def curve(session: Session | None, jobs: JobController) -> CurveState:
+    """The running or last fit, and the Dice of each label over the rounds."""
+    found = jobs.curve
+    if session is None:
+        return found
+    live = found.live if jobs.busy else ()
+    return replace(found, labels=label_curves(session.labels, list(session.rounds), live))
