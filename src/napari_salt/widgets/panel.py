@@ -34,6 +34,7 @@ from napari_salt.widgets.segment_panel import SegmentPanel
 from napari_salt.widgets.settings_panel import SettingsPanel
 from napari_salt.widgets.slice_panel import SlicePanel
 from napari_salt.widgets.status_line import StatusLine
+from napari_salt.widgets.tab_order import follow_layout
 
 if TYPE_CHECKING:
     from napari_salt.key_table import KeysState
@@ -218,6 +219,7 @@ class Panel(QWidget):
         area.setWidget(column)
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         bar = area.verticalScrollBar()
         room = 0 if bar is None else bar.sizeHint().width()
@@ -232,6 +234,7 @@ class Panel(QWidget):
         outer.addWidget(area, 1)
         outer.addWidget(self.progress)
         outer.addWidget(self.status)
+        follow_layout(self)
 
     def _listen(self) -> None:
         wishes = self.wishes
