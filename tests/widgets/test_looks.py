@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
+import sys
 
 import pytest
 from qtpy.QtCore import QPoint
 from qtpy.QtWidgets import QAbstractButton, QApplication, QLabel, QScrollArea
 
+from napari_salt.key_table import resolve
 from napari_salt.session.readiness import Action, Readiness
 from napari_salt.views import (
     ImageEntry,
@@ -19,6 +23,7 @@ from napari_salt.views import (
     SuggestionState,
 )
 from napari_salt.widgets.fold import Fold
+from napari_salt.widgets.keys_overlay import KeysOverlay
 from napari_salt.widgets.panel import Panel
 
 
@@ -72,9 +77,35 @@ def test_nothing_is_cut_off_at_1280_by_800(make_napari_viewer, qtbot, theme):
         qtbot.waitUntil(lambda: not cut_off(panel), timeout=5000)
     assert cut_off(panel) == []
     assert panel.height() <= 800
+    scale = os.environ.get("SCALE_OF_LOOKS")
+    assert scale is None or panel.devicePixelRatioF() == float(scale)
     assert panel.width() <= 420, "room is left for the image"
     area = panel.findChild(QScrollArea)
     assert area.widget().width() <= area.viewport().width(), "nothing lies beyond the edge"
+
+
+def test_nothing_is_cut_off_at_the_scale_of_a_4k_screen():
+    """Two pixels of the screen for each of ours, which only a process of its own can have."""
+    command = [sys.executable, "-m", "pytest", __file__, "-q", "-k", "1280_by_800"]
+    command += ["-p", "no:cacheprovider", "-o", "xvfb_width=3840", "-o", "xvfb_height=2160"]
+    environment = {**os.environ, "QT_SCALE_FACTOR": "2", "SCALE_OF_LOOKS": "2"}
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert "2 passed" in run.stdout, run.stdout[-4000:]
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_the_list_of_keys_is_seen_as_a_whole(make_napari_viewer, qtbot, theme):
+    viewer = make_napari_viewer(show=True)
+    viewer.theme = theme
+    panel = Panel()
+    viewer.window.add_dock_widget(panel, name="Few-shot segmentation")
+    panel.set_keys(resolve({}, {}, str))
+    panel.show_keys()
+    overlay = panel.findChild(KeysOverlay)
+    with contextlib.suppress(TimeoutError):
+        qtbot.waitUntil(lambda: not cut_off(overlay), timeout=5000)
+    assert cut_off(overlay) == []
+    assert overlay.height() <= 760
 
 
 def test_the_check_can_fail(qtbot):
