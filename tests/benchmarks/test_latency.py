@@ -74,6 +74,8 @@ def test_bars_and_words():
     other = Scene("idle", False, Pulse(10.0, (0.4,)))
     assert latency.reached(calm)
     assert not latency.reached(slow)
+    assert "stays below both" in latency.section([calm, other])
+    assert "was not measured" in latency.section([other])
     text = latency.section([calm, slow, other])
     assert "Not reached: segmenting." in text
     assert "| idle | napari alone | – |" in text
