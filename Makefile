@@ -6,6 +6,7 @@
 #   make check   ruff, mypy, import-linter
 #   make bench   all benchmarks       make bench ARGS="--tasks nuclei --n 1"   a part of the accuracy tables
 #   make speed   speed alone          make speed ARGS="--quick"
+#   make latency stalls of the window while the engine works   make latency ARGS="--quick"
 #   make clean   remove what make made (keeps downloaded data)
 
 SHELL := /bin/bash
@@ -15,10 +16,10 @@ ARGS ?=
 BENCH_JOBS ?= 2
 BENCH_MINUTES ?= 60
 
-.PHONY: help demo test check format bench speed clean setup window
+.PHONY: help demo test check format bench speed latency clean setup window
 
 help:
-	@sed -n '4,9s/^#//p' Makefile
+	@sed -n '4,10s/^#//p' Makefile
 
 setup:
 	@bash scripts/setup.sh python test,check
@@ -56,6 +57,9 @@ endif
 
 speed: setup
 	$(BIN)/python benchmarks/speed.py $(ARGS)
+
+latency: setup window
+	QT_API=pyqt6 $(BIN)/python benchmarks/latency.py $(ARGS)
 
 clean:
 	rm -rf .venv demo_out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -12,17 +12,13 @@ import sys
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint, Qt
-from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QWidget
 
+from hands import LONG, stroke, wait_idle
 from napari_salt.io.read import read_labels
 from napari_salt.records import FitSettings
 from napari_salt.samples import load_mni_brain
 from napari_salt.widgets.dock import Dock
 
-LONG = 240_000
-"""Milliseconds that a job may take on a busy machine; a wait ends as soon as the effect is there."""
 QUICK = FitSettings(steps=2, device="cpu")
 
 
@@ -51,26 +47,6 @@ def dock(viewer, qtbot):
     widget.controller.close()
 
 
-def canvas():
-    """The widget that napari draws on."""
-    (native,) = [w for w in QApplication.allWidgets() if type(w).__name__ == "CanvasBackendDesktop"]
-    assert isinstance(native, QWidget)
-    return native
-
-
-def stroke(*points):
-    """Drag the brush through points given from the middle of the canvas."""
-    native = canvas()
-    places = [native.rect().center() + QPoint(*point) for point in points]
-    QTest.mouseMove(native, places[0])
-    QTest.mousePress(native, Qt.MouseButton.LeftButton, pos=places[0])
-    for place in places[1:]:
-        QTest.mouseMove(native, place)
-        QApplication.processEvents()
-    QTest.mouseRelease(native, Qt.MouseButton.LeftButton, pos=places[-1])
-    QApplication.processEvents()
-
-
 def paint_like(dock, viewer, index, labels):
     """Two strokes by hand, then the rest of the slice from the reference."""
     link = dock.controller._link
@@ -90,10 +66,6 @@ def paint_like(dock, viewer, index, labels):
 def named(dock):
     for name in ("gray matter", "white matter"):
         dock.labels.addRequested.emit(name)
-
-
-def wait_idle(dock, qtbot):
-    qtbot.waitUntil(lambda: not dock.controller.jobs.busy, timeout=LONG)
 
 
 def test_from_the_first_stroke_to_exported_masks(viewer, dock, brain, qtbot, tmp_path, monkeypatch):

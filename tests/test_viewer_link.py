@@ -228,6 +228,7 @@ def test_predictions_bypass_undo_and_never_touch_paint(link, viewer):
     layer.undo()
     assert (layer.data[3] == 2).all()
     np.testing.assert_array_equal(session.annotations.paint, before)
+    link.set_shown("uncertainty", True)
     names = [layer.name for layer in viewer.layers]
     assert names == ["t1", "t1 uncertainty", "t1 prediction", "t1 paint"]
     assert viewer.layers.selection.active is paint_layer(viewer)
@@ -254,12 +255,25 @@ def test_only_the_slice_on_screen_is_drawn(link, viewer, monkeypatch):
 def test_uncertainty_is_hidden_until_asked_for(link, viewer):
     open_image(link, viewer, stack(6, 8, 8), name="t1")
     link.write_prediction(prediction(1, (8, 8)))
+    assert "t1 uncertainty" not in viewer.layers, "a layer that nobody looks at only costs time"
+    link.set_shown("uncertainty", True)
     layer = viewer.layers["t1 uncertainty"]
     assert isinstance(layer, Image)
-    assert not layer.visible
-    link.set_shown("uncertainty", True)
     assert layer.visible
     assert link.uncertainties()[1].max() == 0.25
+    link.set_shown("uncertainty", False)
+    assert not layer.visible
+    assert not link.display().uncertainty
+
+
+def test_uncertainty_without_a_layer_waits_with_its_session(link, viewer):
+    _, place, session = open_image(link, viewer, stack(6, 8, 8), name="t1")
+    link.write_prediction(prediction(1, (8, 8)))
+    open_image(link, viewer, stack(6, 8, 8), name="other")
+    assert link.uncertainties() is None
+    link.attach(place, session)
+    link.set_shown("uncertainty", True)
+    assert viewer.layers["t1 uncertainty"].data[1].max() == 0.25
 
 
 def test_opacity_and_visibility_hold_before_the_layer_exists(link, viewer):
@@ -274,7 +288,9 @@ def test_opacity_and_visibility_hold_before_the_layer_exists(link, viewer):
 
 def test_the_viewer_s_own_controls_are_followed(link, viewer):
     open_image(link, viewer, stack(6, 8, 8), name="t1")
+    link.set_shown("uncertainty", True)
     link.write_prediction(prediction(1, (8, 8)))
+    link.set_shown("uncertainty", False)
     told = []
     link.signals.display_changed.connect(lambda: told.append(link.display()))
     viewer.layers["t1 prediction"].visible = False

@@ -179,7 +179,7 @@ class AssistState:
 
     on: bool = False
     enabled: bool = False
-    why_not: str = ""
+    why_not: str = "Open or choose an image first."
     text: str = ""
     can_take: bool = False
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
+import numpy as np
 import pytest
+from skimage.color import rgb2lab
 
 from napari_salt.errors import InputError
 from napari_salt.records import BACKGROUND, Label
-from napari_salt.session.labels import OKABE_ITO, LabelTable
+from napari_salt.session.labels import PALETTE, LabelTable
 
 
 def listen(table):
@@ -24,7 +28,7 @@ def test_every_change_is_told_in_order():
     named = table.rename(1, "GM")
     shown = table.recolour(1, (0, 0, 1, 1))
     table.remove(1)
-    assert first == Label(1, "gray matter", OKABE_ITO[0])
+    assert first == Label(1, "gray matter", PALETTE[0])
     assert (named.name, shown.color, named.label_id) == ("GM", (0.0, 0.0, 1.0, 1.0), 1)
     assert heard == [
         ("added", first), "changed", ("renamed", named), "changed",
@@ -111,10 +115,10 @@ def test_finding():
 def test_colours_are_all_different_and_freed_by_removal():
     table = LabelTable()
     colors = [table.add(f"label {n}").color for n in range(60)]
-    assert tuple(colors[: len(OKABE_ITO)]) == OKABE_ITO
+    assert tuple(colors[: len(PALETTE)]) == PALETTE
     assert len(set(colors)) == 60
     table.remove(3)
-    assert table.add("next").color == OKABE_ITO[2]
+    assert table.add("next").color == PALETTE[2]
 
 
 @pytest.mark.parametrize("color", [(2, 0, 0, 1), (0, 0), (-0.1, 0, 0, 1)])
@@ -122,3 +126,37 @@ def test_colours_that_cannot_be(color):
     table = LabelTable([Label(1, "nucleus")])
     with pytest.raises(InputError):
         table.recolour(1, color)
+
+
+EYES = {
+    "normal": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "protan": (
+        (0.152286, 1.052583, -0.204868),
+        (0.114503, 0.786281, 0.099216),
+        (-0.003882, -0.048116, 1.051998),
+    ),
+    "deutan": (
+        (0.367322, 0.860646, -0.227968),
+        (0.280085, 0.672501, 0.047413),
+        (-0.011820, 0.042940, 0.968881),
+    ),
+    "tritan": (
+        (1.255528, -0.076749, -0.178779),
+        (-0.078411, 0.930809, 0.147602),
+        (0.004733, 0.691367, 0.303900),
+    ),
+}
+"""What eyes see of linear RGB, at full severity (Machado, Oliveira and Fernandes, IEEE TVCG 15:1291, 2009)."""
+
+
+@pytest.mark.parametrize("eyes", EYES)
+def test_the_first_eight_colours_are_told_apart(eyes):
+    table = LabelTable()
+    colors = np.array([table.add(f"label {n}").color[:3] for n in range(8)])
+    linear = np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
+    seen = (linear @ np.array(EYES[eyes]).T).clip(0, 1)
+    seen = np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055)
+    lab = rgb2lab(seen[None])[0]
+    # 2.3 is the least difference that is noticed side by side; paint is seen far apart and through an image.
+    assert min(np.linalg.norm(one - other) for one, other in combinations(lab, 2)) > 15
+    assert np.linalg.norm(lab, axis=1).min() > 25, "visible on black"

@@ -266,6 +266,7 @@ def test_duplicates_are_the_users_own(bench, viewer):
     np.testing.assert_array_equal(bench.paint, before)
     bench.predict(3)
     assert not copies[1].data[3].any()
+    bench.wishes.uncertainty_shown.emit(True)
     assert duplicate(viewer, viewer.layers["t1 uncertainty"]).name in {
         entry.name for entry in bench.link.images.entries()
     }

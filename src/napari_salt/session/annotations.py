@@ -49,6 +49,7 @@ class Annotations:
         complete: Iterable[int] = (),
     ) -> None:
         wanted = tuple(int(length) for length in shape)
+        fresh = paint is None
         if paint is None:
             paint = np.zeros(wanted, np.uint16)
         if paint.shape != wanted or paint.dtype != np.uint16:
@@ -57,7 +58,8 @@ class Annotations:
                 f"shape {wanted}; it belongs to another image."
             )
         self._paint = paint
-        self._ids = [_ids_of(plane) for plane in paint]
+        # Zeros that nobody has touched take no memory yet; to look through them would, and seconds.
+        self._ids = [frozenset[int]() if fresh else _ids_of(plane) for plane in paint]
         self._complete: set[int] = set()
         self._history = PaintHistory()
         for index in complete:

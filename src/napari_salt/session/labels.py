@@ -26,6 +26,12 @@ OKABE_ITO: tuple[Color, ...] = (
 """Okabe and Ito's palette for colour-blind readers (Wong, Nature Methods 8:441, 2011), without its
 black, which cannot be seen on a dark image; bright colours first."""
 
+TOL_WINE: Color = (0.533, 0.133, 0.333, 1.0)
+"""Of Paul Tol's "muted" scheme (SRON/EPS/TN/09-002, 2021): dark where the others are bright."""
+
+PALETTE: tuple[Color, ...] = (*OKABE_ITO, TOL_WINE)
+"""Colours of the first labels: any two stay apart for colour-blind eyes too."""
+
 _GOLDEN = 0.61803398875
 """Steps of the golden ratio spread hues evenly however many there are."""
 
@@ -207,7 +213,7 @@ def _usable_color(color: Color) -> Color:
 
 def _colors() -> Iterator[Color]:
     """The palette, then generated colours without end."""
-    yield from OKABE_ITO
+    yield from PALETTE
     place = 0
     while True:
         hue = (0.11 + place * _GOLDEN) % 1.0

@@ -112,14 +112,19 @@ class ViewerLink:
         self._session = session
         self._image_name = self._image.name
         self._image_watch = ImageWatch(self._image, self._on_image, self._on_pixels)
+        self._data = ownership.kept.setdefault(session, {})
         self._data["paint"] = session.annotations.paint
         for role in get_args(Role):
             layer = ownership.find(self._viewer.layers, place.name, role)
+            if layer is not None:
+                self._data.setdefault(role, arrays[layer])
+            elif role in self._data and self._shown[role]:
+                self._make(role)
             if layer is None:
                 continue
-            self._data.setdefault(role, arrays[layer])
             if layer.data.shape == place.geometry.as_layer(self._data[role]).shape:
                 self._take(role, layer)
+                self._dress(role)
             else:  # it lay on an image with other axes
                 ownership.disown(layer)
                 self._viewer.layers.remove(layer)
@@ -133,7 +138,7 @@ class ViewerLink:
             self._leave(role)
             if hide:
                 layer.visible = False
-        self._data.clear()
+        self._data = {}
         if self._image_watch is not None:
             self._image_watch.close()
         self._place = self._image = self._session = self._image_watch = None
@@ -278,6 +283,8 @@ class ViewerLink:
         data = place.geometry.as_layer(self._data[role])
         layer = new_layer(role, image, place, data, self._shown[role], self._opacity)
         arrays[layer] = self._data[role]
+        if isinstance(layer, Labels):
+            dress(layer, role, self._rows)  # before anything draws it: half as dear
         active = self._viewer.layers.selection.active
         with no_status(self._viewer), self._box.undisturbed():
             self._viewer.layers.insert(self._place_in_list(role), layer)
@@ -298,7 +305,6 @@ class ViewerLink:
     def _take(self, role: Role, layer: Layer) -> None:
         self._layers[role] = layer
         arrays[layer] = self._data[role]
-        self._dress(role)
         layer.visible = self._shown[role]
         if role == "paint" and isinstance(layer, Labels) and self._place is not None:
             self._strokes = Strokes(
@@ -336,7 +342,9 @@ class ViewerLink:
             self._data[role] = np.zeros(self._data["paint"].shape, dtype)
         self._data[role][index] = plane
         if role not in self._layers:
-            self._make(role)
+            # A layer costs the window a tenth of a second or two: not for what nobody looks at.
+            if role == "prediction" or self._shown[role]:
+                self._make(role)
         elif index == self.current_slice() or self.shows_volume():
             self._refresh(role)
 

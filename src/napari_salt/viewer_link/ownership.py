@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_salt.session.session import Session
+    from napari_salt.viewer_link.layers import Role
 
 META = "napari-salt"
 """Key of the mark that our own layers carry in their metadata."""
@@ -25,6 +26,8 @@ sessions: WeakKeyDictionary[Layer, Session] = WeakKeyDictionary()
 """Sessions outlive the dock: they stay with the paint layer as long as that lives."""
 arrays: WeakKeyDictionary[Layer, NDArray[Any]] = WeakKeyDictionary()
 """The (N, Y, X) array that a layer shows."""
+kept: WeakKeyDictionary[Session, dict[Role, NDArray[Any]]] = WeakKeyDictionary()
+"""The (N, Y, X) arrays of a session's roles, also of those that have no layer (yet)."""
 
 
 def is_ours(layer: Layer) -> bool:

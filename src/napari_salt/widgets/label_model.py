@@ -14,11 +14,11 @@ COLOR, NAME, SLICES, KEY, REMOVE = range(5)
 _QUIET = QColor(140, 140, 140)
 """Text that steps back, legible on a dark and on a light theme."""
 _TIPS = {
-    COLOR: "Click to choose another colour",
-    NAME: "Double-click to rename; the name is the prompt that finds the label again",
+    COLOR: "Click to choose another colour, or press Space",
+    NAME: "Double-click or press F2 to rename; the name is the prompt that finds the label again",
     SLICES: "Slices that carry paint of this label",
     KEY: "Key that selects this label",
-    REMOVE: "Delete this label and its paint",
+    REMOVE: "Delete this label and its paint (Del)",
 }
 
 

@@ -28,14 +28,23 @@ _NAME_TIP = "Name a label and press Enter; the name is also its prompt"
 
 
 class _Rows(QTableView):
-    """The rows; the Delete key asks to remove the current label."""
+    """The rows; keys ask to remove the current label or to choose its colour."""
 
     deletePressed = Signal()
+    colourPressed = Signal()
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
-        """Delete and Backspace remove, the rest is Qt's."""
+        """Delete and Backspace remove, Space asks for a colour, F2 renames; the rest is Qt's."""
         if event is not None and event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
             self.deletePressed.emit()
+            return
+        if event is not None and event.key() == Qt.Key.Key_Space:
+            self.colourPressed.emit()
+            return
+        if event is not None and event.key() == Qt.Key.Key_F2:
+            name = self.currentIndex().siblingAtColumn(NAME)
+            if name.flags() & Qt.ItemFlag.ItemIsEditable:
+                self.edit(name)
             return
         super().keyPressEvent(event)
 
@@ -156,6 +165,7 @@ class LabelTable(QWidget):
         selection.currentRowChanged.connect(self._on_row)
         view.clicked.connect(self._on_clicked)
         view.deletePressed.connect(self._remove_current)
+        view.colourPressed.connect(self._recolour_current)
         return view
 
     def _fit_height(self) -> None:
@@ -189,6 +199,11 @@ class LabelTable(QWidget):
         if chosen.isValid():
             color = (chosen.redF(), chosen.greenF(), chosen.blueF(), 1.0)
             self.recolourRequested.emit(row.label_id, color)
+
+    def _recolour_current(self) -> None:
+        index = self._rows.currentIndex()
+        if index.isValid() and not self._model.rows()[index.row()].fixed:
+            self._choose_colour(self._model.rows()[index.row()])
 
     def _remove_current(self) -> None:
         index = self._rows.currentIndex()

@@ -37,6 +37,7 @@ from napari_salt.widgets.settings_panel import SettingsPanel
 from napari_salt.widgets.slice_panel import SlicePanel
 from napari_salt.widgets.slices_window import SlicesWindow
 from napari_salt.widgets.status_line import StatusLine
+from napari_salt.widgets.tab_order import follow_layout
 
 if TYPE_CHECKING:
     from napari_salt.key_table import KeysState
@@ -248,6 +249,7 @@ class Panel(QWidget):
         area.setWidget(column)
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         bar = area.verticalScrollBar()
         room = 0 if bar is None else bar.sizeHint().width()
@@ -262,6 +264,7 @@ class Panel(QWidget):
         outer.addWidget(area, 1)
         outer.addWidget(self.progress)
         outer.addWidget(self.status)
+        follow_layout(self)
 
     def _listen(self) -> None:
         wishes = self.wishes

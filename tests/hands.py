@@ -1,0 +1,35 @@
+"""What tests do with their hands in a real window: find the canvas, drag the brush, wait."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QWidget
+
+LONG = 240_000
+"""Milliseconds that a job may take on a busy machine; a wait ends as soon as the effect is there."""
+
+
+def canvas():
+    """The widget that napari draws on."""
+    (native,) = [w for w in QApplication.allWidgets() if type(w).__name__ == "CanvasBackendDesktop"]
+    assert isinstance(native, QWidget)
+    return native
+
+
+def stroke(*points):
+    """Drag the brush through points given from the middle of the canvas."""
+    native = canvas()
+    places = [native.rect().center() + QPoint(*point) for point in points]
+    QTest.mouseMove(native, places[0])
+    QTest.mousePress(native, Qt.MouseButton.LeftButton, pos=places[0])
+    for place in places[1:]:
+        QTest.mouseMove(native, place)
+        QApplication.processEvents()
+    QTest.mouseRelease(native, Qt.MouseButton.LeftButton, pos=places[-1])
+    QApplication.processEvents()
+
+
+def wait_idle(dock, qtbot):
+    """Until no job runs that the user knows of."""
+    qtbot.waitUntil(lambda: not dock.controller.jobs.busy, timeout=LONG)

@@ -1,0 +1,149 @@
+"""Nothing is cut off in a small window, in either theme."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+
+import pytest
+from qtpy.QtCore import QPoint
+from qtpy.QtWidgets import QAbstractButton, QApplication, QLabel, QScrollArea
+
+from napari_salt.key_table import resolve
+from napari_salt.session.readiness import Action, Readiness
+from napari_salt.views import (
+    ImageEntry,
+    ImageState,
+    LabelRow,
+    RoundRow,
+    SliceState,
+    StatusState,
+    SuggestionState,
+)
+from napari_salt.widgets.fold import Fold
+from napari_salt.widgets.keys_overlay import KeysOverlay
+from napari_salt.widgets.panel import Panel
+
+
+def fill(panel):
+    """As much as an afternoon brings about, in long words."""
+    actions = {name: Action() for name in Readiness.__dataclass_fields__ if name != "hint"}
+    facts = "1520 slices · 1024 × 1024 · 0.325 × 0.325 × 1.2 µm"
+    hint = "Press Next slice to correct where it helps most, or export the masks."
+    reason = "gray matter and white matter uncertain, unlike your 12 slices"
+    colors = ((1.0, 0.0, 0.0, 1.0), (0.0, 0.0, 1.0, 1.0))
+    names = ("gray matter", "left superior temporal gyrus")
+    rows = zip((1, 2), names, colors, strict=True)
+    panel.set_image(ImageState((ImageEntry("a", "MNI brain T1 of a patient"),), "a", facts))
+    panel.set_labels(tuple(LabelRow(i, name, rgb, 12, f"Alt+{i}") for i, name, rgb in rows))
+    panel.set_slice(SliceState(1234, 1520))
+    panel.set_rounds((RoundRow(12, 30, "0.88", "1 min 41 s", "1.2 MB", "detail", active=True),))
+    panel.set_score("held-out Dice 0.91 (round 11: 0.88)")
+    panel.set_suggestion(SuggestionState(1234, reason))
+    panel.set_readiness(Readiness(**actions, hint=hint))
+    panel.set_status(StatusState("The paint layer was removed.", "warning", "Bring it back"))
+    for fold in panel.findChildren(Fold):
+        fold.setValue(True)
+
+
+def cut_off(panel):
+    """Texts of the labels and buttons that have less room than they need."""
+    found = []
+    for widget in [*panel.findChildren(QLabel), *panel.findChildren(QAbstractButton)]:
+        if not widget.isVisibleTo(panel) or not widget.text():
+            continue
+        needed = widget.sizeHint()
+        if isinstance(widget, QLabel) and widget.wordWrap():
+            enough = widget.heightForWidth(widget.width()) <= widget.height()
+        else:
+            enough = needed.width() <= widget.width() and needed.height() <= widget.height()
+        left = widget.mapTo(panel, QPoint(0, 0)).x()
+        if not enough or left < 0 or left + widget.width() > panel.width():
+            found.append(f"{widget.text()}: {widget.size()}, needs {needed}")
+    return found
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_nothing_is_cut_off_at_1280_by_800(make_napari_viewer, qtbot, theme):
+    viewer = make_napari_viewer(show=True)
+    viewer.theme = theme
+    panel = Panel()
+    viewer.window.add_dock_widget(panel, name="Few-shot segmentation")
+    viewer.window.resize(1280, 800)
+    fill(panel)
+    with contextlib.suppress(TimeoutError):  # layouts settle one after the other
+        qtbot.waitUntil(lambda: not cut_off(panel), timeout=5000)
+    assert cut_off(panel) == []
+    assert panel.height() <= 800
+    scale = os.environ.get("SCALE_OF_LOOKS")
+    assert scale is None or panel.devicePixelRatioF() == float(scale)
+    assert panel.width() <= 420, "room is left for the image"
+    area = panel.findChild(QScrollArea)
+    assert area.widget().width() <= area.viewport().width(), "nothing lies beyond the edge"
+
+
+def test_nothing_is_cut_off_at_the_scale_of_a_4k_screen():
+    """Two pixels of the screen for each of ours, which only a process of its own can have."""
+    command = [sys.executable, "-m", "pytest", __file__, "-q", "-k", "1280_by_800"]
+    command += ["-p", "no:cacheprovider", "-o", "xvfb_width=3840", "-o", "xvfb_height=2160"]
+    environment = {**os.environ, "QT_SCALE_FACTOR": "2", "SCALE_OF_LOOKS": "2"}
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert "2 passed" in run.stdout, run.stdout[-4000:]
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_the_list_of_keys_is_seen_as_a_whole(make_napari_viewer, qtbot, theme):
+    viewer = make_napari_viewer(show=True)
+    viewer.theme = theme
+    panel = Panel()
+    viewer.window.add_dock_widget(panel, name="Few-shot segmentation")
+    panel.set_keys(resolve({}, {}, str))
+    panel.show_keys()
+    overlay = panel.findChild(KeysOverlay)
+    with contextlib.suppress(TimeoutError):
+        qtbot.waitUntil(lambda: not cut_off(overlay), timeout=5000)
+    assert cut_off(overlay) == []
+    assert overlay.height() <= 760
+
+
+def test_the_check_can_fail(qtbot):
+    panel = Panel()
+    qtbot.addWidget(panel)
+    panel.show()
+    button = panel.adapt._adapt
+    button.setFixedWidth(button.sizeHint().width() - 4)
+    QApplication.processEvents()
+    assert any(text.startswith("Adapt") for text in cut_off(panel))
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_longer_words_move_nothing(make_napari_viewer, qtbot, theme):
+    viewer = make_napari_viewer(show=True)
+    viewer.theme = theme
+    panel = Panel()
+    viewer.window.add_dock_widget(panel, name="Few-shot segmentation")
+    viewer.window.resize(1280, 800)
+    fill(panel)
+    for fold in panel.findChildren(Fold):
+        fold.setValue(False)
+    watched = (panel.image, panel.adapt._adapt, panel.export._masks)
+
+    def places(words):
+        panel.hint.setText(words)
+        panel.next.setValue(SuggestionState(None, words))
+        panel.status.setValue(StatusState(words))
+        seen = [[]]
+
+        def settled():
+            seen.append([widget.mapTo(panel, QPoint(0, 0)).y() for widget in watched])
+            return len(seen) > 20 and len({tuple(one) for one in seen[-20:]}) == 1
+
+        qtbot.waitUntil(settled, timeout=20_000)
+        return seen[-1]
+
+    places("idle")
+    assert places("Press Adapt.") == places(
+        "Adapting; paint on meanwhile, it counts in the next one."
+    )
