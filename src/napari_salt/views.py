@@ -179,7 +179,7 @@ class AssistState:
 
     on: bool = False
     enabled: bool = False
-    why_not: str = "Open or choose an image first."
+    why_not: str = ""
     text: str = ""
     can_take: bool = False
 

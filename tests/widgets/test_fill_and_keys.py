@@ -87,7 +87,7 @@ def test_every_key_is_in_a_tooltip(qtbot):
     tips = [button.toolTip() for button in panel.findChildren(ActionButton)]
     tips += [box.toolTip() for box in panel.findChildren(QCheckBox)] + [panel.help.toolTip()]
     for action in KEY_ACTIONS:
-        assert any(tip.endswith(f"[{action.default}]") for tip in tips), action.name
+        assert any(f"[{action.default}]" in tip for tip in tips), action.name
     panel.set_keys(KeysState())
     panel.set_readiness(READY)
     assert not any("[" in button.toolTip() for button in panel.findChildren(ActionButton))

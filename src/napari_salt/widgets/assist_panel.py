@@ -51,7 +51,7 @@ class AssistPanel(QWidget):
         layout.setSpacing(2)
         layout.addLayout(buttons)
         layout.addWidget(self._text)
-        self.setValue(AssistState())
+        self.setValue(AssistState(why_not="Open or choose an image first."))
 
     def value(self) -> bool:
         """Whether the tool is on."""
