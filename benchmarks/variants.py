@@ -189,6 +189,11 @@ def bare(
     return Variant(key, group, settings or {}, {TUNE + k: v for k, v in changes.items()}, bare=True)
 
 
+def shared(linear: float) -> dict[str, Any]:
+    """Changes that give the queries this part of the probability everywhere."""
+    return {PROBE + "LINEAR_SHARE": linear, PROBE + "SMALLER_SHARES": ()}
+
+
 VARIANTS = (
     DEFAULT,
     BARE,
@@ -210,12 +215,13 @@ VARIANTS = (
     bare("steps", "32 steps", {"steps": 32}),
     Variant("mirrored as well", "augmentation", views="mirrored", bare=True),
     Variant("recontrasted as well", "augmentation", views="recontrasted", bare=True),
-    Variant("queries alone", "prompt head", changes={PROBE + "LINEAR_SHARE": 1.0}),
-    Variant("forest alone", "prompt head", changes={PROBE + "LINEAR_SHARE": 0.0}),
-    Variant("queries and forest by halves", "prompt head", changes={PROBE + "LINEAR_SHARE": 0.5}),
+    Variant("queries alone", "prompt head", changes=shared(1.0)),
+    Variant("forest alone", "prompt head", changes=shared(0.0)),
+    Variant("queries and forest by halves", "prompt head", changes=shared(0.5)),
     Variant("8 directions for the forest", "prompt head", changes={PROBE + "DIRECTIONS": 8}),
-    Variant("30 trees", "prompt head", changes={PROBE + "TREES": 30}),
-    Variant("every feature at every split", "prompt head", changes={FOREST + "FEATURE_SHARE": 1.0}),
+    Variant("the same share everywhere", "prompt head", changes=shared(0.25)),
+    Variant("24 trees", "prompt head", changes={PROBE + "TREES": 24}),
+    Variant("half the features at a split", "prompt head", changes={FOREST + "FEATURE_SHARE": 0.5}),
     Variant("text encoder off", "text encoder", changes={MODEL + "fit.embed_names": one_hot}),
     Variant(
         "text encoder off, bare",

@@ -152,7 +152,7 @@ def test_main_directions_of_next_to_nothing_are_numbers(count):
 
 def test_mixing_keeps_probabilities_and_gives_the_forest_the_larger_say():
     linear, forest = torch.tensor([[0.2, 0.8], [1.0, 0.0]]), torch.tensor([[0.6, 0.4], [0.0, 1.0]])
-    found = probe.mix(linear, forest)
+    found = probe.mix(linear, forest, probe.LINEAR_SHARE)
     torch.testing.assert_close(found, 0.25 * linear + 0.75 * forest)
     torch.testing.assert_close(found.sum(1), torch.ones(2))
     assert found.argmax(1).tolist() == [0, 1]
@@ -218,7 +218,9 @@ def test_the_whole_fit_is_queries_and_a_forest_on_detail_and_directions(samples)
     forest, _ = run(grow(seen, samples.targets.numpy(), 5, probe.TREES, seed=7))
     assert len(fitted.forest.roots) == probe.TREES
     expected = probe.mix(
-        (samples.deep @ queries.T + bias).softmax(1), torch.from_numpy(forest.probabilities(seen))
+        (samples.deep @ queries.T + bias).softmax(1),
+        torch.from_numpy(forest.probabilities(seen)),
+        probe.LINEAR_SHARE,
     )
     found = fitted.probabilities(samples)
     assert torch.equal(found, expected)

@@ -146,6 +146,7 @@ def build_segmenter(
             ),
             directions=info.directions,
         )
+        head.linear_share = info.linear_share
         head.load_state_dict(_group(adapter, HEAD))
         along = info.along_stack if along_stack is None else along_stack
         group = FOREST if along == info.along_stack else ELSEWHERE

@@ -44,6 +44,8 @@ class AdapterInfo:
         Whether the position of a slice in its stack is one of the features.
     directions
         Main directions of the taps that the forest sees.
+    linear_share
+        Part of the probability that the queries decide, 0..1; the forest decides the rest.
     taps
         Name and channels of each tap of the backbone, in order.
     text_model
@@ -73,6 +75,7 @@ class AdapterInfo:
     taps: tuple[tuple[str, int], ...]
     text_model: str | None
     record: FitRecord
+    linear_share: float = 0.25
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
     units: tuple[str, str, str] = ("pixel", "pixel", "pixel")
     created: str = ""
@@ -100,6 +103,8 @@ class AdapterInfo:
                     "This adapter was written by an earlier napari-salt and cannot be read any more; "
                     "adapt again from your paint."
                 )
+            if not 0 <= content.get("linear_share", 0) <= 1:
+                raise ValueError("linear_share")
             content["labels"] = tuple(
                 Label(one["label_id"], one["name"], tuple(one["color"]))
                 for one in content["labels"]

@@ -181,6 +181,8 @@ class _Fit:
         scores: dict[int, float] = {}
         tuned = Tuned(note=TIME_NOTE)
         if folds is not None:
+            folds = data.choose_share(folds)
+            segmenter.head.linear_share = data.linear_share
             scores = data.score(folds)
             if scores:
                 yield StepReport(
@@ -339,6 +341,7 @@ class _Fit:
             fine=encoder.framing.detail_ratio(*stack.shape[1:]),
             along_stack=encoder.along_stack,
             directions=len(segmenter.head.directions),
+            linear_share=segmenter.head.linear_share,
             taps=segmenter.head.taps,
             text_model=settings.text_model,
             record=record,

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from napari_salt.errors import AdapterError
 
-FEATURE_SHARE = 0.5
-"""Part of the features that a split may choose from."""
+FEATURE_SHARE = 1.0
+"""Part of the features that a split may choose from; random thresholds make the trees differ enough."""
 FEWEST_IN_LEAF = 2
 TREES_AT_ONCE = 8
 """Trees grown between two progress reports."""

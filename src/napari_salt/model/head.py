@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from napari_salt.model.features import SliceView, Standard, Taps, tap_length, tap_parts
 from napari_salt.model.filters import FILTERS_PER_CHANNEL
 from napari_salt.model.framing import sample_points
-from napari_salt.model.probe import NEVER, Fitted, mix
+from napari_salt.model.probe import LINEAR_SHARE, NEVER, Fitted, mix
 
 if TYPE_CHECKING:
     from napari_salt.model.forest import Forest
@@ -70,6 +70,8 @@ class LabelHead(nn.Module):
         (P, C), what the forest sees of the standardised taps.
     forest
         None until `set_fit`.
+    linear_share
+        Part of the probability that the queries decide where there is a forest.
     """
 
     embeddings: Tensor
@@ -90,6 +92,7 @@ class LabelHead(nn.Module):
         self.taps = taps
         self.tap_standard = tap_standard
         self.forest: Forest | None = None
+        self.linear_share = LINEAR_SHARE
         self.register_buffer("embeddings", embeddings)
         none = torch.zeros(rows, dtype=torch.bool) if absent is None else absent
         self.register_buffer("absent", none)
@@ -100,11 +103,12 @@ class LabelHead(nn.Module):
 
     @torch.no_grad()
     def set_fit(self, fitted: Fitted) -> None:
-        """Take over the first fit's queries, directions and forest."""
+        """Take over the first fit's queries, directions, forest and share."""
         device = self.bias.device
         self.set_queries(fitted.queries.to(device), fitted.bias.to(device))
         self.directions.copy_(fitted.directions)
         self.forest = fitted.forest
+        self.linear_share = fitted.linear_share
 
     @torch.no_grad()
     def set_queries(self, queries: Tensor, bias: Tensor) -> None:
@@ -151,7 +155,7 @@ class LabelHead(nn.Module):
         linear = total.masked_fill(self.absent[:, None, None], NEVER).softmax(0)
         if self.forest is None:
             return linear
-        return mix(linear, self._forest_map(view, frames).to(linear.device))
+        return mix(linear, self._forest_map(view, frames).to(linear.device), self.linear_share)
 
     def _forest_map(self, view: SliceView, frames: Sequence[FrameMaps]) -> Tensor:
         """(K + 1, *view.layout.detail): coarse first, then every pixel where neighbours are not sure of one label."""

@@ -23,7 +23,11 @@ PENALTY = 1e-2
 """Ridge penalty of the queries, in loss per squared norm; features are standardised."""
 LINEAR_SHARE = 0.25
 """Part of the probability that the queries decide; the forest decides the rest."""
-TREES, FOLD_TREES, ELSEWHERE_TREES = 80, 24, 48
+SMALLER_SHARES = (0.1, 0.0)
+"""Taken instead where pixels that were left out are told better by them."""
+AS_GOOD = 1.02
+"""A larger share of the queries is as good as a smaller one up to so many times its cross entropy."""
+TREES, FOLD_TREES, ELSEWHERE_TREES = 48, 16, 32
 DIRECTIONS = 32
 """Main directions of the backbone's features that the forest sees."""
 ITERATIONS = 60
@@ -31,6 +35,8 @@ FOLD_ITERATIONS = 40
 MOST_FOLDS = 5
 CHUNK = 5
 """Solver iterations between two progress reports."""
+LEAST_CHANCE = 1e-3
+"""Probabilities below this count as this: a small forest is sure too soon."""
 NEVER = -1e4
 """Logit of a row that a fit has not seen; finite, so that sums stay numbers."""
 
@@ -66,20 +72,26 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """Queries (R, C) and bias (R,), the directions (P, C) of the features that the forest sees, and the forest."""
+    """Queries (R, C) and bias (R,), the directions (P, C) of the features that the forest sees, and the forest.
+
+    ``linear_share`` is the part of the probability that the queries decide.
+    """
 
     queries: Tensor
     bias: Tensor
     directions: Tensor
     forest: Forest
+    linear_share: float = LINEAR_SHARE
+
+    def parts(self, samples: Samples) -> tuple[Tensor, Tensor]:
+        """Probabilities (M, R) by the queries and by the forest, of samples that need not be those of the fit."""
+        linear = (samples.deep @ self.queries.T + self.bias).softmax(1)
+        seen = seen_by_forest(samples, self.directions)
+        return linear, torch.from_numpy(self.forest.probabilities(seen))
 
     def probabilities(self, samples: Samples) -> Tensor:
-        """(M, R) of samples that need not be those of the fit."""
-        linear = (samples.deep @ self.queries.T + self.bias).softmax(1)
-        return mix(
-            linear,
-            torch.from_numpy(self.forest.probabilities(seen_by_forest(samples, self.directions))),
-        )
+        """(M, R): the parts mixed."""
+        return mix(*self.parts(samples), self.linear_share)
 
 
 def seen_by_forest(
@@ -89,9 +101,29 @@ def seen_by_forest(
     return torch.cat([samples.detail, samples.deep @ directions.T], 1).numpy()
 
 
-def mix(linear: Tensor, forest: Tensor) -> Tensor:
+def mix(linear: Tensor, forest: Tensor, linear_share: float) -> Tensor:
     """Weighted mean of the probabilities of queries and forest."""
-    return LINEAR_SHARE * linear + (1 - LINEAR_SHARE) * forest
+    return linear_share * linear + (1 - linear_share) * forest
+
+
+def choose_share(samples: Samples, folds: Mapping[int, Fitted]) -> float:
+    """The largest part of the queries that is as good as any by the cross entropy of samples the fits have not seen.
+
+    It is only ever made smaller than `LINEAR_SHARE`: where the loss asked for more of the queries, the masks of other
+    slices were as often worse for it as better (measured). ``folds`` are fits that were made without one fold each.
+    """
+    known = judged(samples)
+    shares = (LINEAR_SHARE, *SMALLER_SHARES)
+    losses = torch.zeros(len(shares), dtype=torch.float64)
+    for fold, fitted in folds.items():
+        part = samples.part((samples.fold == fold) & known)
+        if len(part.targets):
+            linear, forest = fitted.parts(part)
+            for number, share in enumerate(shares):
+                right = mix(linear, forest, share).gather(1, part.targets[:, None])[:, 0]
+                losses[number] -= (part.weights * right.clamp(min=LEAST_CHANCE).log()).sum()
+    least = AS_GOOD * float(losses.min())
+    return next(share for share, loss in zip(shares, losses, strict=True) if loss <= least)
 
 
 def main_directions(deep: Tensor) -> Tensor:

@@ -82,6 +82,7 @@ class TrainingSet:
         self.slices = _draw(encoded, annotated, labels, seed)
         self.frames = [_split_frames(one) for one in self.slices]
         self.taps = head_taps(backbone)
+        self.linear_share = probe.LINEAR_SHARE
 
     def measure(self) -> Generator[float, None, None]:
         """Sample the features at the drawn pixels; must be run once before any fit. Yields the share done, 0..1."""
@@ -128,7 +129,8 @@ class TrainingSet:
 
     def fit_all(self, samples: Samples | None = None) -> Generator[float, None, Fitted]:
         """First fit on ``samples`` (None = all of them)."""
-        return probe.fit_all(samples or self.samples, self.rows, seed=self.seed, jobs=_jobs())
+        fitting = probe.fit_all(samples or self.samples, self.rows, seed=self.seed, jobs=_jobs())
+        return replace((yield from fitting), linear_share=self.linear_share)
 
     def fit_elsewhere(
         self, fitted: Fitted, samples: Samples
@@ -144,7 +146,13 @@ class TrainingSet:
 
     def fit_without(self, fold: int, samples: Samples) -> Generator[float, None, Fitted]:
         """The same for one fold, on ``samples`` as another tail sees them."""
-        return probe.fit_without(samples, fold, self.rows, seed=self.seed, jobs=_jobs())
+        fitting = probe.fit_without(samples, fold, self.rows, seed=self.seed, jobs=_jobs())
+        return replace((yield from fitting), linear_share=self.linear_share)
+
+    def choose_share(self, folds: Mapping[int, Fitted]) -> dict[int, Fitted]:
+        """Choose the part of the queries for this and all later fits by the pixels left out; ``folds`` with it."""
+        self.linear_share = probe.choose_share(self.samples, folds)
+        return {fold: replace(one, linear_share=self.linear_share) for fold, one in folds.items()}
 
     def judges(self, left_out: int) -> Generator[float, None, dict[int, tuple[Tensor, Tensor]]]:
         """For each fold but ``left_out`` the queries fitted without either."""
