@@ -30,7 +30,7 @@ from napari_salt.model.filters import FILTERS_PER_CHANNEL
 from napari_salt.model.forest import grow
 from napari_salt.model.framing import Framing, Intensity
 from napari_salt.model.head import LabelHead
-from napari_salt.model.probe import Fitted
+from napari_salt.model.probe import LINEAR_SHARE, Fitted
 from napari_salt.model.segmenter import Encoder, Segmenter, head_taps
 from napari_salt.records import FitRecord, Label
 
@@ -66,6 +66,7 @@ INFO = AdapterInfo(
         held_out_by_label=(("axon", 0.9),),
         no_gain=(5, 16, -1, 8),
     ),
+    linear_share=0.1,
     spacing=(2.0, 0.5, 0.5),
     units=("um", "um", "um"),
     created="2026-01-02T03:04:05+00:00",
@@ -269,6 +270,18 @@ def test_an_earlier_version_is_refused_with_the_way_out(path):
             read(path)
 
 
+def test_an_adapter_that_does_not_say_the_share_of_the_queries_has_the_usual_one(path):
+    rewrite(path, lambda content: content.pop("linear_share"))
+    assert read_info(path).linear_share == LINEAR_SHARE
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan"), None, "0.5"])
+def test_a_share_of_the_queries_that_is_none_is_refused(path, share):
+    rewrite(path, lambda content: content.update(linear_share=share))
+    with pytest.raises(AdapterError, match="damaged"):
+        read_info(path)
+
+
 @pytest.mark.parametrize(
     "missing",
     ["labels", "record", "format", "taps", "frame_size", "along_stack", "directions"],
@@ -326,7 +339,7 @@ def fitted(tiny_backbone):
     )
     queries = torch.randn(rows, length, generator=generator)
     directions = torch.randn(info.directions, length, generator=generator)
-    head.set_fit(Fitted(queries, torch.zeros(rows), directions, forest))
+    head.set_fit(Fitted(queries, torch.zeros(rows), directions, forest, info.linear_share))
     return Segmenter(backbone.make_tail(), head), info, backbone
 
 

@@ -16,7 +16,7 @@ from torch import nn
 from napari_salt.errors import AdapterError, InputError, UnknownLabelName
 from napari_salt.model import fit as fit_module
 from napari_salt.model import predict as predict_module
-from napari_salt.model import training_set, tuning
+from napari_salt.model import probe, training_set, tuning
 from napari_salt.model.adapter_file import AdapterFile, load_adapter, save_adapter
 from napari_salt.model.adapters import adapted_layers
 from napari_salt.model.backbones.base import Backbone
@@ -356,6 +356,22 @@ def test_two_slices_are_not_fine_tuned_unless_asked_to(planes, two, cache):
     outcome, reports = run(fit(planes, two, LABELS, FitSettings(device="cpu"), cache=cache))
     assert outcome.record.kept == "first fit"
     assert not any(getattr(one, "phase", "") == "adapting" for one in reports)
+
+
+def test_the_share_of_the_queries_is_chosen_by_pixels_left_out(planes, two, cache, monkeypatch):
+    monkeypatch.setattr(probe, "choose_share", lambda samples, folds: probe.LINEAR_SHARE)
+    plain, _ = run(fit(planes, two, LABELS, FIRST_FIT_ONLY, cache=cache))
+    monkeypatch.setattr(probe, "choose_share", lambda samples, folds: 0.0)
+    outcome, reports = run(fit(planes, two, LABELS, FIRST_FIT_ONLY, cache=cache))
+    (first,) = (one for one in reports if isinstance(one, FirstFit))
+    assert first.adapter.info.linear_share == probe.LINEAR_SHARE
+    assert outcome.adapter.info.linear_share == 0
+    before, after = (segment(planes, one.adapter, [3], cache=cache) for one in (plain, outcome))
+    assert (before[0].uncertainty != after[0].uncertainty).any()
+    silent = dict(outcome.adapter.tensors)
+    silent["head.bias"] = torch.randn(len(silent["head.bias"]))
+    mute = segment(planes, replace(outcome.adapter, tensors=silent), [3], cache=cache)
+    assert (mute[0].labels == after[0].labels).all()  # the queries have no say
 
 
 # --- what is painted ------------------------------------------------------------------------------

@@ -229,6 +229,40 @@ def test_the_whole_fit_is_queries_and_a_forest_on_detail_and_directions(samples)
     assert (found.argmax(1) == samples.targets).float().mean() > 0.9
 
 
+class Answers:
+    """Stands for the fit of one fold; ``linear`` and ``forest`` are its chances of the right row, of two."""
+
+    def __init__(self, linear: float, forest: float) -> None:
+        self.chances = linear, forest
+
+    def parts(self, samples: Samples) -> list[torch.Tensor]:
+        right = F.one_hot(samples.targets, 2).float()
+        return [right * chance + (1 - right) * (1 - chance) for chance in self.chances]
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ({0: (0.9, 0.9), 1: (0.9, 0.9)}, probe.LINEAR_SHARE),  # as good: nothing changes
+        ({0: (0.99, 0.4), 1: (0.9, 0.3)}, probe.LINEAR_SHARE),  # never made larger
+        ({0: (0.2, 0.95), 1: (0.1, 0.9)}, 0.0),
+        ({0: (0.99, 0.1), 1: (0.1, 0.9)}, 0.1),  # together: each is right where the other fails
+    ],
+)
+def test_the_queries_lose_their_say_where_left_out_pixels_ask_for_it(answers, expected):
+    targets = torch.arange(40) % 2
+    samples = make_samples(random(40, 2), targets, torch.arange(40) // 20)
+    weights = torch.where(samples.fold == 0, 1.0, 4.0) if expected == 0.1 else samples.weights
+    samples = replace(samples, weights=weights)
+    folds = {fold: Answers(*chances) for fold, chances in answers.items()}
+    assert probe.choose_share(samples, folds) == expected
+
+
+def test_the_share_stays_the_usual_one_where_nothing_can_be_judged():
+    samples = make_samples(random(4, 2), torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, 1]))
+    assert probe.choose_share(samples, {0: Answers(0.1, 0.9)}) == probe.LINEAR_SHARE
+
+
 def test_the_seed_decides_the_fit_and_jobs_do_not(samples):
     first, together, other = (
         run(probe.fit_all(samples, 5, seed=seed, jobs=jobs))[0]
