@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
@@ -26,6 +27,23 @@ def stroke(*points):
     for place in places[1:]:
         QTest.mouseMove(native, place)
         QApplication.processEvents()
+    QTest.mouseRelease(native, Qt.MouseButton.LeftButton, pos=places[-1])
+    QApplication.processEvents()
+
+
+def drag_box(viewer, image, index, low, high):
+    """Drag from one place of slice ``index`` to another, both given in the image's pixels (y, x)."""
+    native, camera = canvas(), viewer.scene.camera
+    places = []
+    for y, x in (low, ((low[0] + high[0]) / 2, high[1]), high):
+        world = image.data_to_world((index, y, x))
+        offset = (np.array(world[1:]) - np.array(camera.center[-2:])) * camera.zoom
+        places.append(native.rect().center() + QPoint(round(offset[1]), round(offset[0])))
+    QTest.mouseMove(native, places[0])
+    QTest.mousePress(native, Qt.MouseButton.LeftButton, pos=places[0])
+    for place in places[1:]:
+        QTest.mouseMove(native, place)
+        QTest.qWait(20)
     QTest.mouseRelease(native, Qt.MouseButton.LeftButton, pos=places[-1])
     QApplication.processEvents()
 

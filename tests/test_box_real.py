@@ -6,14 +6,13 @@ import os
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtWidgets import QApplication
 
+from hands import LONG, canvas, drag_box
 from napari_salt.widgets.dock import Dock
 
-LONG = 240_000
-"""Milliseconds that the engine may take on a busy machine."""
 MIDDLE, RADIUS = (30, 34), 12
 
 
@@ -38,31 +37,6 @@ def dock(viewer):
     widget.controller.close()
 
 
-def canvas():
-    """The widget that napari draws on."""
-    (native,) = [w for w in QApplication.allWidgets() if type(w).__name__ == "CanvasBackendDesktop"]
-    assert isinstance(native, QWidget)
-    return native
-
-
-def drag_box(viewer, image, low, high):
-    """Drag from one place of the slice to another, given in the image's data coordinates."""
-    native = canvas()
-    camera = viewer.scene.camera
-    places = []
-    for y, x in (low, ((low[0] + high[0]) / 2, high[1]), high):
-        world = image.data_to_world((2, y, x))
-        offset = (np.array(world[1:]) - np.array(camera.center[-2:])) * camera.zoom
-        places.append(native.rect().center() + QPoint(round(offset[1]), round(offset[0])))
-    QTest.mouseMove(native, places[0])
-    QTest.mousePress(native, Qt.MouseButton.LeftButton, pos=places[0])
-    for place in places[1:]:
-        QTest.mouseMove(native, place)
-        QTest.qWait(20)
-    QTest.mouseRelease(native, Qt.MouseButton.LeftButton, pos=places[-1])
-    QApplication.processEvents()
-
-
 def test_a_box_becomes_paint(viewer, dock, qtbot):
     session = dock.controller.desk.session
     image, paint = viewer.layers["t1"], viewer.layers["t1 paint"]
@@ -71,7 +45,7 @@ def test_a_box_becomes_paint(viewer, dock, qtbot):
     qtbot.waitUntil(lambda: "drag a box" in dock.assist.text(), timeout=LONG)
     centre = tuple(viewer.scene.camera.center)
     low = MIDDLE[0] - RADIUS - 1, MIDDLE[1] - RADIUS - 1
-    drag_box(viewer, image, low, (MIDDLE[0] + RADIUS + 1, MIDDLE[1] + RADIUS + 1))
+    drag_box(viewer, image, 2, low, (MIDDLE[0] + RADIUS + 1, MIDDLE[1] + RADIUS + 1))
     assert tuple(viewer.scene.camera.center) == centre
     assert not session.annotations.paint.any()
     qtbot.waitUntil(lambda: "Enter takes it, Esc" in dock.assist.text(), timeout=LONG)

@@ -389,6 +389,8 @@ def test_adapt_shows_progress_curve_and_first_masks(bench):
     assert bench.shown("status").text == "starting…"
     bench.runner.report(StepReport("embedding", 1, 3))
     assert bench.shown("status").text == "embedding 1/3"
+    bench.link.prepare_prediction.assert_called_once_with()
+    bench.link.write_prediction.assert_not_called()
     bench.runner.report(prediction(2, provisional=True))
     assert bench.link.write_prediction.call_args.args[0].provisional
     bench.runner.report(

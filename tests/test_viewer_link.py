@@ -299,6 +299,41 @@ def test_the_viewer_s_own_controls_are_followed(link, viewer):
     assert told[-1] == DisplayState(prediction=False, opacity=0.25, uncertainty=True)
 
 
+def test_the_prediction_layer_is_made_ahead_in_two_parts(link, viewer):
+    open_image(link, viewer, stack(4, 8, 8), name="t1")
+    paint = viewer.layers.selection.active
+    link.prepare_prediction()
+    assert [layer.name for layer in viewer.layers] == ["t1", "t1 paint"]
+    link.prepare_prediction()
+    assert [layer.name for layer in viewer.layers] == ["t1", "t1 prediction", "t1 paint"]
+    assert viewer.layers.selection.active is paint
+    layer = viewer.layers["t1 prediction"]
+    assert layer.visible
+    assert not layer.editable
+    link.prepare_prediction()
+    link.write_prediction(prediction(2, (8, 8)))
+    assert viewer.layers["t1 prediction"] is layer
+    assert (layer.data[2] == 1).all()
+
+
+def test_a_part_made_for_other_labels_is_not_used(link, viewer):
+    open_image(link, viewer, stack(4, 8, 8), name="t1")
+    link.prepare_prediction()
+    blue = (0.0, 0.0, 1.0, 1.0)
+    link.set_labels((LabelRow(1, "cell", blue),))
+    link.write_prediction(prediction(2, (8, 8)))
+    np.testing.assert_allclose(viewer.layers["t1 prediction"].get_color(1), blue)
+
+
+def test_a_part_made_for_another_image_is_not_used(link, viewer):
+    open_image(link, viewer, stack(4, 8, 8), name="t1")
+    link.prepare_prediction()
+    open_image(link, viewer, stack(3, 5, 6), name="t2")
+    link.write_prediction(prediction(2, (5, 6)))
+    assert "t1 prediction" not in viewer.layers
+    assert viewer.layers["t2 prediction"].data.shape == (3, 5, 6)
+
+
 def test_a_removed_prediction_layer_comes_back_with_everything(link, viewer):
     open_image(link, viewer, stack(6, 8, 8), name="t1")
     link.write_prediction(prediction(1, (8, 8)))

@@ -68,6 +68,7 @@ class Controller:
         """What the view shows; entries are taken out when a widget may have run ahead of it."""
         self._slots: list[tuple[Any, Callable[..., None]]] = []
         self._closed = False
+        self._acting = 0
         self._connect()
         self.keys.start()
         self.images_changed()
@@ -371,10 +372,13 @@ class Controller:
         """Do ``act`` when a wish comes; an error that is ours becomes a sentence on screen."""
 
         def slot(*args: Any) -> None:
+            self._acting += 1
             try:
                 act(*args)
             except NapariSaltError as error:
                 self.desk.fail(str(error))
+            finally:
+                self._acting -= 1
             self.refresh()
 
         signal.connect(slot, check_nargs=False)
@@ -397,7 +401,8 @@ class Controller:
         self.refresh()
 
     def _annotations_changed(self, index: int) -> None:
-        self.refresh()
+        if not self._acting:  # whoever acts shows it all when done, once
+            self.refresh()
 
 
 def _only_refresh() -> None:

@@ -172,6 +172,7 @@ class LoopController:
         self, session: Session, request: AdaptRequest | SegmentRequest, report: Report
     ) -> None:
         if not isinstance(report, SlicePrediction):
+            self._desk.link.prepare_prediction()
             return
         ids = {label.label_id: label.label_id for label in session.labels}
         if isinstance(request, SegmentRequest):

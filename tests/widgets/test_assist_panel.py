@@ -17,15 +17,15 @@ def test_states_and_wishes(qtbot):
     panel.takeRequested.connect(lambda: told.append("take"))
     panel.dropRequested.connect(lambda: told.append("drop"))
     panel.setValue(AssistState(False, False, "Add a label first."))
-    assert not panel._switch.isEnabled()
-    assert "Add a label first." in panel._switch.toolTip()
+    assert not panel.switch.isEnabled()
+    assert "Add a label first." in panel.switch.toolTip()
     panel.setValue(AssistState(True, True, "", "drag a box around one object"))
     assert panel.value()
     assert panel.text() == "drag a box around one object"
     assert not panel._take.isEnabled()
     panel.setValue(AssistState(True, True, "", "Enter takes it", can_take=True))
     assert told == []
-    for button in (panel._take, panel._drop, panel._switch):
+    for button in (panel._take, panel._drop, panel.switch):
         qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     assert told == ["take", "drop", False]
 
@@ -37,7 +37,7 @@ def test_the_switch_shows_what_is_when_the_tool_refuses(qtbot):
     panel.valueChanged.connect(wished.append)
     panel.setValue(AssistState(False, True))
     for _ in range(2):
-        qtbot.mouseClick(panel._switch, Qt.MouseButton.LeftButton)
+        qtbot.mouseClick(panel.switch, Qt.MouseButton.LeftButton)
         assert not panel.value()
     assert wished == [True, True]
 
@@ -48,7 +48,7 @@ def test_every_button_says_what_it_does_its_key_and_why_it_cannot(qtbot):
     panel.setKeys(resolve({}, {}, str))
     panel.setValue(AssistState(False, False, "Add a label first."))
     for button, key in (
-        (panel._switch, "Shift+B"),
+        (panel.switch, "Shift+B"),
         (panel._take, "Enter"),
         (panel._drop, "Escape"),
     ):
@@ -57,5 +57,5 @@ def test_every_button_says_what_it_does_its_key_and_why_it_cannot(qtbot):
         assert why_not in ("Add a label first.", "No mask to take or drop; drag a box first.")
         assert f"[{key}]" in tip
     panel.setValue(AssistState(True, True, can_take=True))
-    assert all(button.isEnabled() for button in (panel._switch, panel._take, panel._drop))
+    assert all(button.isEnabled() for button in (panel.switch, panel._take, panel._drop))
     assert panel._take.toolTip().startswith("Copy the mask")

@@ -7,7 +7,8 @@ import weakref
 
 import numpy as np
 import pytest
-from qtpy.QtWidgets import QTableView
+from qtpy.QtCore import QPoint
+from qtpy.QtWidgets import QScrollBar, QTableView
 
 from napari_salt.engine.requests import SegmentRequest
 from napari_salt.records import SlicePrediction, SliceSummary
@@ -73,6 +74,31 @@ def test_the_first_image_opens_by_itself(viewer, dock):
     assert dock.image.value() == dock.controller.desk.place.key
     dock.reset_choices()
     assert len(viewer.layers) == 2
+
+
+def test_the_strip_lines_up_with_the_slider(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    dock = Dock(viewer, Runner())
+    viewer.window.add_dock_widget(dock, name="Few-shot segmentation")
+    add_image(viewer)
+    bars = viewer.window.dock_widgets["Few-shot segmentation"].window().findChildren(QScrollBar)
+    (slider,) = [bar for bar in bars if bar.maximum() == 4 and bar.isVisible()]
+
+    def lies_below(share):
+        place = QPoint(round(slider.width() * share), 0)
+        return dock.strip.sliceAt(dock.strip.mapFromGlobal(slider.mapToGlobal(place)).x())
+
+    def lined_up():
+        return [lies_below((index + 0.5) / 5) for index in range(5)] == [0, 1, 2, 3, 4]
+
+    qtbot.waitUntil(lined_up, timeout=20_000)
+    assert dock.strip.span()[0] > 100, "the panels on the left have no slices"
+    viewer.window.resize(900, 600)
+    qtbot.waitUntil(lined_up, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.strip._drawn == dock.strip.span(), timeout=20_000)
+    slider.setVisible(False)
+    assert dock.strip.span()[0] < 10, "without a slider it has the whole width"
+    qtbot.waitUntil(lambda: dock.strip._drawn == dock.strip.span(), timeout=20_000)
 
 
 def test_painting_is_counted(viewer, dock):

@@ -27,7 +27,7 @@ def buttons(widget):
 
 @pytest.mark.parametrize(
     ("text", "signal"),
-    [("Copy nearest slice", "copyRequested"), ("Interpolate label", "interpolateRequested")],
+    [("Copy nearest", "copyRequested"), ("Interpolate", "interpolateRequested")],
 )
 def test_fill_buttons_ask(qtbot, text, signal):
     fill = FillButtons()
@@ -63,7 +63,7 @@ def test_the_panel_wishes_what_the_buttons_ask(qtbot):
     heard = []
     for name in ("accept_label", "propagate", "interpolate"):
         getattr(panel.wishes, name).connect(lambda name=name: heard.append(name))
-    for text in ("Only label", "Copy nearest slice", "Interpolate label"):
+    for text in ("Only label", "Copy nearest", "Interpolate"):
         buttons(panel.slice)[text].click()
     assert heard == ["accept_label", "propagate", "interpolate"]
 

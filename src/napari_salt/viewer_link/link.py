@@ -26,9 +26,9 @@ from napari_salt.viewer_link.layers import (
     display_events,
     dress,
     layer_name,
-    new_layer,
 )
 from napari_salt.viewer_link.listening import Listening
+from napari_salt.viewer_link.making import LayerMaking
 from napari_salt.viewer_link.ownership import arrays
 from napari_salt.viewer_link.selecting import no_status
 from napari_salt.viewer_link.slices import show_slice, shows_volume, slice_at
@@ -37,8 +37,6 @@ from napari_salt.viewer_link.strokes import Strokes
 from napari_salt.views import DisplayState, ViewerSignals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari.layers import Image, Layer
     from napari.viewer import Viewer
     from numpy.typing import NDArray
@@ -84,6 +82,7 @@ class ViewerLink:
             self._listening.to(moved, self._on_dims)
         self._keys = ViewerKeys(viewer, self.signals)
         self._box = BoxTool(viewer, self.images, self.signals)
+        self._making = LayerMaking(viewer, self._box)
         registry.link_opened(self)
 
     @property
@@ -139,6 +138,7 @@ class ViewerLink:
             if hide:
                 layer.visible = False
         self._data = {}
+        self._making.forget()
         if self._image_watch is not None:
             self._image_watch.close()
         self._place = self._image = self._session = self._image_watch = None
@@ -167,6 +167,7 @@ class ViewerLink:
     def set_labels(self, rows: tuple[LabelRow, ...]) -> None:
         """Names, colours and ids of all layers."""
         self._rows = rows
+        self._making.forget()
         for role in self._layers:
             self._dress(role)
 
@@ -213,6 +214,19 @@ class ViewerLink:
         return self._keys.state
 
     # ---- predictions
+
+    def prepare_prediction(self) -> None:
+        """Make the layer of predictions before the first one comes, a part at each call.
+
+        To make it in the middle of a job would hold the window for a quarter of a second at once.
+        """
+        if self._image is None or "prediction" in self._layers:
+            return
+        self._array("prediction")
+        if self._making.built("prediction"):
+            self._make("prediction")
+        else:
+            self._build("prediction")
 
     def write_prediction(self, prediction: SlicePrediction) -> None:
         """Fill one slice of the prediction layers; drawn only when it is on screen."""
@@ -277,30 +291,17 @@ class ViewerLink:
 
     def _make(self, role: Role) -> Layer:
         """Add a layer for the array of a role, in its order, without stealing the selection."""
-        image, place = self._image, self._place
-        assert image is not None
-        assert place is not None
-        data = place.geometry.as_layer(self._data[role])
-        layer = new_layer(role, image, place, data, self._shown[role], self._opacity)
-        arrays[layer] = self._data[role]
-        if isinstance(layer, Labels):
-            dress(layer, role, self._rows)  # before anything draws it: half as dear
-        active = self._viewer.layers.selection.active
-        with no_status(self._viewer), self._box.undisturbed():
-            self._viewer.layers.insert(self._place_in_list(role), layer)
-            if active is not None:
-                self._viewer.layers.selection.active = active
+        if not self._making.built(role):
+            self._build(role)
+        layer = self._making.add(role, self._layers)
         self._take(role, layer)
         return layer
 
-    def _place_in_list(self, role: Role) -> int:
-        """Position that keeps uncertainty below prediction below paint."""
-        order: Sequence[Role] = get_args(Role)
-        above = [
-            self._layers[other] for other in order[order.index(role) + 1 :] if other in self._layers
-        ]
-        layers = self._viewer.layers
-        return min((layers.index(layer) for layer in above), default=len(layers))
+    def _build(self, role: Role) -> None:
+        image, place = self._image, self._place
+        assert image is not None
+        assert place is not None
+        self._making.build(role, image, place, self._data[role], self._opacity, self._rows)
 
     def _take(self, role: Role, layer: Layer) -> None:
         self._layers[role] = layer
@@ -336,11 +337,14 @@ class ViewerLink:
 
     # ---- filling and drawing
 
-    def _fill(self, role: Role, index: int, plane: NDArray[Any]) -> None:
+    def _array(self, role: Role) -> NDArray[Any]:
         if role not in self._data:
             dtype = np.float16 if role == "uncertainty" else np.uint16
             self._data[role] = np.zeros(self._data["paint"].shape, dtype)
-        self._data[role][index] = plane
+        return self._data[role]
+
+    def _fill(self, role: Role, index: int, plane: NDArray[Any]) -> None:
+        self._array(role)[index] = plane
         if role not in self._layers:
             # A layer costs the window a tenth of a second or two: not for what nobody looks at.
             if role == "prediction" or self._shown[role]:
@@ -423,6 +427,7 @@ class ViewerLink:
         if self._image is None or self._place is None:
             return
         numbers = transforms_of(self._image, self._place.geometry)
+        self._making.forget()
         for layer in self._layers.values():
             for name, value in numbers.items():
                 setattr(layer, name, value)

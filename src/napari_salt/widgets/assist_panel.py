@@ -6,10 +6,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from napari_salt.views import AssistState
 from napari_salt.widgets.action_button import ActionButton
+from napari_salt.widgets.reserve import reserve_lines
 
 if TYPE_CHECKING:
     from napari_salt.key_table import KeysState
@@ -21,7 +22,11 @@ _TIP = (
 
 
 class AssistPanel(QWidget):
-    """The tool's switch, what it is doing, and Take and Drop of the preview."""
+    """What the tool is doing, and Take and Drop of its preview; there only while the tool is on.
+
+    ``switch`` turns the tool on and off. It has no place in here: who shows the panel puts it among
+    the other quick ways to paint.
+    """
 
     valueChanged = Signal(bool)
     takeRequested = Signal()
@@ -29,9 +34,9 @@ class AssistPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._switch = ActionButton("Box → mask", _TIP)
-        self._switch.setCheckable(True)
-        self._switch.clicked.connect(self._on_switch)
+        self.switch = ActionButton("Box → mask", _TIP, self)
+        self.switch.setCheckable(True)
+        self.switch.clicked.connect(self._on_switch)
         self._take = ActionButton(
             "Take", "Copy the mask on screen into your paint, where nothing is painted yet"
         )
@@ -41,43 +46,40 @@ class AssistPanel(QWidget):
         self._text = QLabel(self)
         self._text.setWordWrap(True)
         self._text.setAccessibleName("state of the box tool")
-        buttons = QHBoxLayout()
-        buttons.setSpacing(4)
-        buttons.addWidget(self._switch, 2)
-        buttons.addWidget(self._take, 1)
-        buttons.addWidget(self._drop, 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addLayout(buttons)
-        layout.addWidget(self._text)
+        reserve_lines(self._text, 2)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        row.addWidget(self._text, 1)
+        row.addWidget(self._take)
+        row.addWidget(self._drop)
         self.setValue(AssistState(why_not="Open or choose an image first."))
 
     def value(self) -> bool:
         """Whether the tool is on."""
-        return self._switch.isChecked()
+        return self.switch.isChecked()
 
     def text(self) -> str:
         """What the tool is doing."""
         return self._text.text()
 
     def setValue(self, state: AssistState) -> None:
-        """Show another state; the line of words has a place only while the tool is on."""
-        self._switch.setChecked(state.on)
-        self._switch.setAvailable(state.enabled, state.why_not)
+        """Show another state; all but the switch has a place only while the tool is on."""
+        self.switch.setChecked(state.on)
+        self.switch.setAvailable(state.enabled, state.why_not)
         why_not = "No mask to take or drop; drag a box first."
         self._take.setAvailable(state.can_take, why_not)
         self._drop.setAvailable(state.can_take, why_not)
         self._text.setText(state.text)
-        self._text.setVisible(state.on)
+        self.setVisible(state.on)
 
     def setKeys(self, keys: KeysState) -> None:
         """Name the keys in the tooltips."""
-        self._switch.setKey(keys.key("box"))
+        self.switch.setKey(keys.key("box"))
         self._take.setKey(keys.key("take"))
         self._drop.setKey(keys.key("drop"))
 
     def _on_switch(self, checked: bool) -> None:
         """The switch shows what is, not what is wished: the tool may refuse."""
-        self._switch.setChecked(not checked)
+        self.switch.setChecked(not checked)
         self.valueChanged.emit(checked)

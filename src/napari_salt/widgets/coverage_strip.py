@@ -19,6 +19,7 @@ from napari_salt.session.coverage import (
     in_words,
 )
 from napari_salt.views import CoverageState
+from napari_salt.widgets.under_slider import slider_span
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QKeyEvent, QMouseEvent, QPaintEvent
@@ -44,6 +45,7 @@ class CoverageStrip(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._state = CoverageState()
+        self._drawn = (0.0, 0.0)
         self.setObjectName("napari-salt slices")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -67,12 +69,23 @@ class CoverageStrip(QWidget):
             self._describe()
             self.update()
 
+    def span(self) -> tuple[float, float]:
+        """Left end of the first slice and right end of the last one, in pixels: those of the slider."""
+        found = slider_span(self, len(self._state.flags))
+        return found or (_EDGE, self.width() - _EDGE)
+
+    def keepUp(self) -> None:
+        """Draw anew when the slider has come, gone or moved meanwhile, of which nobody tells."""
+        if self.isVisible() and self.span() != self._drawn:
+            self.update()
+
     def sliceAt(self, x: float) -> int | None:
         """Slice under a horizontal position in pixels; None when there is no stack."""
         count = len(self._state.flags)
         if count == 0:
             return None
-        share = (x - _EDGE) / max(self.width() - 2 * _EDGE, 1.0)
+        left, right = self.span()
+        share = (x - left) / max(right - left, 1.0)
         return min(max(int(share * count), 0), count - 1)
 
     def words(self, index: int) -> str:
@@ -147,7 +160,8 @@ class CoverageStrip(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         text = self.palette().color(self.foregroundRole())
-        box = QRectF(self.rect()).adjusted(_EDGE, 2, -_EDGE, -2)
+        left, right = self._drawn = self.span()
+        box = QRectF(left, 2, right - left, self.height() - 4)
         faint = QColor(text)
         faint.setAlpha(70)
         middle = box.center().y()

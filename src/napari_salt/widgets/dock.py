@@ -43,6 +43,7 @@ class Dock(Panel):
         )
         self._clock = QTimer(self)
         self._clock.timeout.connect(self.controller.tick)
+        self._clock.timeout.connect(self.strip.keepUp)
         self._clock.start(1000)
         self._was_docked = False
         self._viewer: Viewer | None = napari_viewer

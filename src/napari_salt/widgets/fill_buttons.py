@@ -1,4 +1,4 @@
-"""Two buttons that fill a slice from its neighbours."""
+"""Quick ways to paint a slice, in one row: from its neighbours, and what else is put beside them."""
 # ruff: noqa: N802, N815 - Qt's own style of names
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class FillButtons(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._copy = ActionButton(
-            "Copy nearest slice",
+            "Copy nearest",
             "Start with the masks of the nearest painted slice; your paint here stays",
         )
         self._interpolate = ActionButton(
-            "Interpolate label",
+            "Interpolate",
             "Fill the selected label in on all slices between the painted ones before and after;"
             " your paint stays",
         )
@@ -39,6 +39,12 @@ class FillButtons(QWidget):
         layout.setSpacing(4)
         layout.addWidget(self._copy, 1)
         layout.addWidget(self._interpolate, 1)
+
+    def addButton(self, button: ActionButton) -> None:
+        """Put another way to paint at the end of the row."""
+        layout = self.layout()
+        assert isinstance(layout, QHBoxLayout)
+        layout.addWidget(button, 1)
 
     def setReadiness(self, readiness: Readiness) -> None:
         """Enable what can work now."""

@@ -7,6 +7,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QPushButton, QWidget
 
 from napari_salt.views import ImageState
+from napari_salt.widgets.caption import Caption
 from napari_salt.widgets.no_wheel import NoWheel
 
 _NONE = "Open an image first (File ▸ Open…)"
@@ -35,7 +36,8 @@ class ImageChoice(QWidget):
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        layout.addWidget(self._image, 0, 0, 1, 2)
+        layout.addWidget(Caption("Image", self), 0, 0)
+        layout.addWidget(self._image, 0, 1)
         layout.addWidget(self._facts, 1, 0, 1, 2)
         layout.addWidget(self._axis_caption, 2, 0)
         layout.addWidget(self._axis, 2, 1)

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from napari_salt.views import Wishes
 from napari_salt.widgets.adapt_panel import AdaptPanel
 from napari_salt.widgets.assist_panel import AssistPanel
+from napari_salt.widgets.caption import Caption
 from napari_salt.widgets.coverage_strip import CoverageStrip
 from napari_salt.widgets.export_panel import ExportPanel
 from napari_salt.widgets.fold import Fold
@@ -82,6 +83,7 @@ class Panel(QWidget):
         self.labels = LabelTable(self)
         self.slice = SlicePanel(self)
         self.assist = AssistPanel(self)
+        self.slice.fill.addButton(self.assist.switch)
         self.adapt = AdaptPanel(self)
         self.segment = SegmentPanel(self)
         self.next = NextPanel(self)
@@ -96,7 +98,7 @@ class Panel(QWidget):
 
     def sizeHint(self) -> QSize:
         """Wide enough for every caption."""
-        return QSize(340, 720)
+        return QSize(360, 720)
 
     # ---- DockView
 
@@ -227,9 +229,8 @@ class Panel(QWidget):
         layout.setContentsMargins(0, 0, 6, 0)
         layout.setSpacing(5)
         for part in (
-            _caption("Image"),
             self.image,
-            _caption("Labels"),
+            Caption("Labels"),
             self.labels,
             self.slice,
             self.assist,
@@ -319,12 +320,3 @@ class Panel(QWidget):
         self.slices.show()
         self.slices.raise_()
         self.slices.activateWindow()
-
-
-def _caption(text: str) -> QLabel:
-    label = QLabel(text)
-    font = label.font()
-    font.setBold(True)
-    label.setFont(font)
-    label.setContentsMargins(0, 2, 0, 0)
-    return label

@@ -42,7 +42,7 @@ class SegmentPanel(QWidget):
         self._opacity.setValue(50)
         self._opacity.setToolTip("Opacity of the predicted masks")
         self._opacity.setAccessibleName("opacity of the prediction")
-        self._opacity.setMinimumWidth(50)
+        self._opacity.setMinimumWidth(30)
         self._uncertainty = QCheckBox("uncertainty", self)
         self._uncertainty.setToolTip("Show where the prediction is unsure")
         self._outline = QCheckBox("outline", self)
@@ -67,17 +67,13 @@ class SegmentPanel(QWidget):
         shown.setSpacing(6)
         shown.addWidget(self._prediction)
         shown.addWidget(self._opacity, 1)
-        more = QHBoxLayout()
-        more.setSpacing(12)
-        more.addWidget(self._outline)
-        more.addWidget(self._uncertainty)
-        more.addStretch(1)
+        shown.addWidget(self._outline)
+        shown.addWidget(self._uncertainty)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(buttons)
         layout.addLayout(shown)
-        layout.addLayout(more)
 
     def value(self) -> DisplayState:
         """How the prediction is shown."""
