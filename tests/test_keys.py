@@ -15,7 +15,7 @@ from napari.utils.key_bindings import coerce_keybinding
 from napari.utils.shortcuts import default_shortcuts
 from npe2 import PluginManifest
 
-from napari_salt.controller import Controller
+from napari_salt.control.controller import Controller
 from napari_salt.key_table import (
     FIXED_KEYS,
     KEY_ACTIONS,

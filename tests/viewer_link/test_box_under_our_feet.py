@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_salt.controller import Controller
+from napari_salt.control.controller import Controller
 from napari_salt.engine.requests import AssistMask, BoxRequest
 from napari_salt.viewer_link import ViewerLink
 from napari_salt.views import DockView, Wishes

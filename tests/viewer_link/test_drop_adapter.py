@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_salt import files_controller
+from napari_salt.control import files_controller
 from napari_salt.errors import AdapterError
 from napari_salt.records import Label
 from napari_salt.viewer_link.registry import link_of

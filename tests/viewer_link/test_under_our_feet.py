@@ -12,7 +12,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
-from napari_salt.controller import Controller
+from napari_salt.control.controller import Controller
 from napari_salt.records import SlicePrediction, SliceSummary
 from napari_salt.viewer_link import ViewerLink
 from napari_salt.views import DockView, Wishes

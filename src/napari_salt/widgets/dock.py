@@ -8,7 +8,7 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QApplication, QDockWidget, QWidget
 
-from napari_salt.controller import Controller
+from napari_salt.control.controller import Controller
 from napari_salt.viewer_link import ViewerLink
 from napari_salt.widgets.panel import Panel
 

@@ -9,23 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from napari_salt import telling, wording
-from napari_salt.arrivals_controller import ArrivalsController
-from napari_salt.assist_controller import AssistController
-from napari_salt.compare_controller import CompareController
-from napari_salt.desk import IDLE, Desk
+from napari_salt import wording
+from napari_salt.control import telling
+from napari_salt.control.arrivals_controller import ArrivalsController
+from napari_salt.control.assist_controller import AssistController
+from napari_salt.control.compare_controller import CompareController
+from napari_salt.control.desk import IDLE, Desk
+from napari_salt.control.files_controller import FilesController
+from napari_salt.control.fill_controller import FillController
+from napari_salt.control.job_controller import JobController
+from napari_salt.control.key_controller import KeyController
+from napari_salt.control.loop_controller import LoopController
+from napari_salt.control.paint_controller import PaintController
+from napari_salt.control.saving_controller import SavingController
+from napari_salt.control.slices_controller import SlicesController
 from napari_salt.errors import InputError, NapariSaltError
-from napari_salt.files_controller import FilesController
-from napari_salt.fill_controller import FillController
 from napari_salt.io.session_store import SessionStore
-from napari_salt.job_controller import JobController
-from napari_salt.key_controller import KeyController
-from napari_salt.loop_controller import LoopController
-from napari_salt.paint_controller import PaintController
-from napari_salt.saving_controller import SavingController
 from napari_salt.session.readiness import JobKind, JobState, readiness
 from napari_salt.session.session import Session
-from napari_salt.slices_controller import SlicesController
 from napari_salt.views import ImageState, SliceState
 
 if TYPE_CHECKING:

@@ -8,8 +8,10 @@ from unittest.mock import create_autospec
 import numpy as np
 import pytest
 
-from napari_salt import loop_controller
-from napari_salt.controller import Controller
+from napari_salt.control import loop_controller
+from napari_salt.control.controller import Controller
+from napari_salt.control.files_controller import MergedMasks, copy_file
+from napari_salt.control.loop_controller import outwards
 from napari_salt.engine.requests import (
     AdapterSaved,
     AdaptRequest,
@@ -19,10 +21,8 @@ from napari_salt.engine.requests import (
     WarmUpRequest,
 )
 from napari_salt.errors import OutputError
-from napari_salt.files_controller import MergedMasks, copy_file
 from napari_salt.geometry import Place, StackGeometry
 from napari_salt.key_table import resolve
-from napari_salt.loop_controller import outwards
 from napari_salt.model.adapter_info import AdapterInfo
 from napari_salt.records import (
     BACKGROUND,
@@ -860,7 +860,7 @@ def test_an_adapter_from_a_file_brings_its_labels(bench, tmp_path, monkeypatch):
     bench.ready()
     info = create_autospec(AdapterInfo, instance=True)
     info.labels = (Label(1, "Nucleus"), Label(5, "liver", (0.0, 1.0, 0.0, 1.0)))
-    monkeypatch.setattr("napari_salt.files_controller.read_info", lambda path: info)
+    monkeypatch.setattr("napari_salt.control.files_controller.read_info", lambda path: info)
     path = tmp_path / "a.salt.safetensors"
     bench.view.ask_open.return_value = path
     bench.wishes.load_adapter.emit()

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_salt.desk import Desk
+    from napari_salt.control.desk import Desk
+    from napari_salt.control.paint_controller import PaintController
     from napari_salt.engine.requests import JobRunner, Report
-    from napari_salt.paint_controller import PaintController
     from napari_salt.records import Color
     from napari_salt.session.session import Session
     from napari_salt.session.stack import Stack

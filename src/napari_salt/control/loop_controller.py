@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from napari_salt import wording
+from napari_salt.control.job_controller import Job, JobController
+from napari_salt.control.rounds_folder import ADAPTER_SUFFIX, rounds_folder
 from napari_salt.engine.requests import AdaptRequest, AdaptResult, SegmentRequest
-from napari_salt.job_controller import Job, JobController
 from napari_salt.model.adapter_info import read_info
 from napari_salt.records import SlicePrediction
-from napari_salt.rounds_folder import ADAPTER_SUFFIX, rounds_folder
 from napari_salt.views import RoundRow, SuggestionState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from napari_salt.desk import Desk
+    from napari_salt.control.desk import Desk
     from napari_salt.engine.requests import Report, Result
     from napari_salt.session.session import Session
 

@@ -9,7 +9,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.utils.key_bindings import coerce_keybinding
 
-from napari_salt.controller import Controller
+from napari_salt.control.controller import Controller
 from napari_salt.records import BACKGROUND, SlicePrediction, SliceSummary
 from napari_salt.viewer_link import ViewerLink
 from napari_salt.views import DockView, Wishes

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_salt.control.job_controller import Job, JobController
+from napari_salt.control.loop_controller import relabelled
 from napari_salt.engine.requests import SegmentRequest
-from napari_salt.job_controller import Job, JobController
-from napari_salt.loop_controller import relabelled
 from napari_salt.records import SlicePrediction
 from napari_salt.views import ComparisonState
 
 if TYPE_CHECKING:
-    from napari_salt.desk import Desk
+    from napari_salt.control.desk import Desk
     from napari_salt.engine.requests import Report, Result
     from napari_salt.session.session import Session
 

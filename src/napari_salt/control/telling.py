@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_salt import wording
-from napari_salt.curves import label_curves
-from napari_salt.desk import IDLE
+from napari_salt.control.curves import label_curves
+from napari_salt.control.desk import IDLE
 from napari_salt.session.plateau import gain_hint
 from napari_salt.views import CurveState, StatusState
 
 if TYPE_CHECKING:
-    from napari_salt.job_controller import JobController
+    from napari_salt.control.job_controller import JobController
     from napari_salt.session.session import Session
 
 

@@ -12,9 +12,9 @@ from napari_salt.session.readiness import Readiness
 from napari_salt.views import ImageNote
 
 if TYPE_CHECKING:
-    from napari_salt.desk import Desk
-    from napari_salt.files_controller import FilesController
-    from napari_salt.job_controller import JobController
+    from napari_salt.control.desk import Desk
+    from napari_salt.control.files_controller import FilesController
+    from napari_salt.control.job_controller import JobController
 
 
 class ArrivalsController:

@@ -7,7 +7,7 @@ from unittest.mock import create_autospec
 import numpy as np
 import pytest
 
-from napari_salt.controller import Controller
+from napari_salt.control.controller import Controller
 from napari_salt.engine.requests import AssistMask, BoxRequest, EmbedRequest
 from napari_salt.errors import JobFailed
 from napari_salt.geometry import Place, StackGeometry

@@ -11,7 +11,7 @@ from napari_salt.records import BACKGROUND
 from napari_salt.session.interpolate import interpolate, nearest_painted, painted_around
 
 if TYPE_CHECKING:
-    from napari_salt.desk import Desk
+    from napari_salt.control.desk import Desk
     from napari_salt.session.session import Session
 
 

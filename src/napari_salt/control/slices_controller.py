@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from psygnal import SignalInstance
 
-    from napari_salt.desk import Desk
+    from napari_salt.control.desk import Desk
     from napari_salt.records import StackInfo
     from napari_salt.session.session import Session
 

@@ -9,13 +9,13 @@ from unittest.mock import create_autospec
 import numpy as np
 import pytest
 
-from napari_salt import saving_controller
-from napari_salt.desk import Desk
+from napari_salt.control import saving_controller
+from napari_salt.control.desk import Desk
+from napari_salt.control.saving_controller import SavingController
 from napari_salt.errors import InputError, OutputError
 from napari_salt.io.session_folder import STATE, SessionFolder
 from napari_salt.io.session_store import SessionStore
 from napari_salt.records import BACKGROUND, FitRecord
-from napari_salt.saving_controller import SavingController
 from napari_salt.session.session import Session
 from napari_salt.session.stack import Stack
 from napari_salt.viewer_link import ViewerLink

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from napari_salt.curves import label_curves
+from napari_salt.control.curves import label_curves
 from napari_salt.records import FitRecord, Label, Round
 
 RED, BLUE = (1.0, 0.0, 0.0, 1.0), (0.0, 0.0, 1.0, 1.0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_salt.desk import Desk
+    from napari_salt.control.desk import Desk
     from napari_salt.session.readiness import Action, Readiness
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_salt import wording
+from napari_salt.control.job_controller import JobController, warm_up
 from napari_salt.engine.requests import WarmUpRequest
 from napari_salt.errors import InputError
-from napari_salt.job_controller import JobController, warm_up
 from napari_salt.session.undo import STROKE
 from napari_salt.views import pick_rows
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_salt.desk import Desk
+    from napari_salt.control.desk import Desk
     from napari_salt.records import Color
     from napari_salt.session.undo import Step
 

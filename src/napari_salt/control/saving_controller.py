@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from napari_salt import wording
+from napari_salt.control.rounds_folder import ADAPTER_SUFFIX
 from napari_salt.errors import InputError, NapariSaltError
 from napari_salt.io.session_folder import SUFFIX, SessionFolder, identity
 from napari_salt.io.session_state import SessionState
-from napari_salt.rounds_folder import ADAPTER_SUFFIX
 from napari_salt.session.resume import resume
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_salt.desk import Desk
+    from napari_salt.control.desk import Desk
     from napari_salt.io.session_store import Found, SessionStore
     from napari_salt.records import Planes
     from napari_salt.session.session import Session

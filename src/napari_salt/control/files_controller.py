@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_salt.control.rounds_folder import ADAPTER_SUFFIX
 from napari_salt.errors import OutputError
 from napari_salt.io.write import write_masks
 from napari_salt.model.adapter_info import read_info
 from napari_salt.records import BACKGROUND, UNLABELLED
-from napari_salt.rounds_folder import ADAPTER_SUFFIX
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_salt.desk import Desk
-    from napari_salt.job_controller import JobController
+    from napari_salt.control.desk import Desk
+    from napari_salt.control.job_controller import JobController
     from napari_salt.records import Label
     from napari_salt.session.session import Session
 

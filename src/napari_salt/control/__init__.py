@@ -1,0 +1,1 @@
+"""Session, views, engine and viewer link brought together; no Qt. `controller.Controller` is the way in."""
