@@ -238,6 +238,7 @@ def test_layers_that_come_and_go_beside_the_tool_leave_it_on(link, viewer):
     link.write_prediction(
         SlicePrediction(3, plane.astype(np.uint16), plane.astype(np.float16), SliceSummary(3, 0.1))
     )
+    link.set_shown("uncertainty", True)  # it is made now
     link.box.show_mask(place, 3, np.ones((20, 30), np.bool_), RED)
     link.box.move(place, 4)
     viewer.layers.remove(other)
