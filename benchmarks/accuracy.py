@@ -18,6 +18,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import figures
 import report
 import results
 from data import BASE, HELD_OUT
@@ -81,6 +82,8 @@ def main() -> None:
     found = list(results.read(recipe=recipe).values())
     old = results.outdated(results.FOLDER, recipe)
     report.write_accuracy(options.out, options.plot, found, old, not_run(found))
+    if options.out == HERE / "RESULTS.md":
+        figures.write_figures(HERE.parent / "README.md", found)
     if failures:
         sys.exit(f"{len(failures)} runs failed")
 

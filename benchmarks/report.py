@@ -37,7 +37,7 @@ def write_accuracy(
         parts += [f"Plot: `docs/images/{plot.name}`. {caption}"]
     for title, group in (
         ("Tasks made of the three tuning sets", tuned),
-        ("Held-out sets, never tuned on", unseen),
+        ("Held-out sets, of other kinds", unseen),
     ):
         if group:
             parts += [f"### {title}", *_tables(group)]

@@ -1,0 +1,97 @@
+"""The short table of the README, from the kept results: ours against the forest and the probe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from comparison import LEVEL, OURS
+from results import Result
+from sections import replace_section, table
+
+AGAINST = ("filters-forest", "probe")
+COUNTS = (1, 3, 5, 10)
+TITLES = {
+    "brain_regions": "brain regions (13 atlas labels, T1 MRI)",
+    "brain_tissue": "brain tissue (2 labels, T1 MRI)",
+    "nuclei": "nuclei (fluorescence tiles)",
+    "scribbles": "– scribbles on ≤ 5 % of the pixels",
+    "transfer": "– another subject and contrast",
+    "degraded": "– half the resolution, noise, contrast",
+    "macaque": "macaque brain regions (8 labels)",
+    "nuclei_3d": "nuclei in 3-D (fluorescence)",
+    "phantom_ct": "abdomen with lesions (CT phantom)",
+    "vessels": "vessels (drawn)",
+    "coins": "coins (photograph)",
+    "ihc": "stained tissue (colour)",
+}
+"""What the rows are called: data sets, and variants of the one above."""
+ROWS = (
+    *(
+        name + variant
+        for name in ("brain_regions", "brain_tissue", "nuclei")
+        for variant in ("", "/scribbles", "/transfer", "/degraded")
+    ),
+    "macaque",
+    "nuclei_3d",
+    "phantom_ct",
+    "vessels",
+    "coins",
+    "ihc",
+)
+
+
+def write_figures(path: Path, results: Sequence[Result]) -> None:
+    """Rewrite the figures of the README at ``path``."""
+    replace_section(path, "figures", figures(results))
+
+
+def figures(results: Sequence[Result]) -> str:
+    """The table and what it comes to, of the first choice of painted slices."""
+    dice = {
+        (one.task, one.n, one.method): one.dice
+        for one in results
+        if one.shift == 0 and one.method in (OURS, *AGAINST)
+    }
+    rows = [
+        [TITLES[task.rpartition("/")[2]], *(_cell(dice, task, n) for n in COUNTS)]
+        for task in ROWS
+        if any((task, n, OURS) in dice for n in COUNTS)
+    ]
+    head = ["ours / forest / probe, painted slices", *(str(n) for n in COUNTS)]
+    return f"{table(head, rows)}\n\n{_sum(dice)}"
+
+
+def _cell(dice: Mapping[tuple[str, int, str], float], task: str, n: int) -> str:
+    found = [dice.get((task, n, method)) for method in (OURS, *AGAINST)]
+    if found[0] is None:
+        return ""
+    best = max(value for value in found if value is not None)
+    words = ["–" if value is None else f"{value:.3f}".removeprefix("0") for value in found]
+    return " / ".join(
+        f"**{word}**" if value == best else word for word, value in zip(words, found, strict=True)
+    )
+
+
+def _sum(dice: Mapping[tuple[str, int, str], float]) -> str:
+    places = sorted(
+        place
+        for place in {key[:2] for key in dice}
+        if all((*place, method) in dice for method in (OURS, *AGAINST))
+    )
+    if not places:
+        return "No results yet."
+    ours = [dice[(*place, OURS)] for place in places]
+    others = [[dice[(*place, method)] for place in places] for method in AGAINST]
+    above = [sum(a - b for a, b in zip(ours, other, strict=True)) / len(places) for other in others]
+    best = [a >= max(b) - LEVEL for a, *b in zip(ours, *others, strict=True)]
+    behind = [
+        f"{task} with {n} ({a - max(b):+.3f})"
+        for (task, n), a, *b in zip(places, ours, *others, strict=True)
+        if a < max(b) - LEVEL
+    ]
+    return (
+        f"On the mean over these {len(places)} cases ours is {above[0]:.3f} above the forest and {above[1]:.3f} above "
+        f"the probe; it is the best of the three, or within {LEVEL} of the best, in {sum(best)}."
+        + (f" Behind: {'; '.join(behind)}." if behind else "")
+    )

@@ -1,0 +1,59 @@
+"""The README's table is made of results: every number, the bold ones, and where ours is behind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from comparison import OURS
+from figures import AGAINST, ROWS, TITLES, figures, write_figures
+from results import Result
+
+PLAIN = Result(OURS, "coins", 1, 0, 0.9, 2.0, 1, 1, None, None, "", {}, {}, "", "", "")
+
+
+def results(task: str, n: int, *dice: float) -> list[Result]:
+    methods = (OURS, *AGAINST)
+    return [
+        replace(PLAIN, method=method, task=task, n=n, dice=value)
+        for method, value in zip(methods, dice, strict=False)
+    ]
+
+
+def test_every_row_has_a_title():
+    assert {row.rpartition("/")[2] for row in ROWS} <= set(TITLES)
+
+
+def test_cells_name_the_best_and_leave_out_what_was_not_run():
+    text = figures(
+        [
+            *results("coins", 1, 0.91, 0.9, 0.5),
+            *results("coins", 3, 0.8, 0.95, 1.0),
+            *results("nuclei/scribbles", 1, 0.7, 0.6),
+            *results("ihc", 1)[:0],
+        ]
+    )
+    assert "| coins (photograph) | **.910** / .900 / .500 | .800 / .950 / **1.000** |  |  |" in text
+    assert "| – scribbles on ≤ 5 % of the pixels | **.700** / .600 / – |  |  |  |" in text
+    assert "stained" not in text
+    assert "these 2 cases ours is -0.070 above the forest and 0.105 above the probe" in text
+    assert "best, in 1. Behind: coins with 3 (-0.200)." in text
+
+
+def test_other_choices_of_painted_slices_and_other_methods_do_not_count():
+    (one, *_) = results("coins", 1, 0.5)
+    others = [replace(one, shift=1, dice=0.9), replace(one, method="unet", dice=0.9)]
+    assert figures([one, *others]) == figures([one])
+
+
+def test_the_rest_of_the_page_stays(tmp_path: Path):
+    page = tmp_path / "README.md"
+    page.write_text(
+        "# Words\n\n<!-- figures: written by a program -->\nold\n<!-- end of figures -->\n\nmore\n"
+    )
+    write_figures(page, results("coins", 1, 0.91, 0.9, 0.5))
+    text = page.read_text()
+    assert text.startswith("# Words\n")
+    assert text.endswith("\nmore\n")
+    assert "old" not in text
+    assert ".910" in text
