@@ -73,6 +73,23 @@ def test_only_a_clearly_surer_contrast_is_taken(doubts, gamma):
     assert elsewhere.surest(doubts) == gamma
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        ((0.0, 10.0), (100.0, 60.0), elsewhere.CLEARLY_ON_ONE_SCALE),
+        ((9.0, 14.0), (104.0, 58.0), elsewhere.CLEARLY_ON_ONE_SCALE),
+        ((9.0, 16.0), (104.0, 58.0), elsewhere.CLEARLY),  # the second channel begins elsewhere
+        ((0.0, 10.0), (107.0, 60.0), elsewhere.CLEARLY),  # the first one ends elsewhere
+    ],
+)
+def test_more_is_asked_of_a_change_where_intensities_span_the_painted_range(low, high, expected):
+    trained = Intensity((0.0, 10.0), (100.0, 60.0))
+    assert elsewhere.clearly(trained, Intensity(low, high)) == expected
+    doubts = {1.0: 0.4, 0.7: 0.3, 1.4: 0.35}
+    surest = elsewhere.surest(doubts, expected)
+    assert surest == (0.7 if expected == elsewhere.CLEARLY else 1.0)
+
+
 def test_gamma_keeps_black_white_and_sign():
     plane = np.array([[-0.2, 0.0, 0.25, 1.0]], np.float32)
     found = Intensity((0.0,), (1.0,), gamma=0.5).apply(plane)[0, 0]
@@ -138,7 +155,7 @@ def test_another_stack_is_segmented_whatever_its_order(trained, planes_of):
 
 def test_the_user_is_told_of_a_matched_contrast(trained, planes_of, monkeypatch):
     adapter, data, _ = trained
-    monkeypatch.setattr(elsewhere, "surest", lambda doubts: 1.4 if len(doubts) == 3 else 0.0)
+    monkeypatch.setattr(elsewhere, "surest", lambda doubts, lost: 1.4 if len(doubts) == 3 else 0.0)
     told: list[str] = []
     found_by(planes_of(data[:5]), adapter, [1], tell=told.append)
     assert told == ["The contrast is matched to that of the painted stack (gamma 1.4)"]

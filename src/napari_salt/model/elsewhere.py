@@ -22,6 +22,11 @@ GAMMAS = (1.0, 0.7, 1.4)
 """Exponents that are tried on intensities of 0..1; the first one leaves them as they are."""
 CLEARLY = 0.12
 """Part of its doubt that a mask must lose for a change of contrast."""
+CLEARLY_ON_ONE_SCALE = 0.35
+"""The same where the intensities span the painted range already: there the contrast rarely differs, and masks of other
+content were surer by up to a quarter under a gamma that ruined them (measured)."""
+ONE_SCALE = (0.1, 0.05)
+"""Part of the painted range by which the lower and the upper limit of another stack may differ on one scale."""
 LOOKED_AT = 4
 """Slices on which the contrasts are compared."""
 
@@ -45,11 +50,19 @@ def doubt(predictions: Sequence[SlicePrediction]) -> float | None:
     return float(inside.mean()) if len(inside) else None
 
 
-def surest(doubts: Mapping[float, float | None]) -> float:
-    """The gamma of `GAMMAS` to take, given the `doubt` under each."""
+def clearly(trained: Intensity, measured: Intensity) -> float:
+    """Part of its doubt that a mask must lose on a stack of these ``measured`` limits."""
+    span = np.subtract(trained.high, trained.low)
+    lower = np.abs(np.subtract(measured.low, trained.low)) <= ONE_SCALE[0] * span
+    upper = np.abs(np.subtract(measured.high, trained.high)) <= ONE_SCALE[1] * span
+    return CLEARLY_ON_ONE_SCALE if lower.all() and upper.all() else CLEARLY
+
+
+def surest(doubts: Mapping[float, float | None], lost: float = CLEARLY) -> float:
+    """The gamma of `GAMMAS` to take, given the `doubt` under each and the part that must be ``lost`` for a change."""
     plain = doubts[GAMMAS[0]]
     known = {gamma: value for gamma, value in doubts.items() if value is not None}
     if plain is None:
         return GAMMAS[0]
     best = min(known, key=lambda gamma: known[gamma])
-    return best if known[best] < (1 - CLEARLY) * plain else GAMMAS[0]
+    return best if known[best] < (1 - lost) * plain else GAMMAS[0]

@@ -135,6 +135,7 @@ def _match_contrast(
     plain = encoder.intensity
     if plain.method == "window":
         return  # absolute intensities mean the same everywhere
+    lost = elsewhere.clearly(adapter.trained_intensity(), plain)
     looked_at = elsewhere.slices_to_look_at(planes.info.shape[0])
     doubts: dict[float, float | None] = {}
     for gamma in elsewhere.GAMMAS:
@@ -146,7 +147,7 @@ def _match_contrast(
                     found.append(one)
                 yield None
         doubts[gamma] = elsewhere.doubt(found)
-    encoder.intensity = replace(plain, gamma=elsewhere.surest(doubts))
+    encoder.intensity = replace(plain, gamma=elsewhere.surest(doubts, lost))
     if encoder.intensity != plain:
         told(
             f"The contrast is matched to that of the painted stack (gamma {encoder.intensity.gamma:g})"
