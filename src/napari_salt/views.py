@@ -334,6 +334,8 @@ class ViewerSignals:
     """The image in use shows another array."""
     adapter_dropped = Signal(object)
     """Path of an adapter file that was dropped on the viewer."""
+    session_dropped = Signal(object)
+    """Path of a session folder that was dropped on the viewer."""
     paint_lost = Signal()
     slice_changed = Signal()
     display_changed = Signal()

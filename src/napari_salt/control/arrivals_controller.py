@@ -32,18 +32,27 @@ class ArrivalsController:
         choose: Callable[[str], None],
         leave: Callable[[], None],
         ready: Callable[[], Readiness],
+        go_on: Callable[[Path], None],
     ) -> None:
         self._desk, self._jobs, self._files = desk, jobs, files
-        self._choose, self._leave, self._ready = choose, leave, ready
+        self._choose, self._leave, self._ready, self._go_on = choose, leave, ready, go_on
 
     # ---- files
 
     def adapter_dropped(self, path: Path) -> None:
         """Load an adapter that was dropped on the viewer, or say why that cannot be now."""
+        self._check_welcome(path)
+        self._files.use_file(path)
+
+    def session_dropped(self, path: Path) -> None:
+        """Go on with a session that was dropped on the viewer, or say why that cannot be now."""
+        self._check_welcome(path)
+        self._go_on(path)
+
+    def _check_welcome(self, path: Path) -> None:
         why_not = self._ready().load_adapter.why_not
         if why_not:
             raise InputError(f"{path.name} was not loaded. {why_not} Then drop it again.")
-        self._files.use_file(path)
 
     # ---- single images and positions
 

@@ -57,7 +57,13 @@ class Controller:
         self.fill = FillController(self.desk)
         self.keys = KeyController(self.desk, lambda: self._readiness(link.current_slice()))
         self.arrivals = ArrivalsController(
-            self.desk, self.jobs, self.files, self.choose_image, self._leave_session, self._ready
+            self.desk,
+            self.jobs,
+            self.files,
+            self.choose_image,
+            self._leave_session,
+            self._ready,
+            self.saving.go_on,
         )
         self.assist = AssistController(
             self.desk, self.paint, assist_runner, self.refresh, lambda: self.jobs.busy
@@ -353,6 +359,7 @@ class Controller:
             (viewer.image_changed, arrivals.image_changed),
             (viewer.pixels_replaced, self._pixels_replaced),
             (viewer.adapter_dropped, arrivals.adapter_dropped),
+            (viewer.session_dropped, arrivals.session_dropped),
             (viewer.paint_lost, self.paint_lost),
             (viewer.slice_changed, _only_refresh),
             (viewer.display_changed, self.refresh),

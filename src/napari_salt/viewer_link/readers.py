@@ -1,11 +1,11 @@
-"""What napari asks when files are dropped or opened: image folders and adapters."""
+"""What napari asks when files are dropped or opened: image folders, adapters, and sessions."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import napari
 from napari.utils.notifications import show_info
@@ -13,7 +13,11 @@ from napari.utils.notifications import show_info
 from napari_salt.errors import InputError
 from napari_salt.io.image_folder import image_files, open_folder
 from napari_salt.io.plane_stack import PlaneStack
+from napari_salt.io.session_folder import SUFFIX
 from napari_salt.viewer_link.registry import link_of
+
+if TYPE_CHECKING:
+    from napari_salt.views import ViewerSignals
 
 LayerData: TypeAlias = tuple[Any, ...]
 """What napari takes from a reader: data, attributes, type; or (None,) for no layer."""
@@ -23,9 +27,11 @@ _NO_LAYER: list[LayerData] = [(None,)]
 
 
 def folder_reader(path: str | Sequence[str]) -> Reader | None:
-    """A reader for a folder that holds single images; None for anything else."""
+    """A reader for a session folder, or one that holds single images; None for anything else."""
     if not isinstance(path, str | os.PathLike) or not Path(path).is_dir():
         return None
+    if Path(path).name.endswith(SUFFIX):
+        return read_session
     return read_folder if image_files(Path(path)) else None
 
 
@@ -65,13 +71,30 @@ def read_adapter(path: str | os.PathLike[str]) -> list[LayerData]:
     InputError
         When there is no viewer to load it into.
     """
+    _dock_for("An adapter").adapter_dropped.emit(Path(path))
+    return _NO_LAYER
+
+
+def read_session(path: str | os.PathLike[str]) -> list[LayerData]:
+    """Go on with a session folder in the dock of the current viewer, which is opened if need be; no layer.
+
+    Raises
+    ------
+    InputError
+        When there is no viewer to open it in.
+    """
+    _dock_for("A session").session_dropped.emit(Path(path))
+    return _NO_LAYER
+
+
+def _dock_for(what: str) -> ViewerSignals:
+    """Signals of the dock of the current viewer."""
     viewer = napari.current_viewer()
     if viewer is None:
-        raise InputError("An adapter is loaded into a viewer; open napari first, then drop it.")
+        raise InputError(f"{what} is loaded into a viewer; open napari first, then drop it.")
     if link_of(viewer) is None:
         viewer.window.add_plugin_dock_widget("napari-salt")
     link = link_of(viewer)
     if link is None:
         raise InputError("The dock could not be opened; open it from the Plugins menu, then drop.")
-    link.signals.adapter_dropped.emit(Path(path))
-    return _NO_LAYER
+    return link.signals

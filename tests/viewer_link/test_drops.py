@@ -1,4 +1,4 @@
-"""An adapter dropped on a real window: into the open dock, or into one that opens for it."""
+"""Adapters and sessions dropped on a real window: into the open dock, or into one that opens for them."""
 
 from __future__ import annotations
 
@@ -90,3 +90,53 @@ def test_a_damaged_one_is_refused_in_a_sentence(viewer, tmp_path, monkeypatch):
     assert dock.controller.desk.session.adapter_path is None
     with pytest.raises(AdapterError):
         files_controller.read_info(path)
+
+
+# --- sessions -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept(viewer, tmp_path, monkeypatch):
+    """A session folder of one painted slice of "t1", whose window went on without it."""
+    dock = Dock(viewer)
+    viewer.window.add_dock_widget(dock)
+    viewer.add_image(np.zeros((3, 16, 16), np.uint8), name="t1")
+    dock.wishes.label_added.emit("nucleus")
+    paint = viewer.layers["t1 paint"]
+    paint.data_setitem((np.array([1, 1]), np.array([4, 5]), np.array([4, 4])), 1)
+    monkeypatch.setattr(dock, "ask_save", lambda title, name, pattern: tmp_path / "mine")
+    dock.wishes.save_session.emit()
+    assert dock.status.value().text.startswith("session saved")
+    viewer.window.remove_dock_widget(dock)
+    dock.controller.close()
+    dock.close()
+    viewer.layers.clear()
+    return tmp_path / "mine.salt"
+
+
+def test_a_session_goes_on_in_a_dock_that_opens_for_it(viewer, kept):
+    viewer.add_image(np.zeros((3, 16, 16), np.uint8), name="t1")
+    assert viewer.open(str(kept), plugin="napari-salt") == []
+    (dock,) = (one for one in viewer.window.dock_widgets.values() if isinstance(one, Dock))
+    assert dock.status.value().text.startswith("your work is back")
+    assert dock.controller.desk.session.annotations.painted_slices() == (1,)
+    assert viewer.layers["t1 paint"].data[1, 4, 4] == 1
+
+
+def test_a_session_of_another_image_is_refused_in_a_sentence(viewer, kept, monkeypatch):
+    said = []
+    monkeypatch.setattr(Dock, "notify", lambda dock, sentence, level: said.append(sentence))
+    viewer.add_image(np.ones((4, 16, 16), np.uint8), name="other")
+    viewer.open(str(kept), plugin="napari-salt")
+    assert len(said) == 1
+    assert "open that image first" in said[0]
+    assert not viewer.layers["other paint"].data.any()
+
+
+def test_a_folder_that_only_looks_like_a_session_is_refused(viewer, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(Dock, "notify", lambda dock, sentence, level: said.append(sentence))
+    viewer.add_image(np.zeros((3, 16, 16), np.uint8), name="t1")
+    (tmp_path / "empty.salt").mkdir()
+    viewer.open(str(tmp_path / "empty.salt"), plugin="napari-salt")
+    assert said == ["empty.salt is not a session of napari-salt; choose a folder *.salt."]
