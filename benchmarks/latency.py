@@ -52,9 +52,9 @@ def main() -> None:
         if any(name.endswith("large") for name in options.only):
             write_large(stack, QUICK.large if options.quick else LARGE)
         scenes = [scene for name in options.only for scene in sit(name, stack, quick=options.quick)]
-    text = section(scenes)
+    text = section(scenes, [name for name in SITTINGS if name not in options.only])
     print(text)
-    if not options.quick and options.only == list(SITTINGS):
+    if not options.quick:
         replace_section(options.out, "latency", text)
 
 
@@ -120,8 +120,8 @@ def cells(scene: Scene) -> list[str]:
     return [scene.name, who, verdict, *waits, worst, str(many), f"{pulse.seconds:.0f}"]
 
 
-def section(scenes: Sequence[Scene]) -> str:
-    """The part of RESULTS.md."""
+def section(scenes: Sequence[Scene], missing: Sequence[str] = ()) -> str:
+    """The part of RESULTS.md; ``missing`` are sittings that were not held."""
     ours = [scene for scene in scenes if scene.dock]
     lost = [scene.name for scene in ours if not reached(scene)]
     verdict = "Every scene of the dock stays below both." if ours else "The dock was not measured."
@@ -137,6 +137,8 @@ def section(scenes: Sequence[Scene]) -> str:
         "Times in milliseconds; *> 100 ms*: how many stalls were longer; *s*: how long the scene was. The lazy stack "
         f"is {LARGE} × {SIDE} × {SIDE} uint16, zarr with one chunk a slice.",
     ]
+    if missing:
+        parts.append(f"Not run: {', '.join(missing)}.")
     causes = list(_causes(ours))
     if causes:
         parts += [

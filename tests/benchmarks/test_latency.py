@@ -76,6 +76,8 @@ def test_bars_and_words():
     assert not latency.reached(slow)
     assert "stays below both" in latency.section([calm, other])
     assert "was not measured" in latency.section([other])
+    assert "Not run" not in latency.section([other])
+    assert "Not run: dock-large." in latency.section([calm], ["dock-large"])
     text = latency.section([calm, slow, other])
     assert "Not reached: segmenting." in text
     assert "| idle | napari alone | – |" in text
