@@ -38,6 +38,30 @@ class Label:
     color: Color = (1.0, 1.0, 1.0, 1.0)
 
 
+Affine = tuple[tuple[float, float, float, float], ...]
+"""Four rows of a 4 × 4 matrix."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a stack was read from, and how it lies in the world, for those who write masks beside it.
+
+    Attributes
+    ----------
+    path
+        The file or folder, absolute; empty where there is none.
+    format
+        ``"tiff"``, ``"nifti"``, ``"dicom"``, ``"ome-zarr"``, ``"hdf5"``, …; empty where unknown.
+    affine
+        Maps (slice, row, column, 1) to (x, y, z, 1) in millimetres, x to the patient's right, y to the front, z up
+        (RAS+, as NIfTI has it); None where the format knows none.
+    """
+
+    path: str = ""
+    format: str = ""
+    affine: Affine | None = None
+
+
 @dataclass(frozen=True)
 class StackInfo:
     """Geometry of a stack.
@@ -56,6 +80,8 @@ class StackInfo:
         Physical size of a voxel along (slice axis, Y, X), in ``units``.
     units
         Unit of each spacing, e.g. ``"mm"``, ``"um"``, ``"s"``, or ``"pixel"``.
+    origin
+        The file it comes from, and its place in the world.
     """
 
     shape: tuple[int, int, int]
@@ -65,6 +91,7 @@ class StackInfo:
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
     units: tuple[str, str, str] = ("pixel", "pixel", "pixel")
     name: str = ""
+    origin: Origin = field(default_factory=Origin)
 
 
 class Planes(Protocol):

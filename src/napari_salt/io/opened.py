@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 
 import numpy as np
 
 from napari_salt.errors import InputError
 from napari_salt.io.units import PIXEL
-from napari_salt.records import Color
+from napari_salt.records import Color, Origin
 from napari_salt.session.stack import ArrayLike, Stack
 
 _CHANNELS = "SC"
@@ -32,6 +32,8 @@ class Opened:
     units: dict[str, str] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
     colors: dict[int, Color] = field(default_factory=dict)
+    origin: Origin = field(default_factory=Origin)
+    """``affine`` is of the axes (Z, Y, X) of ``data``; it goes to stacks along Z only."""
 
     def stack(self, slice_axis: str | None = None, fixed: Mapping[str, int] | None = None) -> Stack:
         """The stack along an axis (see ``read_stack``)."""
@@ -57,6 +59,7 @@ class Opened:
             name=self.name,
             axes=self.axes,
             fixed={self.axes.index(axis): index for axis, index in places.items()},
+            origin=self.origin if letters == ("Z", "Y", "X") else replace(self.origin, affine=None),
         )
 
     def _bytes_last(self, channel: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from napari_salt.errors import InputError
 from napari_salt.model.adapter_info import record_from
-from napari_salt.records import FitSettings, Label, Round, StackInfo
+from napari_salt.records import FitSettings, Label, Origin, Round, StackInfo
 
 FORMAT = "napari-salt session"
 VERSION = 1
@@ -91,6 +91,7 @@ def _state(content: dict[str, Any]) -> SessionState:
         "channels": _whole(stack["channels"], 1),
         "name": _text(stack["name"]),
         "dtype": _text(stack["dtype"]),
+        "origin": _origin(stack.get("origin", {})),
     }
     if (len(shape), len(spacing), len(units)) != (3, 3, 3):
         raise ValueError("axes")
@@ -111,6 +112,20 @@ def _state(content: dict[str, Any]) -> SessionState:
         adapter=None if content["adapter"] is None else adapter_name(content["adapter"]),
         settings=FitSettings(**content["settings"]),
     )
+
+
+def _origin(content: dict[str, Any]) -> Origin:
+    """Empty for sessions saved before images told where they come from."""
+    affine = content.get("affine")
+    rows = None if affine is None else tuple(_row(row) for row in affine)
+    if rows is not None and len(rows) != 4:
+        raise ValueError("affine")
+    return Origin(_text(content.get("path", "")), _text(content.get("format", "")), rows)
+
+
+def _row(numbers: list[float]) -> tuple[float, float, float, float]:
+    first, second, third, fourth = (float(number) for number in numbers)
+    return first, second, third, fourth
 
 
 def adapter_name(name: object) -> str:

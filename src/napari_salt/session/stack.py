@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_salt.errors import InputError
-from napari_salt.records import StackInfo
+from napari_salt.records import Origin, StackInfo
 
 
 class ArrayLike(Protocol):
@@ -54,6 +54,8 @@ class Stack:
     fixed
         Index along each axis that is neither slices, rows, columns nor channels. The two last axes
         that remain are Y and X; remaining axes before them are fixed at 0.
+    origin
+        The file it comes from, and its place in the world; kept for those who write masks.
 
     Raises
     ------
@@ -73,6 +75,7 @@ class Stack:
         name: str = "",
         axes: str | None = None,
         fixed: Mapping[int, int] | None = None,
+        origin: Origin | None = None,
     ) -> None:
         ndim = len(data.shape)
         if rgb and channel_axis is None:
@@ -83,7 +86,7 @@ class Stack:
         self._slice_axis, self._plane_axes = self._roles(_axis(slice_axis, ndim), ndim)
         self._axes = axes
         self._dtype = _native(np.dtype(data.dtype))
-        self._info = self._describe(rgb, spacing, units, name)
+        self._info = self._describe(rgb, spacing, units, name, origin or Origin())
 
     @property
     def info(self) -> StackInfo:
@@ -170,7 +173,12 @@ class Stack:
         return slice_axis, (rest[-2], rest[-1])
 
     def _describe(
-        self, rgb: bool, spacing: Sequence[float], units: Sequence[str], name: str
+        self,
+        rgb: bool,
+        spacing: Sequence[float],
+        units: Sequence[str],
+        name: str,
+        origin: Origin,
     ) -> StackInfo:
         shape = self._data.shape
         for axis, index in self._fixed.items():
@@ -199,6 +207,7 @@ class Stack:
             spacing=(sizes[0], sizes[1], sizes[2]),
             units=(str(units[0]), str(units[1]), str(units[2])),
             name=name,
+            origin=origin,
         )
 
 

@@ -1,0 +1,1 @@
+"""The same prediction task on many workers, by dask.distributed."""
