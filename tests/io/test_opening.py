@@ -46,7 +46,7 @@ def test_empty_folders_and_labels_that_need_a_file(tmp_path):
         read_stack(tmp_path)
     with pytest.raises(InputError, match="is a folder"):
         read_labels(tmp_path)
-    with pytest.raises(InputError, match="no file .*none.h5; check the path"):
+    with pytest.raises(InputError, match=r"no file .*none.h5; check the path"):
         read_stack(f"{tmp_path / 'none.h5'}::/a")
 
 
