@@ -32,7 +32,7 @@ def test_a_folder_is_zarr_first_then_dicom_then_single_images(tmp_path):
 
 def test_the_origin_of_plain_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    tifffile.imwrite("a.TIFF", VOLUME)
+    tifffile.imwrite("a.TIFF", VOLUME, photometric="minisblack")
     np.save("a.npy", VOLUME)
     Image.fromarray(VOLUME[0]).save("a.png")
     for name, kind in (("a.TIFF", "tiff"), ("a.npy", "npy"), ("a.png", "png")):

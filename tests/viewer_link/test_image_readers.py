@@ -100,7 +100,7 @@ def test_along_another_axis_the_affine_does_not_hold(viewer):
 
 
 def test_layers_of_other_readers_tell_at_least_their_path(viewer, tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", np.zeros((3, 4, 5), np.uint8))
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((3, 4, 5), np.uint8), photometric="minisblack")
     (layer,) = viewer.open(str(tmp_path / "a.tif"), plugin="napari")
     assert stack_of(viewer, layer).info.origin == Origin(str(tmp_path / "a.tif"))
     bare = viewer.add_image(np.zeros((3, 4, 5), np.uint8))

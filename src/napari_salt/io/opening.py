@@ -90,6 +90,8 @@ def _open(file: Path, dataset: str | None, wanted: Wanted) -> Opened:
         return open_hdf5(file, dataset)
     if reader is open_dicom or (file.is_dir() and dicom_series.is_dicom_folder(file)):
         return _open_dicom(file, wanted)
+    if reader is open_tiff and wanted.series is None:
+        return open_tiff(file, wanted.level)
     _check_plain(file, wanted)
     if reader is not None:
         return reader(file)
