@@ -261,6 +261,23 @@ def test_colour_and_cine(tmp_path):
     assert stack.plane(2)[1, 1].tolist() == [200, 100, 50]
 
 
+def test_colour_with_half_the_chroma(tmp_path):
+    """Grey in YBR_FULL_422: two pixels are stored as Y, Y, B, R."""
+    stored = np.full((4, 4, 2), 128, np.uint8)
+    stored[2, 2] = 200, 128
+    file = dicom_file(
+        stored,
+        SamplesPerPixel=3,
+        PlanarConfiguration=0,
+        PhotometricInterpretation="YBR_FULL_422",
+    )
+    file.save_as(tmp_path / "y.dcm", enforce_file_format=True)
+    plane = read_stack(tmp_path / "y.dcm").plane(0)
+    assert plane.shape == (4, 4, 3)
+    assert plane[0, 0].tolist() == [128] * 3
+    assert plane[2, 2].tolist() == [200] * 3
+
+
 def test_only_headers_are_read_before_a_slice_is_asked_for(tmp_path, monkeypatch):
     folder = dicom_series(tmp_path / "s", np.zeros((5, 3, 3), np.uint8))
     decoded = []

@@ -11,7 +11,7 @@ import SimpleITK as sitk  # noqa: N813 - its usual name
 
 from format_data import marked_volume, world_of
 from napari_salt.errors import InputError
-from napari_salt.io import nifti_read
+from napari_salt.io import label_text, nifti_read
 from napari_salt.io.read import read_labels, read_stack
 
 OBLIQUE = np.array(
@@ -123,6 +123,17 @@ def test_label_images(tmp_path):
     image = read_labels(save(tmp_path / "l.nii.gz", ids))
     assert image.labels[1, 1, 2] == 7
     assert image.labels.dtype == np.uint16
+
+
+def test_names_and_colours_in_a_comment_of_the_header(tmp_path):
+    image = nibabel.Nifti1Image(np.ones((4, 3, 2), np.uint8), np.eye(4))
+    line = label_text.info_line({1: "Leber, groß"}, {1: (1.0, 0.0, 0.0, 1.0)})
+    for text in ("a comment of others", line):
+        image.header.extensions.append(nibabel.nifti1.Nifti1Extension(6, text.encode()))
+    nibabel.save(image, tmp_path / "l.nii.gz")
+    labels = read_labels(tmp_path / "l.nii.gz")
+    assert labels.names == {1: "Leber, groß"}
+    assert labels.colors == {1: (1.0, 0.0, 0.0, 1.0)}
 
 
 @pytest.mark.parametrize("in_memory", [0, 2**20])

@@ -227,5 +227,8 @@ def _check_whole(file: Path, header: Any, behind: int) -> None:
         return
     samples = int(header.get("SamplesPerPixel") or 1) * int(header.get("NumberOfFrames") or 1)
     bits = int(header.Rows) * int(header.Columns) * samples * int(header.get("BitsAllocated") or 8)
+    if header.get("PhotometricInterpretation") == "YBR_FULL_422":
+        # Two neighbours share their colour.
+        bits = bits * 2 // 3
     if behind < bits // 8:
         raise InputError(f"{file.name} is cut short: its pixels are not all there; copy it again.")

@@ -13,19 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_salt.errors import InputError
+from napari_salt.io import label_text
 from napari_salt.io.opened import Opened
 from napari_salt.io.planewise import PlanewiseArray
 from napari_salt.io.rescale import real_dtype, to_real
 from napari_salt.io.units import PIXEL, convert
 from napari_salt.io.world import as_affine
 from napari_salt.optional import need
-from napari_salt.records import Origin
+from napari_salt.records import Color, Origin
 
 SUFFIXES = (".nii", ".nii.gz", ".img", ".hdr", ".img.gz")
 IN_MEMORY = 512 * 2**20
 """Compressed pixels up to this many bytes, unpacked, are kept in memory once a slice is asked for."""
 
 _AXES = "XYZTC"
+_COMMENT = 6
+"""Code of a header extension that is text."""
 _UNITS = {"meter": "m", "mm": "mm", "micron": "um", "sec": "s", "msec": "ms", "usec": "us"}
 _DAMAGED = (OSError, EOFError, ValueError, zlib.error)
 
@@ -35,7 +38,8 @@ def open_nifti(path: Path) -> Opened:
 
     The array is (k, j, i) of the stored one: slices, rows, columns, turned but never flipped, so that
     ``Origin.affine`` is the file's own with its first and third columns exchanged. Slope and intercept are
-    applied. Lengths without a unit are millimetres where the file has an affine, else pixels.
+    applied. Names and colours of labels are those of our own comment in the header. Lengths without a unit are
+    millimetres where the file has an affine, else pixels.
 
     A slice of an uncompressed file is read by itself. Of a compressed one, everything up to it must be unpacked:
     up to 512 MiB are unpacked once, when the first slice is asked for, and kept in memory; of larger ones the
@@ -69,7 +73,8 @@ def open_nifti(path: Path) -> Opened:
         path.name.removesuffix(".gz").removesuffix(path.with_suffix("").suffix or path.suffix),
         sizes,
         units,
-        origin=Origin(str(path.absolute()), "nifti", None if place is None else as_affine(place)),
+        *_texts(image.header),
+        Origin(str(path.absolute()), "nifti", None if place is None else as_affine(place)),
     )
 
 
@@ -163,6 +168,18 @@ def _sizes(header: Any, affine: Any, axes: str) -> tuple[dict[str, float], dict[
         {letter: size for letter, size in sizes.items() if letter in axes},
         {letter: unit for letter, unit in units.items() if letter in axes},
     )
+
+
+def _texts(header: Any) -> tuple[dict[int, str], dict[int, Color]]:
+    """Names and colours of labels, as our masks have them in a comment of the header."""
+    for extension in getattr(header, "extensions", ()):
+        if extension.get_code() == _COMMENT:
+            content = extension.get_content()
+            text = content.decode(errors="replace") if isinstance(content, bytes) else str(content)
+            names, colors = label_text.from_info(text.rstrip("\0"))
+            if names or colors:
+                return names, colors
+    return {}, {}
 
 
 def _in_mm(affine: NDArray[np.float64], unit: str) -> NDArray[np.float64]:
