@@ -117,10 +117,12 @@ def _texts(segmentation: Any) -> tuple[dict[int, str], dict[int, Color]]:
 
 
 def _from_lab(coded: list[int]) -> Color:
-    """A colour of CIELab numbers as DICOM writes them: each scaled to 16 bits."""
+    """A colour of CIELab numbers as DICOM writes them, each scaled to 16 bits; to the nearest of 256 steps."""
     from skimage.color import lab2rgb
 
     light, a, b = (part / 0xFFFF for part in coded)
     lab = np.array([[[light * 100, a * 255 - 128, b * 255 - 128]]])
-    red, green, blue = (float(part) for part in np.clip(lab2rgb(lab)[0, 0], 0, 1))
+    red, green, blue = (
+        round(float(part) * 255) / 255 for part in np.clip(lab2rgb(lab)[0, 0], 0, 1)
+    )
     return red, green, blue, 1.0
