@@ -125,6 +125,12 @@ def test_an_ome_zarr_brings_its_levels_and_its_labels(viewer, cells, tmp_path):
     save_labels(str(tmp_path / "m.tif"), *labels.as_layer_data_tuple()[:2])
 
 
+def test_a_label_image_by_itself_is_a_labels_layer(viewer, cells):
+    (layer,) = viewer.open(str(cells / "labels" / "nuclei"), plugin="napari-salt")
+    assert isinstance(layer, Labels)
+    assert list(layer.features["name"]) == ["", "nucleus"]
+
+
 def test_a_plain_zarr_and_a_shifted_one(viewer, tmp_path):
     group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w")
     group.create_array("0", data=np.zeros((3, 4, 5), np.uint8))

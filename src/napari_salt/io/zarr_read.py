@@ -85,6 +85,11 @@ def label_folders(folder: Path) -> tuple[Path, ...]:
     return tuple(place / str(name) for name in names if is_zarr(place / str(name)))
 
 
+def is_label_image(folder: Path) -> bool:
+    """Whether a zarr says of itself that it holds label ids."""
+    return "image-label" in ome_of(_node(folder).attrs)
+
+
 def _node(folder: Path) -> Any:
     try:
         return zarr.open(folder, mode="r")

@@ -16,7 +16,7 @@ from napari_salt.io.dicom_series import SUFFIXES as DICOM
 from napari_salt.io.opened import Opened
 from napari_salt.io.opening import Wanted, open_path
 from napari_salt.io.units import PIXEL, is_known
-from napari_salt.io.zarr_read import is_zarr, label_folders, open_zarr_labels
+from napari_salt.io.zarr_read import is_label_image, is_zarr, label_folders, open_zarr_labels
 from napari_salt.viewer_link.choosing import choose
 from napari_salt.viewer_link.images import ORIGIN
 
@@ -64,7 +64,10 @@ def read_image(path: str | os.PathLike[str]) -> list[LayerData]:
     note = getattr(opened.data, "note", "")
     if note:
         show_info(note)
-    return [image_layer(opened), *_label_layers(Path(opened.origin.path))]
+    place = Path(opened.origin.path)
+    if is_zarr(place) and is_label_image(place):
+        return [labels_layer(open_zarr_labels(place))]
+    return [image_layer(opened), *_label_layers(place)]
 
 
 def image_layer(opened: Opened) -> LayerData:
@@ -74,27 +77,26 @@ def image_layer(opened: Opened) -> LayerData:
     return (_data(opened), attributes, "image")
 
 
+def labels_layer(opened: Opened) -> LayerData:
+    """A label image as layer data, with the names and colours of its labels."""
+    attributes = _attributes(opened, opened.axes)
+    if opened.names:
+        attributes["features"] = {"index": [0, *opened.names], "name": ["", *opened.names.values()]}
+    if opened.colors:
+        attributes["colormap"] = {None: "transparent", 0: "transparent", **opened.colors}
+    return (_data(opened), attributes, "labels")
+
+
 def _read_first(paths: Sequence[str]) -> list[LayerData]:
     return read_image(paths[0])
 
 
 def _label_layers(folder: Path) -> list[LayerData]:
     """The label images beside an OME-Zarr image, with names and colours."""
-    layers: list[LayerData] = []
-    for place in label_folders(folder) if is_zarr(folder) else ():
-        opened = open_zarr_labels(place)
-        if opened.data.dtype.kind not in "iu":
-            continue
-        attributes = _attributes(opened, opened.axes) | {"name": place.name}
-        if opened.names:
-            attributes["features"] = {
-                "index": [0, *opened.names],
-                "name": ["", *opened.names.values()],
-            }
-        if opened.colors:
-            attributes["colormap"] = {None: "transparent", 0: "transparent", **opened.colors}
-        layers.append((_data(opened), attributes, "labels"))
-    return layers
+    found = [
+        open_zarr_labels(place) for place in (label_folders(folder) if is_zarr(folder) else ())
+    ]
+    return [labels_layer(opened) for opened in found if opened.data.dtype.kind in "iu"]
 
 
 def _data(opened: Opened) -> Any:
