@@ -42,6 +42,7 @@ def test_the_dock_and_two_samples(manifest):
 def test_what_can_be_dropped_saved_and_found_in_menus(manifest):
     contributions = manifest.contributions
     readers = {reader.command: reader for reader in contributions.readers}
+    assert {"*.nii.gz", "*.dcm", "*.h5"} <= set(readers["napari-salt.read_image"].filename_patterns)
     assert readers["napari-salt.read_folder"].accepts_directories
     assert readers["napari-salt.read_folder"].filename_patterns == []
     assert readers["napari-salt.read_adapter"].filename_patterns == ["*.salt.safetensors"]

@@ -20,6 +20,8 @@ BAD_INPUT = 2
 FAILED = 1
 INTERRUPTED = 130
 
+_IMAGE = "file or folder: TIFF, OME-Zarr, NIfTI, DICOM, npy, pictures, or FILE.h5::/DATASET"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand.
@@ -107,8 +109,13 @@ def _add_demo(commands: Subcommands) -> None:
 def _add_adapt(commands: Subcommands) -> None:
     parser = _add(commands, "adapt", "fit an adapter to labelled slices")
     add = parser.add_argument
-    add("image", type=Path, metavar="IMAGE", help="image stack")
-    add("labels", type=Path, metavar="LABELS", help="label image of its shape; 0 = unlabelled")
+    _add_image(parser)
+    add(
+        "labels",
+        type=Path,
+        metavar="LABELS",
+        help="label image of its shape, in any of these; 0 = unlabelled",
+    )
     add(
         "--names",
         metavar='"ID=NAME,..."',
@@ -165,13 +172,34 @@ def _add_evaluate(commands: Subcommands) -> None:
 
 
 def _add_info(commands: Subcommands) -> None:
-    parser = _add(commands, "info", "tell what an adapter knows and how it was trained")
-    parser.add_argument("adapter", type=Path, metavar="ADAPTER")
+    parser = _add(
+        commands, "info", "tell what an adapter knows and how it was trained, or an image"
+    )
+    parser.add_argument("adapter", type=Path, metavar="ADAPTER|IMAGE", help=_IMAGE)
+    _add_choice(parser)
 
 
 def _add_image_and_adapter(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", type=Path, metavar="IMAGE", help="image stack")
+    _add_image(parser)
     parser.add_argument("adapter", type=Path, metavar="ADAPTER", help=".salt.safetensors file")
+
+
+def _add_image(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", type=Path, metavar="IMAGE", help=_IMAGE)
+    _add_choice(parser)
+
+
+def _add_choice(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--level",
+        type=_whole,
+        default=0,
+        metavar="N",
+        help="level of a pyramid; default: 0, the finest",
+    )
+    parser.add_argument(
+        "--series", metavar="NUMBER|UID|NAME", help="DICOM series, where a folder holds several"
+    )
 
 
 def _add_device(parser: argparse.ArgumentParser) -> None:

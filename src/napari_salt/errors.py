@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 
 class NapariSaltError(Exception):
     """Base of every error that napari-salt raises on purpose."""
@@ -9,6 +12,23 @@ class NapariSaltError(Exception):
 
 class InputError(NapariSaltError):
     """What the user gave cannot be used; nothing was started and nothing was lost."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several images at a path: ``text`` says which, ``path`` and ``series`` open it."""
+
+    text: str
+    path: str
+    series: str | None = None
+
+
+class ChoiceNeeded(InputError):
+    """A path holds several images, and one must be chosen; the message lists them and says how."""
+
+    def __init__(self, sentence: str, choices: Sequence[Choice]) -> None:
+        super().__init__(sentence)
+        self.choices = tuple(choices)
 
 
 class WeightsError(InputError):

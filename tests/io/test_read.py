@@ -431,6 +431,49 @@ def test_missing_files_and_folders(tmp_path):
         read_labels(tmp_path / "d.tif")
 
 
+def test_levels_of_a_pyramid(tmp_path):
+    data = numbered(3, 64, 48)
+    with tifffile.TiffWriter(tmp_path / "p.ome.tif") as tif:
+        sizes = {"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2}
+        common = {"tile": (16, 16), "photometric": "minisblack"}
+        tif.write(data, subifds=1, metadata=sizes, **common)
+        tif.write(data[:, ::2, ::2], subfiletype=1, **common)
+    fine, coarse = (read_stack(tmp_path / "p.ome.tif", level=level) for level in (0, 1))
+    np.testing.assert_array_equal(fine.plane(2), data[2])
+    np.testing.assert_array_equal(coarse.plane(2), data[2, ::2, ::2])
+    assert fine.info.spacing == (2, 0.5, 0.5)
+    assert coarse.info.spacing == (2, 1, 1)
+    with pytest.raises(InputError, match="no level 2; it has 2"):
+        read_stack(tmp_path / "p.ome.tif", level=2)
+
+
+@pytest.mark.filterwarnings("error")
+def test_planes_in_several_ome_files(tmp_path):
+    data, ids = numbered(2, 5, 4), ("urn:uuid:0", "urn:uuid:1")
+    places = "".join(
+        f'<TiffData FirstZ="{z}" IFD="0" PlaneCount="1"><UUID FileName="z{z}.ome.tif">{ids[z]}</UUID>'
+        "</TiffData>"
+        for z in range(2)
+    )
+    for z in range(2):
+        text = (
+            '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="{ids[z]}"><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" '
+            'Type="uint16" SizeX="4" SizeY="5" SizeZ="2" SizeC="1" SizeT="1" PhysicalSizeZ="2.5">'
+            f'<Channel ID="Channel:0:0" SamplesPerPixel="1"/>{places}</Pixels></Image></OME>'
+        )
+        options = {"description": text.encode(), "metadata": None, "photometric": "minisblack"}
+        tifffile.imwrite(tmp_path / f"z{z}.ome.tif", data[z], **options)
+    stack = read_stack(tmp_path / "z0.ome.tif")
+    assert (stack.info.shape, stack.info.spacing[0], stack.note) == ((2, 5, 4), 2.5, "")
+    for z in (1, 0, 1):
+        np.testing.assert_array_equal(stack.plane(z), data[z])
+    (tmp_path / "z1.ome.tif").unlink()
+    alone = read_stack(tmp_path / "z0.ome.tif")
+    np.testing.assert_array_equal(alone.plane(0), data[0])
+    assert alone.note.startswith("1 of 2 planes of z0.ome.tif are in files that are not there")
+
+
 def test_unknown_compression_says_what_to_install(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "z.tif", numbered(5, 4, 5), compression="zlib")
     monkeypatch.setattr(tifffile, "TIFF", SimpleNamespace(DECOMPRESSORS={}))

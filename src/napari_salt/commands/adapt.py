@@ -11,11 +11,12 @@ from napari_salt import wording
 from napari_salt.commands import checks
 from napari_salt.commands.annotated import Paint, read_paint
 from napari_salt.commands.console import Console
+from napari_salt.commands.images import open_image, open_labels
 from napari_salt.commands.parsing import listed, parse_names, parse_slices
 from napari_salt.commands.running import run_here
 from napari_salt.engine.requests import AdapterSaved, AdaptRequest, AdaptResult, Report
 from napari_salt.errors import InputError
-from napari_salt.io.read import LabelImage, read_labels, read_stack
+from napari_salt.io.read import LabelImage
 from napari_salt.model.adapter_info import read_info
 from napari_salt.model.backbones.registry import backbone_sha256
 from napari_salt.model.input_checks import check_annotations, check_channels
@@ -30,7 +31,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
     settings = _settings(args)
     checks.check_device(settings.device)
     backbone_sha256(settings.backbone)
-    stack = read_stack(args.image)
+    stack = open_image(args, console)
     if args.init is not None:
         _check_init(args.init, settings, stack)
     paint = _paint(args, stack)
@@ -66,7 +67,7 @@ def _check_init(init: Path, settings: FitSettings, stack: Stack) -> None:
 
 
 def _paint(args: argparse.Namespace, stack: Stack) -> Paint:
-    image = read_labels(args.labels)
+    image = open_labels(args.labels, stack, args.level)
     checks.check_shapes(image.shape, args.labels, stack.info.shape, args.image)
     slices = None if args.slices is None else parse_slices(args.slices, image.shape[0])
     return read_paint(image, args.labels, _names(args, image), slices, complete=args.complete)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from napari_salt.commands.console import Console
+from napari_salt.commands.images import open_image
 from napari_salt.errors import AdapterError, InputError, OutputError
-from napari_salt.io.read import read_stack
 from napari_salt.model.adapter_info import AdapterInfo, read_info
 from napari_salt.model.backbones.registry import backbone_sha256
 from napari_salt.model.input_checks import check_channels
@@ -72,9 +74,9 @@ def check_base(info: AdapterInfo, backbone: str) -> None:
         )
 
 
-def stack_for(path: Path, info: AdapterInfo) -> Stack:
-    """The image at ``path``; ``InputError`` when its channels are not those of the adapter."""
-    stack = read_stack(path)
+def stack_for(args: argparse.Namespace, info: AdapterInfo, console: Console) -> Stack:
+    """The image of ``args``; ``InputError`` when its channels are not those of the adapter."""
+    stack = open_image(args, console)
     check_channels(stack, info)
     return stack
 

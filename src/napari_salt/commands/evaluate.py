@@ -25,7 +25,8 @@ from napari_salt.records import BACKGROUND_NAME
 def run(args: argparse.Namespace, console: Console) -> None:
     """Compare two label images of one shape."""
     started = time.monotonic()
-    masks, reference = read_labels(args.masks), read_labels(args.reference)
+    masks = read_labels(args.masks)
+    reference = read_labels(args.reference, like=masks.info)
     checks.check_shapes(masks.shape, args.masks, reference.shape, args.reference)
     count = reference.shape[0]
     slices = tuple(range(count)) if args.slices is None else parse_slices(args.slices, count)

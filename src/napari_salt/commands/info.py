@@ -1,4 +1,4 @@
-"""``napari-salt info``: what an adapter file says about itself; without torch."""
+"""``napari-salt info``: what an adapter file, or an image, says about itself; without torch."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import argparse
 from dataclasses import asdict
 
 from napari_salt import wording
+from napari_salt.commands import checks
 from napari_salt.commands.console import Console
+from napari_salt.commands.image_info import tell_image
 from napari_salt.commands.parsing import listed
 from napari_salt.model.adapter_info import AdapterInfo, read_info
 
 
 def run(args: argparse.Namespace, console: Console) -> None:
-    """Read the header and tell."""
+    """Read the header and tell; of anything but an adapter, as of an image."""
+    if not args.adapter.name.lower().endswith(checks.ADAPTER_SUFFIX):
+        args.image = args.adapter
+        tell_image(args, console)
+        return
     info = read_info(args.adapter)
     size = args.adapter.stat().st_size
     record = info.record

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
     out, uncertainty = _outputs(args)
     checks.check_device(args.device)
     info = checks.usable_adapter(args.adapter)
-    stack = checks.stack_for(args.image, info)
+    stack = checks.stack_for(args, info, console)
     count = stack.info.shape[0]
     slices = tuple(range(count)) if args.slices is None else parse_slices(args.slices, count)
     names = None if args.labels is None else parse_list(args.labels)

@@ -20,7 +20,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
     started = time.monotonic()
     checks.check_device(args.device)
     info = checks.usable_adapter(args.adapter)
-    stack = checks.stack_for(args.image, info)
+    stack = checks.stack_for(args, info, console)
     count = stack.info.shape[0]
     labelled = _labelled(args, info, count, console)
     summaries: list[SliceSummary] = []

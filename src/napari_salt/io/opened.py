@@ -34,6 +34,10 @@ class Opened:
     colors: dict[int, Color] = field(default_factory=dict)
     origin: Origin = field(default_factory=Origin)
     """``affine`` is of the axes (Z, Y, X) of ``data``; it goes to stacks along Z only."""
+    pyramid: tuple[ArrayLike, ...] = ()
+    """All levels of a multiscale image, the finest first; empty where there is one level only."""
+    offsets: dict[str, float] = field(default_factory=dict)
+    """Place of the first voxel in ``units``, by letter; only for showing images beside each other."""
 
     def stack(self, slice_axis: str | None = None, fixed: Mapping[str, int] | None = None) -> Stack:
         """The stack along an axis (see ``read_stack``)."""

@@ -45,7 +45,28 @@ class Pages(PlanewiseArray):
             ) from error
 
     def _decode(self, page: Any) -> NDArray[Any]:
-        return np.asarray(page.asarray())
+        """Pixels of a page; the other files of an OME set are opened only for as long as that takes."""
+        file = page.parent.filehandle
+        if not file.closed:
+            return np.asarray(page.asarray())
+        file.open()
+        try:
+            return np.asarray(page.asarray())
+        finally:
+            file.close()
+
+    @property
+    def note(self) -> str:
+        """A sentence where files of an OME set are not there, as their planes are black."""
+        if self._series.kind != "ome":
+            return ""
+        missing = sum(page is None for page in self._series.pages)
+        return (
+            f"{missing} of {len(self._series.pages)} planes of {self._name} are in files that are not "
+            "there, and come out black."
+            if missing
+            else ""
+        )
 
 
 def _leading_axes(shape: tuple[int, ...], pages: int) -> int:

@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from functools import cached_property, partial
-from pathlib import Path
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_salt.errors import InputError
-from napari_salt.io.image_folder import open_folder
-from napari_salt.io.opened import Opened
-from napari_salt.io.plain_read import open_npy, open_picture
-from napari_salt.io.tiff_read import open_tiff
+from napari_salt.io.opening import READERS, Wanted, open_path
 from napari_salt.records import Color, StackInfo
 from napari_salt.session.stack import Stack
 
-READERS: dict[str, Callable[[Path], Opened]] = {
-    ".tif": open_tiff,
-    ".tiff": open_tiff,
-    ".npy": open_npy,
-    ".png": open_picture,
-    ".jpg": open_picture,
-    ".jpeg": open_picture,
-}
-"""How a file is opened, by its lower-case suffix."""
-
-_LABEL_READERS: dict[str, Callable[[Path], Opened]] = {
-    **READERS,
-    ".png": partial(open_picture, ids=True),
-}
+__all__ = ["READERS", "LabelImage", "read_labels", "read_stack"]
 
 
 def read_stack(
@@ -40,13 +23,16 @@ def read_stack(
     *,
     slice_axis: str | None = None,
     fixed: Mapping[str, int] | None = None,
+    level: int = 0,
+    series: str | None = None,
 ) -> Stack:
     """Open an image as a stack; planes are read when they are asked for.
 
     Parameters
     ----------
     path
-        A file with one of the suffixes in ``READERS``, or a folder of single images.
+        A file whose name ends in one of ``READERS``; an OME-Zarr; a folder of DICOM files or of single images; or
+        a dataset in an HDF5 file as ``file.h5::/path/to/dataset``.
     slice_axis
         Letter or name of the axis that counts slices (``"Z"``, ``"T"``, ``"time"``, ``"C"``). By
         default Z where there is more than one, else the first other axis that is neither rows,
@@ -54,15 +40,21 @@ def read_stack(
     fixed
         Index along any other axis (``{"T": 3, "C": 0}``); 0 by default. Channels that are not fixed
         become the values of a pixel.
+    level
+        Level of a pyramid; 0 is the finest.
+    series
+        Number, UID or description of a DICOM series, where there are several.
 
     Raises
     ------
+    ChoiceNeeded
+        When there are several images at the path.
     InputError
-        When the file is missing, unreadable, of an unknown format, or has no such axis.
+        When the file is missing, unreadable, of an unknown format, or has no such axis, level or series.
+    MissingExtra
+        When the format needs a package that is not installed.
     """
-    if Path(path).is_dir():
-        return open_folder(Path(path)).stack(slice_axis, fixed)
-    return _open(path, READERS).stack(slice_axis, fixed)
+    return open_path(path, Wanted(level, series)).stack(slice_axis, fixed)
 
 
 def read_labels(
@@ -70,15 +62,25 @@ def read_labels(
     *,
     slice_axis: str | None = None,
     fixed: Mapping[str, int] | None = None,
+    level: int = 0,
+    series: str | None = None,
+    like: StackInfo | None = None,
 ) -> LabelImage:
-    """Open a label image with the names and colours that it carries; parameters as ``read_stack``.
+    """Open a label image with the names and colours that it carries; other parameters as ``read_stack``.
+
+    Parameters
+    ----------
+    path
+        As ``read_stack``; of an OME-Zarr image the one in its ``labels``, of DICOM a segmentation.
+    like
+        The image that the labels belong to. A DICOM segmentation, which may leave out slices, is laid on its voxels.
 
     Raises
     ------
     InputError
         As ``read_stack``, and when pixels have several values or are not whole numbers.
     """
-    opened = _open(path, _LABEL_READERS)
+    opened = open_path(path, Wanted(level, series, labels=True, like=like))
     return LabelImage(opened.stack(slice_axis, fixed), opened.names, opened.colors)
 
 
@@ -142,25 +144,6 @@ class LabelImage:
     def labels(self) -> NDArray[np.unsignedinteger[Any]]:
         """All ids ``(N, Y, X)``, unsigned, in memory."""
         return np.stack([self.plane(index) for index in range(self.shape[0])])
-
-
-def _open(path: str | os.PathLike[str], readers: Mapping[str, Callable[[Path], Opened]]) -> Opened:
-    file = Path(path)
-    reader = readers.get(file.suffix.lower())
-    if reader is None:
-        raise InputError(
-            f"{file.name} is of a format that is not read; use one of {', '.join(sorted(readers))}."
-        )
-    if file.is_dir():
-        raise InputError(f"{file} is a folder; choose a file in it.")
-    if not file.exists():
-        raise InputError(f"There is no file {file}; check the path.")
-    try:
-        return reader(file)
-    except OSError as error:
-        raise InputError(
-            f"{file} cannot be opened ({error.strerror or error}); check its permissions."
-        ) from error
 
 
 def _whole(plane: NDArray[Any], name: str) -> NDArray[np.unsignedinteger[Any]]:

@@ -48,13 +48,15 @@ class _Found:
     colors: dict[int, Color] = field(default_factory=dict)
 
 
-def open_tiff(path: Path) -> Opened:
+def open_tiff(path: Path, level: int = 0) -> Opened:
     """Open a TIFF; contiguous pixels are memory-mapped, others are read page by page.
+
+    ``level`` is that of a pyramid, 0 being the finest; sizes are those of the level.
 
     Raises
     ------
     InputError
-        When the file is no TIFF, is damaged, or holds no image.
+        When the file is no TIFF, is damaged, holds no image, or has no such level.
     MissingExtra
         When its compression needs the package imagecodecs.
     """
@@ -62,17 +64,31 @@ def open_tiff(path: Path) -> Opened:
         try:
             tif = tifffile.TiffFile(path)
             on_failure.callback(tif.close)
-            series = tif.series[0]
+            whole = tif.series[0]
             found = _metadata(tif)
         except _DAMAGED as error:
             raise InputError(
                 f"{path.name} cannot be read as TIFF ({error}); open it in Fiji and save it again."
             ) from error
+        series = _level(path, whole, level)
         data = _pixels(path, tif, series)
         on_failure.pop_all()
     axes = distinct_axes(str(series.axes), tuple(series.shape), series.dtype)
     name = path.name.removesuffix(path.suffix).removesuffix(".ome")
-    return Opened(data, axes, name, found.sizes, found.units, found.names, found.colors)
+    sizes = dict(found.sizes)
+    for letter, fine, coarse in zip(axes, whole.shape, series.shape, strict=True):
+        if fine != coarse and letter in "XYZ":
+            sizes[letter] = tidy(sizes.get(letter, 1.0) * fine / coarse)
+    return Opened(data, axes, name, sizes, found.units, found.names, found.colors)
+
+
+def _level(path: Path, series: tifffile.TiffPageSeries, level: int) -> tifffile.TiffPageSeries:
+    count = len(series.levels)
+    if not 0 <= level < count:
+        raise InputError(
+            f"{path.name} has no level {level}; it has {count}, counted from 0 (the finest)."
+        )
+    return series.levels[level]
 
 
 def _pixels(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> ArrayLike:

@@ -52,6 +52,11 @@ def normalise_unit(text: object) -> str:
     return _CANON.get(word.casefold(), word) if word else PIXEL
 
 
+def is_known(unit: str) -> bool:
+    """Whether a unit is a length, a time, or a pixel."""
+    return normalise_unit(unit) in {PIXEL, *_METRES, *_SECONDS}
+
+
 def is_time(unit: str) -> bool:
     """Whether a unit measures time."""
     return normalise_unit(unit) in _SECONDS

@@ -121,6 +121,11 @@ class Stack:
         known = isinstance(names, tuple) and len(names) == len(self)
         return str(names[index]) if known and names is not None else ""
 
+    @property
+    def note(self) -> str:
+        """A sentence that the reader of the file has for the user; empty where there is nothing to say."""
+        return str(getattr(self._data, "note", ""))
+
     def __len__(self) -> int:
         """Number of slices."""
         return self._info.shape[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from napari.layers import Image
 
 from napari_salt.errors import InputError
 from napari_salt.geometry import Place, StackGeometry, unit_name
+from napari_salt.records import Origin
 from napari_salt.session.stack import Stack
 from napari_salt.viewer_link.ownership import is_ours
 from napari_salt.views import AxisEntry, ImageEntry
@@ -16,6 +18,9 @@ from napari_salt.views import AxisEntry, ImageEntry
 if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
+
+ORIGIN = "napari_salt_origin"
+"""Under this key of its metadata an image layer keeps the `records.Origin` of its file."""
 
 
 class ViewerImages:
@@ -93,6 +98,7 @@ class ViewerImages:
             units=(units[0], units[1], units[2]),
             name=image.name,
             fixed=geometry.fixed,
+            origin=_origin(image, geometry),
         )
 
     def open_again(self, place: Place) -> Stack | None:
@@ -122,6 +128,15 @@ class ViewerImages:
 def layer_key(layer: Layer) -> str:
     """Key of a layer; stays the same when the layer is renamed or moved."""
     return str(layer.unique_id)
+
+
+def _origin(image: Image, geometry: StackGeometry) -> Origin:
+    """Where an image comes from; its affine holds for slices along z only."""
+    found = image.metadata.get(ORIGIN)
+    if not isinstance(found, Origin):
+        return Origin(path=str(image.source.path or ""))
+    along = [image.axis_labels[axis] for axis in geometry.stack_axes]
+    return found if along in (["z", "y", "x"], ["y", "x"]) else replace(found, affine=None)
 
 
 def _level_0(image: Image) -> Any:

@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import napari
 from napari.utils.notifications import show_info
 
 from napari_salt.errors import InputError
+from napari_salt.io.dicom_series import is_dicom_folder
 from napari_salt.io.image_folder import image_files, open_folder
 from napari_salt.io.plane_stack import PlaneStack
 from napari_salt.io.session_folder import SUFFIX
+from napari_salt.io.zarr_read import is_zarr
+from napari_salt.records import Origin
+from napari_salt.viewer_link.image_readers import NO_LAYER, LayerData, Reader, read_image
+from napari_salt.viewer_link.images import ORIGIN
 from napari_salt.viewer_link.registry import link_of
 
 if TYPE_CHECKING:
     from napari_salt.views import ViewerSignals
 
-LayerData: TypeAlias = tuple[Any, ...]
-"""What napari takes from a reader: data, attributes, type; or (None,) for no layer."""
-Reader: TypeAlias = Callable[[Any], list[LayerData]]
-
-_NO_LAYER: list[LayerData] = [(None,)]
-
 
 def folder_reader(path: str | Sequence[str]) -> Reader | None:
-    """A reader for a session folder, or one that holds single images; None for anything else."""
+    """A reader for a session, an OME-Zarr, or a folder of DICOM files or single images; None for anything else."""
     if not isinstance(path, str | os.PathLike) or not Path(path).is_dir():
         return None
     if Path(path).name.endswith(SUFFIX):
         return read_session
+    if is_zarr(Path(path)) or is_dicom_folder(Path(path)):
+        return read_image
     return read_folder if image_files(Path(path)) else None
 
 
@@ -54,6 +55,7 @@ def read_folder(path: str | os.PathLike[str]) -> list[LayerData]:
         "units": info.units,
         "axis_labels": ("image", "y", "x"),
         "multiscale": False,
+        "metadata": {ORIGIN: Origin(str(Path(path).absolute()), "folder")},
     }
     return [(opened.data, attributes, "image")]
 
@@ -72,7 +74,7 @@ def read_adapter(path: str | os.PathLike[str]) -> list[LayerData]:
         When there is no viewer to load it into.
     """
     _dock_for("An adapter").adapter_dropped.emit(Path(path))
-    return _NO_LAYER
+    return NO_LAYER
 
 
 def read_session(path: str | os.PathLike[str]) -> list[LayerData]:
@@ -84,7 +86,7 @@ def read_session(path: str | os.PathLike[str]) -> list[LayerData]:
         When there is no viewer to open it in.
     """
     _dock_for("A session").session_dropped.emit(Path(path))
-    return _NO_LAYER
+    return NO_LAYER
 
 
 def _dock_for(what: str) -> ViewerSignals:

@@ -9,9 +9,10 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 
 
 def open_image_folder(viewer: napari.Viewer) -> None:
-    """Ask for a folder, and open its single images as one stack."""
+    """Ask for a folder, and open what is in it as one stack: single images, a DICOM series, or an OME-Zarr."""
     folder = QFileDialog.getExistingDirectory(
-        QApplication.activeWindow(), "Open a folder of images as one stack"
+        QApplication.activeWindow(),
+        "Open a folder of images or DICOM files, or an OME-Zarr, as one stack",
     )
     if folder:
         viewer.open(folder, plugin="napari-salt")

@@ -1,0 +1,133 @@
+"""Image files as layers: NIfTI, DICOM, OME-Zarr and HDF5, lazily, with their sizes and their place in the world."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import napari
+from napari.utils.notifications import show_info
+
+from napari_salt.errors import ChoiceNeeded
+from napari_salt.io.dicom_read import Frames
+from napari_salt.io.dicom_series import SUFFIXES as DICOM
+from napari_salt.io.opened import Opened
+from napari_salt.io.opening import Wanted, open_path
+from napari_salt.io.units import PIXEL, is_known
+from napari_salt.io.zarr_read import is_label_image, is_zarr, label_folders, open_zarr_labels
+from napari_salt.viewer_link.choosing import choose
+from napari_salt.viewer_link.images import ORIGIN
+
+LayerData: TypeAlias = tuple[Any, ...]
+"""What napari takes from a reader: data, attributes, type; or (None,) for no layer."""
+Reader: TypeAlias = Callable[[Any], list[LayerData]]
+
+NO_LAYER: list[LayerData] = [(None,)]
+
+_SHOWN_UNITS = {"A": "angstrom"}
+"""napari reads "A" as ampere."""
+
+
+def file_reader(path: str | Sequence[str]) -> Reader | None:
+    """A reader for one image file, or for the files of one DICOM series; None for other lists."""
+    if isinstance(path, str | os.PathLike):
+        return read_image
+    together = all(str(one).lower().endswith(DICOM) for one in path)
+    return _read_first if path and together else None
+
+
+def read_image(path: str | os.PathLike[str]) -> list[LayerData]:
+    """The image at a path as one layer, and the label images beside it in an OME-Zarr.
+
+    Where there are several, the user is asked which one. A DICOM file opens its whole series, once, however many
+    of its files are dropped.
+
+    Raises
+    ------
+    InputError
+        When it cannot be opened; the sentence says why.
+    """
+    try:
+        opened = open_path(path)
+    except ChoiceNeeded as needed:
+        if napari.current_viewer() is None:
+            raise
+        chosen = choose(Path(path).name, needed.choices)
+        if chosen is None:
+            return NO_LAYER
+        opened = open_path(chosen.path, Wanted(series=chosen.series))
+    if not Path(path).is_dir() and _is_open(opened):
+        show_info(f"The series “{opened.name}” is open already.")
+        return NO_LAYER
+    note = getattr(opened.data, "note", "")
+    if note:
+        show_info(note)
+    place = Path(opened.origin.path)
+    if is_zarr(place) and is_label_image(place):
+        return [labels_layer(open_zarr_labels(place))]
+    return [image_layer(opened), *_label_layers(place)]
+
+
+def image_layer(opened: Opened) -> LayerData:
+    """An image as layer data; level 0 decides the scale, all levels are shown."""
+    rgb = opened.stack().info.rgb
+    attributes = _attributes(opened, opened.axes[:-1] if rgb else opened.axes) | {"rgb": rgb}
+    return (_data(opened), attributes, "image")
+
+
+def labels_layer(opened: Opened) -> LayerData:
+    """A label image as layer data, with the names and colours of its labels."""
+    attributes = _attributes(opened, opened.axes)
+    if opened.names:
+        attributes["features"] = {"index": [0, *opened.names], "name": ["", *opened.names.values()]}
+    if opened.colors:
+        attributes["colormap"] = {None: "transparent", 0: "transparent", **opened.colors}
+    return (_data(opened), attributes, "labels")
+
+
+def _read_first(paths: Sequence[str]) -> list[LayerData]:
+    return read_image(paths[0])
+
+
+def _label_layers(folder: Path) -> list[LayerData]:
+    """The label images beside an OME-Zarr image, with names and colours."""
+    found = [
+        open_zarr_labels(place) for place in (label_folders(folder) if is_zarr(folder) else ())
+    ]
+    return [labels_layer(opened) for opened in found if opened.data.dtype.kind in "iu"]
+
+
+def _data(opened: Opened) -> Any:
+    return list(opened.pyramid) if opened.pyramid else opened.data
+
+
+def _attributes(opened: Opened, axes: str) -> dict[str, Any]:
+    return {
+        "name": opened.name,
+        "scale": [opened.sizes.get(letter, 1.0) for letter in axes],
+        "translate": [opened.offsets.get(letter, 0.0) for letter in axes],
+        "units": [_unit(opened.units.get(letter, PIXEL)) for letter in axes],
+        "axis_labels": tuple(axes.lower()),
+        "multiscale": bool(opened.pyramid),
+        "metadata": {ORIGIN: opened.origin},
+    }
+
+
+def _unit(name: str) -> str:
+    """A unit as napari knows it; a name that means nothing to it is left out."""
+    return _SHOWN_UNITS.get(name, name) if is_known(name) else PIXEL
+
+
+def _is_open(opened: Opened) -> bool:
+    """Whether the current viewer shows the very same DICOM frames."""
+    viewer = napari.current_viewer()
+    if viewer is None or not isinstance(opened.data, Frames):
+        return False
+    return any(
+        isinstance(layer.data, Frames)
+        and layer.data.names == opened.data.names
+        and layer.metadata.get(ORIGIN) == opened.origin
+        for layer in viewer.layers
+    )

@@ -1,0 +1,93 @@
+"""Commands take every format that is read, and say what to choose where there are several images."""
+
+from __future__ import annotations
+
+import argparse
+import io
+
+import h5py
+import nibabel
+import numpy as np
+import pytest
+import zarr
+from cli_data import disks
+
+from format_data import dicom_series
+from napari_salt.cli import main
+from napari_salt.commands.console import Console
+from napari_salt.commands.images import open_image, open_labels
+
+
+@pytest.fixture
+def console():
+    return Console(as_json=False, out=io.StringIO(), err=io.StringIO())
+
+
+def opened(path, console, level=0, series=None):
+    return open_image(argparse.Namespace(image=path, level=level, series=series), console)
+
+
+def test_info_tells_how_an_image_is_read(tmp_path, capsys):
+    image = nibabel.Nifti1Image(np.zeros((5, 4, 3), np.int16), np.diag([-1, 1, 2.5, 1]))
+    nibabel.save(image, tmp_path / "t1.nii.gz")
+    assert main(["info", str(tmp_path / "t1.nii.gz")]) == 0
+    told = capsys.readouterr().out
+    assert "t1 (nifti)" in told
+    assert "3 slices along Z, 4 × 5 pixels" in told
+    assert "grey, int16" in told
+    assert "2.5 mm × 1 mm × 1 mm" in told
+
+
+def test_several_series_are_listed_and_chosen(tmp_path, capsys):
+    folder = dicom_series(tmp_path / "s", np.zeros((3, 4, 4), np.uint8))
+    other = dicom_series(tmp_path / "o", np.zeros((2, 4, 4), np.uint8), SeriesInstanceUID="1.9")
+    for file in other.iterdir():
+        file.rename(folder / f"o{file.name}")
+    assert main(["info", str(folder)]) == 2
+    refusal = capsys.readouterr().err
+    assert "holds 2 series" in refusal
+    assert "--series 1.2.3" in refusal
+    assert main(["info", str(folder), "--series", "1.9"]) == 0
+    assert "2 slices along Z" in capsys.readouterr().out
+
+
+def test_a_dataset_is_part_of_the_name(tmp_path, capsys):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["raw"] = file["other"] = np.zeros((3, 4, 5), np.uint8)
+    assert main(["info", str(tmp_path / "a.h5")]) == 2
+    assert "a.h5::/other" in capsys.readouterr().err
+    assert main(["info", f"{tmp_path / 'a.h5'}::/raw"]) == 0
+
+
+def test_what_the_reader_has_to_say_is_said(tmp_path, console):
+    folder = dicom_series(tmp_path / "s", np.zeros((8, 4, 4), np.uint8), skip=(3,))
+    opened(folder, console)
+    assert "1 slice seems to be missing" in console._err.getvalue()
+
+
+def test_labels_of_an_ome_zarr_at_the_image_s_level(tmp_path, console):
+    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=3)
+    for level, length in enumerate((8, 4)):
+        for place in ("", "labels/cells/"):
+            group.create_array(f"{place}{level}", data=np.zeros((2, length, length), np.uint8))
+    levels = [
+        {"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": [1, 1, 1]}]}
+        for level in range(2)
+    ]
+    image = {"axes": [{"name": name} for name in "zyx"], "datasets": levels}
+    for node in (group, group["labels/cells"]):
+        node.attrs["ome"] = {"version": "0.5", "multiscales": [image]}
+    group["labels"].attrs["ome"] = {"labels": ["cells"]}
+    stack = opened(tmp_path / "a.zarr", console, level=1)
+    assert open_labels(tmp_path / "a.zarr", stack, level=1).shape == stack.info.shape == (2, 4, 4)
+
+
+def test_evaluate_compares_labels_of_different_formats(tmp_path, capsys):
+    _, labels = disks()
+    ids = np.asarray(labels, np.uint8)
+    nibabel.save(nibabel.Nifti1Image(ids.transpose(2, 1, 0), np.eye(4)), tmp_path / "r.nii.gz")
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file["exported_data"] = ids
+    files = [str(tmp_path / "m.h5"), str(tmp_path / "r.nii.gz")]
+    assert main(["evaluate", *files]) == 0
+    assert "1.000" in capsys.readouterr().out

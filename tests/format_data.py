@@ -1,0 +1,70 @@
+"""Files of other programs for the tests of the readers."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+
+def marked_volume(shape, at, dtype=np.int16):
+    """Noise with one bright voxel at ``at``."""
+    volume = np.random.default_rng(0).integers(0, 50, shape).astype(dtype)
+    volume[at] = 100
+    return volume
+
+
+def dicom_file(pixels, *, series="1.2.3", number=1, **tags):
+    """A DICOM file of one plane ``(Y, X)`` of whole numbers; ``tags`` by keyword, None leaves one out."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = CTImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    file = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    file.SOPClassUID = CTImageStorage
+    file.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    file.StudyInstanceUID = "1.2"
+    file.SeriesInstanceUID = series
+    file.FrameOfReferenceUID = "1.2.9"
+    file.PatientName, file.PatientID, file.PatientSex = "Nobody^", "0", "O"
+    file.PatientBirthDate = file.StudyDate = file.StudyTime = ""
+    file.AccessionNumber = file.StudyID = file.ReferringPhysicianName = ""
+    file.Modality, file.SeriesNumber, file.InstanceNumber = "CT", 1, number
+    file.SeriesDescription = "abdomen"
+    file.ImagePositionPatient = [0, 0, 0]
+    file.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    file.PixelSpacing = [0.5, 0.25]
+    file.Rows, file.Columns = pixels.shape[:2]
+    file.SamplesPerPixel = 1
+    file.PhotometricInterpretation = "MONOCHROME2"
+    file.BitsAllocated = file.BitsStored = pixels.dtype.itemsize * 8
+    file.HighBit = file.BitsStored - 1
+    file.PixelRepresentation = int(pixels.dtype.kind == "i")
+    file.PixelData = pixels.tobytes()
+    for name, value in tags.items():
+        if value is None:
+            delattr(file, name)
+        else:
+            setattr(file, name, value)
+    file["PixelData"].VR = "OB" if pixels.dtype.itemsize == 1 else "OW"
+    return file
+
+
+def dicom_series(folder, volume, *, step=(0.0, 0.0, 2.0), first=(0.0, 0.0, 0.0), skip=(), **tags):
+    """Write ``(Z, Y, X)`` as one file a slice, under names in an order of their own."""
+    folder.mkdir(exist_ok=True)
+    names = np.random.default_rng(1).permutation(len(volume))
+    for index, plane in enumerate(volume):
+        if index in skip:
+            continue
+        place = [f"{start + index * part:.6g}" for start, part in zip(first, step, strict=True)]
+        one = {"ImagePositionPatient": place, **tags}
+        one = {key: value(index) if callable(value) else value for key, value in one.items()}
+        file = dicom_file(plane, number=index + 1, **one)
+        file.save_as(folder / f"IM{names[index]:03}", enforce_file_format=True)
+    return folder
+
+
+def world_of(affine, index):
+    """RAS millimetres of (slice, row, column)."""
+    return (np.array(affine) @ (*index, 1))[:3]
