@@ -17,14 +17,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_salt.errors import InputError
+from napari_salt.intensity import AUTO
+from napari_salt.model.limits import measure_limits
 from napari_salt.records import BACKGROUND, UNLABELLED
 
 if TYPE_CHECKING:
-    from napari_salt.records import AnnotatedSlice, Planes
+    from napari_salt.intensity import Limits
+    from napari_salt.records import AnnotatedSlice, IntensityChoice, Planes
 
-PERCENTILES = (0.5, 99.5)
-SAMPLED_PLANES = 16
-SAMPLED_PIXELS = 65536
 OVERLAP = 1 / 4
 """Share of a tile that it has in common with its neighbour."""
 SMALLEST_OBJECT = 14.0
@@ -69,23 +69,17 @@ class Intensity:
         return torch.from_numpy(scaled)
 
 
-def measure_intensity(planes: Planes) -> Intensity:
-    """Robust percentiles over evenly spaced slices of this stack; a colour image keeps one scale for its channels."""
-    info = planes.info
-    count = min(info.shape[0], SAMPLED_PLANES)
-    indices = np.unique(np.linspace(0, info.shape[0] - 1, count).round().astype(int))
-    samples = []
-    for index in indices:
-        plane = np.asarray(planes.plane(int(index)))
-        pixels = plane.reshape(-1, plane.shape[-1] if plane.ndim == 3 else 1)
-        step = max(1, len(pixels) // SAMPLED_PIXELS)
-        samples.append(pixels[::step].astype(np.float64))
-    pixels = np.concatenate(samples)
-    if info.rgb:
-        pixels = pixels[:, :3].reshape(-1, 1)
-    lows, highs = zip(*(_robust_range(channel) for channel in pixels.T), strict=True)
-    repeat = 3 if info.rgb else 1
-    return Intensity(lows * repeat, highs * repeat)
+def intensity_for(choice: IntensityChoice, limits: Limits) -> Intensity:
+    """The intensity scale that a choice means on a stack of these ``limits``, measured for that choice."""
+    if choice.method == "window":
+        channels = len(limits.low)
+        return Intensity((choice.low,) * channels, (choice.high,) * channels, "window")
+    return Intensity(limits.low, limits.high)
+
+
+def measure_intensity(planes: Planes, choice: IntensityChoice = AUTO) -> Intensity:
+    """The scale of a choice on this stack; a colour image keeps one scale for its channels."""
+    return intensity_for(choice, measure_limits(planes, choice))
 
 
 def to_rgb(image: Tensor) -> Tensor:
@@ -270,17 +264,6 @@ def _corners(length: int, size: int) -> list[int]:
         return [0]
     count = 1 + int(np.ceil((length - size) / (size * (1 - OVERLAP))))
     return [int(corner) for corner in np.linspace(0, length - size, count).round()]
-
-
-def _robust_range(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Percentiles of those ``values`` (M,) that are numbers, never an empty range; 0..1 where there are none."""
-    values = values[np.isfinite(values)]
-    if not values.size:
-        return 0.0, 1.0
-    low, high = np.percentile(values, PERCENTILES)
-    if high <= low:
-        low, high = values.min(), values.max()
-    return float(low), float(high if high > low else low + max(1.0, abs(low)))
 
 
 def _tent(position: Tensor) -> Tensor:
