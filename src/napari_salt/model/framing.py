@@ -51,6 +51,8 @@ class Intensity:
         image = np.asarray(plane)
         # wide integers and float64 lose their detail in float32 until the offset is taken off
         kind = np.result_type(image.dtype, np.float32)
+        if np.subtract(self.high, self.low).max() > np.finfo(kind).max:
+            kind = np.result_type(np.float64)
         image = image.astype(kind)
         image = image[None] if image.ndim == 2 else np.moveaxis(image, -1, 0)
         image = image[: len(self.low)]
@@ -61,7 +63,8 @@ class Intensity:
             )
         low = np.asarray(self.low)[:, None, None]
         span = np.asarray(self.high)[:, None, None] - low
-        scaled = (image - low.astype(kind)) / span.astype(kind)
+        with np.errstate(over="ignore"):  # far beyond the scale is beyond it
+            scaled = (image - low.astype(kind)) / span.astype(kind)
         scaled = np.nan_to_num(scaled, nan=0.0, posinf=1.5, neginf=-0.25)
         scaled = np.clip(scaled, -0.25, 1.5).astype(np.float32, copy=False)
         if self.gamma != 1.0:
