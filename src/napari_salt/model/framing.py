@@ -274,7 +274,7 @@ def _tent(position: Tensor) -> Tensor:
 
 
 def _diameters(slices: Sequence[AnnotatedSlice]) -> list[float]:
-    """Median object diameter of each label, in slice pixels."""
+    """Median object diameter of each label that is more than specks, in slice pixels."""
     areas: dict[int, list[float]] = {}
     for one in slices:
         for label_id in np.unique(one.targets):
@@ -285,5 +285,6 @@ def _diameters(slices: Sequence[AnnotatedSlice]) -> list[float]:
                 sizes = np.bincount(objects.ravel())[1:]
                 # specks of a few pixels are slips of the brush; they must not decide
                 kept = sizes[sizes >= max(4, 0.05 * sizes.max())]
-                areas.setdefault(int(label_id), []).extend(kept.tolist())
+                if kept.size:
+                    areas.setdefault(int(label_id), []).extend(kept.tolist())
     return [float(2 * np.sqrt(np.median(found) / np.pi)) for found in areas.values()]
