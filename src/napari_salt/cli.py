@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     a job failed, 130 after Ctrl-C. Errors are one sentence on standard error.
     """
     try:
-        args = _parser().parse_args(arguments)
+        args = _parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
         return _run(args)
     except KeyboardInterrupt:
         return _say("Stopped.", INTERRUPTED)
@@ -97,6 +97,17 @@ def _add(commands: Subcommands, name: str, purpose: str) -> argparse.ArgumentPar
     return parser
 
 
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """A range that begins with a minus joined to its option, as argparse would take it for another one."""
+    found: list[str] = []
+    for argument in arguments:
+        if found and found[-1] == "--window" and argument[:1] == "-" and "," in argument:
+            found[-1] += f"={argument}"
+        else:
+            found.append(argument)
+    return found
+
+
 def _add_demo(commands: Subcommands) -> None:
     parser = _add(commands, "demo", "run the whole loop on sample data, without a person")
     parser.add_argument(
@@ -136,6 +147,16 @@ def _add_adapt(commands: Subcommands) -> None:
     add("--steps", type=_whole, metavar="N", help="steps of fine-tuning")
     add("--time-budget", type=_seconds, metavar="SECONDS", help="wall time, after loading")
     add("--seed", type=_whole, default=0, metavar="N")
+    add(
+        "--window",
+        metavar="lung|soft|bone|brain|LOW,HIGH",
+        help="intensities shown as black and white, the same on every stack; default: percentiles of each",
+    )
+    add(
+        "--percentiles",
+        metavar="LOW,HIGH",
+        help="percentiles of each stack shown as black and white; default: 0.5,99.5",
+    )
     add("--init", type=Path, metavar="ADAPTER", help="adapter to go on from")
     add("--text-model", metavar="NAME|PATH", help="sentence-transformers model; default: embedded")
     _add_device(parser)

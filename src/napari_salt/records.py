@@ -121,13 +121,27 @@ class AnnotatedSlice:
 
 
 @dataclass(frozen=True)
+class IntensityChoice:
+    """Which intensities the network is shown as black and white, one choice for a whole stack.
+
+    As ``"percentile"`` ``low`` and ``high`` are percentiles, 0..100, measured anew on each stack; as ``"window"`` they
+    are intensities, the same on every stack. `napari_salt.intensity` has windows by name, checks and words.
+    """
+
+    method: Literal["percentile", "window"] = "percentile"
+    low: float = 0.5
+    high: float = 99.5
+
+
+@dataclass(frozen=True)
 class FitSettings:
     """How to adapt. ``None`` means: the default that suits the backbone and the number of slices.
 
     ``rank`` counts the leading singular values that are scaled and shifted, ``low_rank`` is the rank of the update on
     the rest, ``steps`` the fine-tuning steps after the first fit, ``time_budget`` the wall time of fitting in
     seconds after loading, ``backbone`` a registry name or the path of a checkpoint, ``text_model`` a
-    sentence-transformers name or path, ``device`` one of auto, cpu, cuda, cuda:i, mps.
+    sentence-transformers name or path, ``device`` one of auto, cpu, cuda, cuda:i, mps, ``intensity`` what the network
+    is shown as black and white.
     """
 
     kind: AdapterKind = "salt"
@@ -139,6 +153,7 @@ class FitSettings:
     seed: int = 0
     device: str = "auto"
     text_model: str | None = None
+    intensity: IntensityChoice = IntensityChoice()
 
 
 Phase = Literal["loading", "embedding", "first fit", "adapting", "scoring", "segmenting"]

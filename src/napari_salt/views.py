@@ -159,6 +159,21 @@ class ComparisonState:
 
 
 @dataclass(frozen=True)
+class IntensityState:
+    """What the choice of intensities means on the open stack.
+
+    ``shown`` are the contrast limits that show an image so, None where ``why_not`` says why there are none;
+    ``measured`` are the percentiles of a grey image, to start one's own window from.
+    """
+
+    text: str = ""
+    proposal: str = ""
+    shown: tuple[float, float] | None = None
+    measured: tuple[float, float] | None = None
+    why_not: str = "Open or choose an image first."
+
+
+@dataclass(frozen=True)
 class SuggestionState:
     """The slice to correct next; where ``index`` is None, ``reason`` says why there is none."""
 
@@ -231,6 +246,8 @@ class Wishes:
     save_session = Signal()
     open_session = Signal()
     settings_changed = Signal(FitSettings)
+    show_like_this = Signal()
+    """The image layer as the network sees it."""
     offer_taken = Signal()
     assist_set = Signal(bool)
     assist_take = Signal()
@@ -290,6 +307,9 @@ class DockView(Protocol):
 
     def set_settings(self, settings: FitSettings) -> None:
         """Show the settings of the next fit."""
+
+    def set_intensity(self, state: IntensityState) -> None:
+        """Show what the choice of intensities means on the open stack."""
 
     def set_keys(self, state: KeysState) -> None:
         """Name the keys in tooltips and in the list of keys."""

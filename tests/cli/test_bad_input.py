@@ -40,6 +40,14 @@ CASES = {
     "no time": ((*ADAPT, "--time-budget", "nan"), "not a positive number of seconds"),
     "no folder": ((*ADAPT, "--out", "none/a.salt.safetensors"), "There is no folder 'none'"),
     "wrong suffix": ((*ADAPT, "--out", "a.pth"), "must end in .safetensors"),
+    "no window": ((*ADAPT, "--window", "kidney"), "'kidney' is no range of intensities"),
+    "window backwards": ((*ADAPT, "--window", "150,-1350"), "the lower first"),
+    "window beside the image": ((*ADAPT, "--window", "-1350,-900"), "outside of the window"),
+    "no percentiles": ((*ADAPT, "--percentiles", "5,105"), "between 0 and 100"),
+    "window and percentiles": (
+        (*ADAPT, "--window", "lung", "--percentiles", "1,99"),
+        "not both",
+    ),
     "init is no adapter": ((*ADAPT, "--init", "text.salt.safetensors"), "is not an adapter"),
     "segment without adapter": (
         ("segment", "image.tif", "none.salt.safetensors", "--out", "m.tif"),

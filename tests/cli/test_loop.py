@@ -242,3 +242,18 @@ def test_an_answer_to_a_closed_pipe_is_no_error(cli, adapted):
         check=True,
     )
     assert done.stderr == ""
+
+
+def test_a_window_is_kept_told_and_asked_for(cli, data):
+    window = ("--kind", "none", "--window", "-10,250", "--out", "w.salt.safetensors")
+    cli.json(*ADAPT, *FAST, *window)
+    assert "-10 .. 250, of 20 .. 219" in cli("info", "w.salt.safetensors", light=True).stdout
+    image, _ = disks()
+    tifffile.imwrite(data / "bright.tif", image + np.int16(3000), photometric="minisblack")
+    done = cli("segment", "bright.tif", "w.salt.safetensors", "--out", "x.tif", light=True)
+    assert done.returncode == 2
+    assert "3020 .. 3219, outside of the window -10 .. 250" in done.stderr
+    again = ("--init", "w.salt.safetensors", "--percentiles", "1,99", "--out", "v.safetensors")
+    done = cli(*ADAPT, *FAST, *again, light=True)
+    assert done.returncode == 2
+    assert "cannot be continued with 1 % .. 99 %" in done.stderr

@@ -22,6 +22,7 @@ from napari_salt.engine.requests import (
 )
 from napari_salt.errors import OutputError
 from napari_salt.geometry import Place, StackGeometry
+from napari_salt.intensity import AUTO, WINDOWS
 from napari_salt.key_table import resolve
 from napari_salt.model.adapter_info import AdapterInfo
 from napari_salt.records import (
@@ -141,7 +142,7 @@ class Bench:
 @pytest.fixture
 def bench(monkeypatch):
     info = create_autospec(AdapterInfo, instance=True)
-    info.kind, info.backbone = "salt", "lite-medsam"
+    info.kind, info.backbone, info.intensity_choice = "salt", "lite-medsam", AUTO
     monkeypatch.setattr(loop_controller, "read_info", lambda path: info)
     return Bench()
 
@@ -448,9 +449,11 @@ def test_the_next_round_goes_on_from_the_last(bench, tmp_path):
     bench.wishes.adapt.emit()
     assert bench.runner.requests[-1].init == path
     bench.runner.end("on_stopped")
-    bench.wishes.settings_changed.emit(FitSettings(kind="lora"))
-    bench.wishes.adapt.emit()
-    assert bench.runner.requests[-1].init is None
+    for other in (FitSettings(kind="lora"), FitSettings(intensity=WINDOWS["lung"])):
+        bench.wishes.settings_changed.emit(other)
+        bench.wishes.adapt.emit()
+        assert bench.runner.requests[-1].init is None
+        bench.runner.end("on_stopped")
 
 
 def test_adapt_during_warm_up_waits_for_it(bench):

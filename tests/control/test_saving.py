@@ -13,9 +13,10 @@ from napari_salt.control import saving_controller
 from napari_salt.control.desk import Desk
 from napari_salt.control.saving_controller import SavingController
 from napari_salt.errors import InputError, OutputError
+from napari_salt.intensity import WINDOWS
 from napari_salt.io.session_folder import STATE, SessionFolder
 from napari_salt.io.session_store import SessionStore
-from napari_salt.records import BACKGROUND, FitRecord
+from napari_salt.records import BACKGROUND, FitRecord, FitSettings
 from napari_salt.session.session import Session
 from napari_salt.session.stack import Stack
 from napari_salt.viewer_link import ViewerLink
@@ -145,6 +146,18 @@ def test_the_same_stack_opened_later_is_offered_its_work(office, tmp_path):
     assert folder.painted_slices() == (1, 4, 5)
     assert folder.state().rounds[0].record == RECORD
     folder.close()
+
+
+def test_restored_settings_are_kept_and_shown(office, tmp_path):
+    office.session.settings = FitSettings(rank=7, intensity=WINDOWS["lung"])
+    worked(office, tmp_path)
+    office.saving.close()
+    later = Office(tmp_path / "store")
+    later.tick()
+    later.desk.offer()
+    assert later.session.settings == office.session.settings
+    later.view.set_settings.assert_called_once_with(office.session.settings)
+    later.saving.close()
 
 
 def test_another_stack_is_offered_nothing(office, tmp_path):

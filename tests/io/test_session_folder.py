@@ -16,6 +16,7 @@ import pytest
 import zarr
 
 from napari_salt.errors import InputError, OutputError
+from napari_salt.intensity import AUTO, WINDOWS
 from napari_salt.io import session_folder
 from napari_salt.io.session_folder import (
     ADAPTERS,
@@ -42,7 +43,7 @@ STATE_OF = SessionState(
     skipped=(4,),
     rounds=(Round(1, RECORD, "round-1.salt.safetensors", 12),),
     active=1,
-    settings=FitSettings(rank=4, time_budget=30.0),
+    settings=FitSettings(rank=4, time_budget=30.0, intensity=WINDOWS["lung"]),
 )
 
 
@@ -220,12 +221,26 @@ def rewrite(folder: SessionFolder, change) -> None:
         lambda c: c["stack"].update(shape=[5, 6, 70000]),
         lambda c: c.update(format="other"),
         lambda c: c.update(settings={"kind": "salt", "evil": 1}),
+        lambda c: c["settings"].update(intensity={"method": "window", "low": 5, "high": 2}),
+        lambda c: c["settings"].update(intensity={"method": "window", "low": "5", "high": 2}),
+        lambda c: c["settings"].pop("intensity"),
     ],
 )
 def test_a_damaged_description_is_refused(folder, change):
     rewrite(folder, change)
     with pytest.raises(InputError, match="damaged"):
         SessionFolder.open_folder(folder.path)
+
+
+def test_a_session_from_before_intensities_could_be_chosen_has_percentiles(folder):
+    def age(content):
+        del content["settings"]["intensity"]
+        content["version"] = 1
+
+    rewrite(folder, age)
+    again = SessionFolder.open_folder(folder.path)
+    assert again.state() == replace(STATE_OF, settings=replace(STATE_OF.settings, intensity=AUTO))
+    again.close()
 
 
 def test_a_later_version_asks_for_an_update(folder):

@@ -113,12 +113,31 @@ def test_a_damaged_file_counts_as_absent_and_is_replaced(cache, damage):
     assert torch.equal(cache.get("k", CPU).tail_input, activations(1).tail_input.half().float())
 
 
+@pytest.mark.parametrize("place", [-1, -101, -500, 0.5])
+def test_a_flipped_bit_among_the_values_counts_as_absent_and_is_replaced(cache, place):
+    cache.put("k", activations())
+    (path,) = files(cache)
+    content = bytearray(path.read_bytes())
+    content[place if isinstance(place, int) else int(place * len(content))] ^= 1
+    path.write_bytes(content)
+    assert cache.get("k", CPU) is None
+    cache.put("k", activations())
+    assert cache.get("k", CPU) is not None
+
+
+def test_a_file_without_a_checksum_counts_as_absent(cache):
+    cache.put("k", activations())
+    (path,) = files(cache)
+    feature_cache.save_file({"tail_input": torch.zeros(1, 100, 4)}, path)
+    assert cache.get("k", CPU) is None
+
+
 @pytest.mark.parametrize(
     "error",
     [PermissionError(13, "denied"), SafetensorError("No space left on device (os error 28)")],
 )
 def test_a_disk_that_takes_nothing_costs_only_time(cache, monkeypatch, error):
-    def fail(tensors, path):
+    def fail(tensors, path, metadata):
         Path(path).write_bytes(b"half")
         raise error
 

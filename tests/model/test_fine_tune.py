@@ -236,6 +236,100 @@ def test_of_many_frames_a_few_are_drawn_by_the_seed(make_data, monkeypatch):
     assert same == [True, False]
 
 
+# --- losses that are not numbers ------------------------------------------------------------------
+
+
+@pytest.fixture
+def broken_loss(monkeypatch):
+    """Makes the loss of some steps not a number; slices of a step count from 0."""
+
+    def breaks(*steps: int, slices: int = 4, how: float = math.nan) -> None:
+        real, calls = fine_tune_module._loss, iter(range(10**6))
+
+        def loss(*args):
+            found = real(*args)
+            return found * how if next(calls) // slices + 1 in steps else found
+
+        monkeypatch.setattr(fine_tune_module, "_loss", loss)
+
+    return breaks
+
+
+def rates(monkeypatch) -> list[float]:
+    """Learning rate of every step taken, as they come."""
+    seen: list[float] = []
+    real = torch.optim.AdamW.step
+
+    def step(self, *args, **kwargs):
+        seen.append(self.param_groups[0]["lr"])
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    return seen
+
+
+@pytest.mark.parametrize("how", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_takes_the_last_good_state_up_again(
+    make_data, broken_loss, monkeypatch, how
+):
+    data = make_data()
+    judges, tail = judges_of(data), adapted_tail(data)
+    plain = rates(monkeypatch)
+    run(fine_tune(data, tail, data.everything(), judges, steps=6))
+    monkeypatch.undo()
+    slowed, tail = rates(monkeypatch), adapted_tail(data)
+    broken_loss(4, how=how)
+    states, reports = [], []
+    running = fine_tune(data, tail, data.everything(), judges, steps=6)
+    while True:
+        try:
+            reports.append(next(running))
+        except StopIteration as stop:
+            done = stop.value
+            break
+        states.append(adapter_state(tail))
+    ends = [i for i, one in enumerate(reports) if one.step != reports[i - 1].step and one.step]
+    after = dict(zip((reports[i].step for i in ends), (states[i] for i in ends), strict=True))
+    # the third step led to where the loss is no number: it is taken back, and two more follow
+    assert all(torch.equal(values, after[4][name]) for name, values in after[2].items())
+    assert not all(torch.equal(values, after[4][name]) for name, values in after[3].items())
+    assert done == 4
+    assert next(one.faults for one in reports if one.step == 4) == 1
+    assert all(math.isfinite(one.loss) for one in reports if one.loss is not None)
+    assert slowed[:3] == plain[:3]
+    assert slowed[3:] == [rate * fine_tune_module.SLOWER for rate in plain[4:]]
+    assert all(torch.isfinite(values).all() for values in adapter_state(tail).values())
+
+
+def test_losses_that_stay_no_numbers_end_the_training(make_data, broken_loss):
+    data = make_data()
+    tail, judges = adapted_tail(data), judges_of(data)
+    before = adapter_state(tail)
+    broken_loss(*range(1, 100))
+    done, reports = run(fine_tune(data, tail, data.everything(), judges, steps=50))
+    assert done == 0
+    assert reports[-1].faults == fine_tune_module.MOST_FAULTS
+    assert all(torch.equal(values, before[name]) for name, values in adapter_state(tail).items())
+
+
+def test_a_last_step_into_nothing_is_taken_back(make_data, monkeypatch):
+    data = make_data()
+    tail, judges = adapted_tail(data), judges_of(data)
+    trained = [p for each in adapter_parameters(tail).values() for p in each]
+    real, calls = torch.optim.AdamW.step, []
+
+    def step(self, *args, **kwargs):
+        real(self, *args, **kwargs)
+        calls.append(None)
+        if len(calls) == 3:
+            trained[0].data.fill_(math.nan)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    done, _ = run(fine_tune(data, tail, data.everything(), judges, steps=3))
+    assert done == 2
+    assert all(torch.isfinite(one).all() for one in trained)
+
+
 # --- the trial ------------------------------------------------------------------------------------
 
 
@@ -334,6 +428,25 @@ def test_a_gain_is_kept_with_its_score(tuned):
     assert found.before == {1: 0.5}
     assert found.after == {1: 0.5 + 2 * tuning.WORTH}
     assert found.note == tuning.SCORE_NOTE
+
+
+def test_the_note_tells_of_a_loss_that_was_no_number(tuned, broken_loss):
+    broken_loss(2)  # of the trial
+    found, same, reports = tuned(2 * tuning.WORTH)
+    assert not same
+    assert found.note == f"{tuning.SCORE_NOTE} {tuning.FAULT_NOTE.format('1 time')}"
+    assert any("slower" in one.message for one in reports)
+
+
+def test_losses_that_are_never_numbers_leave_the_first_fit(tuned, broken_loss):
+    broken_loss(*range(1, 1000))
+    found, same, _ = tuned(2 * tuning.WORTH)
+    assert same
+    assert (found.steps, found.layers) == (0, {})
+    assert found.note.endswith(tuning.FAULT_NOTE.format("3 times"))
+    few, same, _ = tuned(1.0, 2)
+    assert same
+    assert few.note == tuning.FAULT_NOTE.format("3 times")
 
 
 ASKED = (SETTINGS.steps, -1, -1)  # the ranks are the method's own

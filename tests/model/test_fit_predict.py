@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from napari_salt.errors import AdapterError, InputError, UnknownLabelName
+from napari_salt.intensity import AUTO
 from napari_salt.model import fit as fit_module
 from napari_salt.model import predict as predict_module
 from napari_salt.model import probe, training_set, tuning
@@ -22,13 +23,16 @@ from napari_salt.model.adapters import adapted_layers
 from napari_salt.model.backbones.base import Backbone
 from napari_salt.model.feature_cache import FeatureCache
 from napari_salt.model.fit import FirstFit, FitOutcome, fit
+from napari_salt.model.framing import Framing, Intensity, measure_intensity
 from napari_salt.model.predict import predict
+from napari_salt.model.segmenter import Encoder
 from napari_salt.records import (
     BACKGROUND,
     UNLABELLED,
     AnnotatedSlice,
     FitRecord,
     FitSettings,
+    IntensityChoice,
     Label,
     SlicePrediction,
     StepReport,
@@ -614,16 +618,87 @@ def test_an_adapter_of_another_method_is_no_start(planes, two, earlier):
         next(fit(planes, two, LABELS, replace(QUICK, kind="lora"), init=earlier))
 
 
-def test_a_window_is_kept_and_percentiles_are_measured_anew(
-    planes, two, cache, earlier, stack, planes_of
-):
+def test_percentiles_are_measured_anew(planes, cache, earlier, stack, planes_of):
     darker = planes_of(stack[0] // 2)
     (one,), (two_,) = (segment(p, earlier, [1], cache=cache) for p in (planes, darker))
     assert dice(two_.labels, one.labels, DISC.label_id) > 0.9
-    kept = {"method": "window", "low": [10.0], "high": [240.0]}
-    window = AdapterFile(replace(earlier.info, intensity=kept), earlier.tensors)
-    outcome, _ = run(fit(planes, two[:1], LABELS, FIRST_FIT_ONLY, init=window))
-    assert outcome.adapter.info.intensity == kept
+
+
+WINDOW = IntensityChoice("window", 10.0, 240.0)
+
+
+@pytest.fixture(scope="module")
+def in_window(planes, two, cache, backbone):
+    """Adapter of a first fit to a window."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit_module, "warm_backbone", lambda *_, **__: backbone)
+        settings = replace(FIRST_FIT_ONLY, intensity=WINDOW)
+        return run(fit(planes, two, LABELS, settings, cache=cache))[0].adapter
+
+
+def test_a_window_is_kept_in_the_adapter_and_used_elsewhere(in_window, planes, stack, planes_of):
+    assert in_window.info.intensity_choice == WINDOW
+    assert in_window.trained_intensity() == Intensity((10.0,), (240.0,), "window")
+    (one,) = segment(planes, in_window, [1])
+    assert dice(one.labels, stack[1][1], DISC.label_id) > 0.8
+    # the same intensities in another frame of percentiles: nothing is measured or matched
+    brighter = stack[0].astype(np.int16)
+    brighter[0] += 3000
+    (other,) = segment(planes_of(brighter), in_window, [1])
+    assert dice(other.labels, one.labels, DISC.label_id) > 0.95
+
+
+def test_a_round_in_another_window_is_a_first_fit(in_window, planes, two):
+    with pytest.raises(
+        AdapterError, match=r"intensities 10 \.\. 240 and cannot be continued with 0\.5 %"
+    ):
+        run(fit(planes, two, LABELS, FIRST_FIT_ONLY, init=in_window))
+
+
+def test_features_of_one_window_are_not_those_of_another(planes, two, backbone, tmp_path):
+    kept = FeatureCache(tmp_path)
+    for choice in (AUTO, WINDOW, IntensityChoice("window", 10.0, 241.0), WINDOW):
+        scale = measure_intensity(planes, choice)
+        list(Encoder(backbone, scale, Framing(256), cache=kept).steps(planes.plane(1), 1, 2))
+    assert len(list(kept.folder.iterdir())) == 3
+
+
+def test_a_window_that_shows_nothing_is_refused_before_work_starts(planes, two):
+    dark = replace(FIRST_FIT_ONLY, intensity=IntensityChoice("window", -1350.0, -1000.0))
+    with pytest.raises(InputError, match=r"outside of the window -1350 \.\. -1000"):
+        run(fit(planes, two, LABELS, dark))
+    with pytest.raises(InputError, match="the lower first"):
+        next(fit(planes, two, LABELS, replace(dark, intensity=IntensityChoice("window", 5, 4))))
+
+
+@pytest.mark.parametrize(
+    ("kept", "dtype", "says"),
+    [
+        (
+            {"low": [-160.0], "high": [240.0], "least": [-1024.0]},
+            "uint8",
+            "is uint8, which has none",
+        ),
+        ({"low": [900.0], "high": [1500.0], "least": [0.0]}, "uint8", "outside of the window 900"),
+    ],
+)
+def test_a_stack_of_another_unit_is_refused(in_window, planes_of, stack, kept, dtype, says):
+    info = replace(in_window.info, intensity={"method": "window", **kept})
+    odd = AdapterFile(info, in_window.tensors)
+    with pytest.raises(InputError, match=says):
+        segment(planes_of(stack[0].astype(dtype)), odd, [0])
+
+
+def test_percentiles_of_ones_own_are_kept_and_measured_elsewhere(planes, two, planes_of, stack):
+    choice = IntensityChoice("percentile", 2.0, 98.0)
+    settings = replace(FIRST_FIT_ONLY, intensity=choice)
+    adapter = run(fit(planes, two, LABELS, settings))[0].adapter
+    assert adapter.info.intensity_choice == choice
+    assert adapter.info.intensity["low"] == [np.percentile(stack[0], 2)]
+    told: list[str] = []
+    (one,) = list(segment(planes, adapter, [1], tell=told.append))
+    assert told == []
+    assert dice(one.labels, stack[1][1], DISC.label_id) > 0.8
 
 
 def test_a_damaged_adapter_is_refused(planes, earlier):

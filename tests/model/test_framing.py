@@ -247,6 +247,16 @@ def test_strokes_say_nothing_of_sizes():
     assert choose_framing([stroke], (400, 400), SIZE) == Framing(SIZE, 0.5)
 
 
+def test_a_label_of_specks_alone_decides_nothing():
+    targets = np.full((1000, 1000), BACKGROUND, np.uint16)
+    targets[500, 500] = 1
+    specks = AnnotatedSlice(0, targets, complete=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert choose_framing([specks], (1000, 1000), 256) == Framing(256, 0.5)
+        assert choose_framing([specks, discs(1000, 100)], (1000, 1000), 256) == Framing(256)
+
+
 # --- intensity ------------------------------------------------------------------------------------
 
 

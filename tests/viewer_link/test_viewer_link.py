@@ -178,6 +178,15 @@ def test_a_plane_is_a_stack_of_one(link, viewer):
     assert link.predictions().shape == (1, 8, 9)
 
 
+def test_the_image_is_shown_between_two_intensities(link, viewer):
+    layer, _, _ = open_image(link, viewer, stack(3, 4, 5))
+    link.set_contrast(-1350.0, 150.0)
+    assert layer.contrast_limits == [-1350.0, 150.0]
+    assert layer.contrast_limits_range[0] <= -1350
+    open_image(link, viewer, np.zeros((3, 8, 8, 3), np.uint8), rgb=True)
+    link.set_contrast(0.0, 80.0)  # a colour image has none: nothing happens
+
+
 def test_colour_images(link, viewer):
     data = (stack(4, 8, 8, 3) * 255).astype(np.uint8)
     _, _, session = open_image(link, viewer, data, rgb=True)

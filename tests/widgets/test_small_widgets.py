@@ -5,7 +5,7 @@ from qtpy.QtCore import QPoint, QPointF, QRectF, Qt
 from qtpy.QtGui import QColor, QPalette, QWheelEvent
 from qtpy.QtWidgets import QApplication, QComboBox, QLabel, QPushButton, QSpinBox, QToolButton
 
-from napari_salt.records import FitSettings
+from napari_salt.records import FitSettings, IntensityChoice
 from napari_salt.views import (
     AxisEntry,
     ComparisonState,
@@ -104,6 +104,7 @@ def test_settings_round_trip(qtbot):
         seed=7,
         device="cuda:1",
         text_model="other",
+        intensity=IntensityChoice("window", -0.1234567890123, 150.0),
     )
     with qtbot.assertNotEmitted(panel.valueChanged):
         panel.setValue(wanted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,18 @@ from napari_salt.commands.parsing import listed, parse_names, parse_slices
 from napari_salt.commands.running import run_here
 from napari_salt.engine.requests import AdapterSaved, AdaptRequest, AdaptResult, Report
 from napari_salt.errors import InputError
+from napari_salt.intensity import AUTO, parse_percentiles, parse_window
 from napari_salt.io.read import LabelImage
 from napari_salt.model.adapter_info import read_info
 from napari_salt.model.backbones.registry import backbone_sha256
-from napari_salt.model.input_checks import check_annotations, check_channels
-from napari_salt.records import FitSettings
+from napari_salt.model.input_checks import (
+    check_annotations,
+    check_channels,
+    check_start,
+    check_window,
+)
+from napari_salt.model.limits import measure_limits
+from napari_salt.records import FitSettings, IntensityChoice
 from napari_salt.session.stack import Stack
 
 
@@ -28,12 +36,14 @@ def run(args: argparse.Namespace, console: Console) -> None:
     """Check everything, adapt, and tell how it went."""
     started = time.monotonic()
     out = checks.writable(args.out, (checks.ADAPTER_SUFFIX,))
-    settings = _settings(args)
+    settings = replace(_settings(args), intensity=_intensity(args))
     checks.check_device(settings.device)
     backbone_sha256(settings.backbone)
     stack = open_image(args, console)
     if args.init is not None:
         _check_init(args.init, settings, stack)
+    if settings.intensity.method == "window":
+        check_window(settings.intensity, measure_limits(stack, settings.intensity))
     paint = _paint(args, stack)
     check_annotations(stack, paint.annotated, paint.labels)
     for sentence in _notices(paint):
@@ -60,10 +70,22 @@ def _settings(args: argparse.Namespace) -> FitSettings:
     )
 
 
+def _intensity(args: argparse.Namespace) -> IntensityChoice:
+    """What was asked for, else that of the adapter to go on from."""
+    if args.window is not None and args.percentiles is not None:
+        raise InputError("Give --window or --percentiles, not both.")
+    if args.window is not None:
+        return parse_window(args.window)
+    if args.percentiles is not None:
+        return parse_percentiles(args.percentiles)
+    return AUTO if args.init is None else read_info(args.init).intensity_choice
+
+
 def _check_init(init: Path, settings: FitSettings, stack: Stack) -> None:
     info = read_info(init)
     checks.check_base(info, settings.backbone)
     check_channels(stack, info)
+    check_start(info, settings.intensity)
 
 
 def _paint(args: argparse.Namespace, stack: Stack) -> Paint:

@@ -13,7 +13,8 @@ from napari_salt.commands.images import open_image
 from napari_salt.errors import AdapterError, InputError, OutputError
 from napari_salt.model.adapter_info import AdapterInfo, read_info
 from napari_salt.model.backbones.registry import backbone_sha256
-from napari_salt.model.input_checks import check_channels
+from napari_salt.model.input_checks import check_channels, check_unit
+from napari_salt.model.limits import measure_limits
 from napari_salt.session.stack import Stack
 
 ADAPTER_SUFFIX = ".safetensors"
@@ -75,9 +76,11 @@ def check_base(info: AdapterInfo, backbone: str) -> None:
 
 
 def stack_for(args: argparse.Namespace, info: AdapterInfo, console: Console) -> Stack:
-    """The image of ``args``; ``InputError`` when its channels are not those of the adapter."""
+    """The image of ``args``; ``InputError`` when its channels or its unit are not those of the adapter."""
     stack = open_image(args, console)
     check_channels(stack, info)
+    if info.intensity_choice.method == "window":
+        check_unit(stack.info, measure_limits(stack, info.intensity_choice), info)
     return stack
 
 

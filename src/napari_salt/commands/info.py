@@ -10,6 +10,7 @@ from napari_salt.commands import checks
 from napari_salt.commands.console import Console
 from napari_salt.commands.image_info import tell_image
 from napari_salt.commands.parsing import listed
+from napari_salt.intensity import Limits, words
 from napari_salt.model.adapter_info import AdapterInfo, read_info
 
 
@@ -46,6 +47,7 @@ def _text(info: AdapterInfo, size: int, dice: float | None) -> str:
         "images": f"{planes}, voxels of "
         + " × ".join(f"{value:g}" for value in info.spacing)
         + f" {info.units[-1]}",
+        "intensities": _intensities(info),
         "trained on": f"{wording.count(len(record.slices), 'slice')} ({listed(record.slices)})",
         "training": f"{record.steps} steps in {wording.duration(record.seconds)} on "
         f"{record.device}, kept: {record.kept}",
@@ -54,3 +56,11 @@ def _text(info: AdapterInfo, size: int, dice: float | None) -> str:
         "size": wording.size(size),
     }
     return "\n".join(f"{name:14} {value}" for name, value in rows.items())
+
+
+def _intensities(info: AdapterInfo) -> str:
+    """What it is shown as black and white, with the numbers of the stack it was trained on."""
+    kept = info.intensity
+    low, high = tuple(kept["low"]), tuple(kept["high"])
+    least, most = tuple(kept.get("least", low)), tuple(kept.get("most", high))
+    return words(info.intensity_choice, Limits(low, high, least, most))

@@ -17,6 +17,7 @@ from napari_salt.control.compare_controller import CompareController
 from napari_salt.control.desk import IDLE, Desk
 from napari_salt.control.files_controller import FilesController
 from napari_salt.control.fill_controller import FillController
+from napari_salt.control.intensity_controller import IntensityController
 from napari_salt.control.job_controller import JobController
 from napari_salt.control.key_controller import KeyController
 from napari_salt.control.loop_controller import LoopController
@@ -27,7 +28,7 @@ from napari_salt.errors import InputError, NapariSaltError
 from napari_salt.io.session_store import SessionStore
 from napari_salt.session.readiness import JobKind, JobState, readiness
 from napari_salt.session.session import Session
-from napari_salt.views import ImageState, SliceState
+from napari_salt.views import ImageNote, ImageState, SliceState
 
 if TYPE_CHECKING:
     from napari_salt.engine.requests import JobRunner
@@ -70,6 +71,7 @@ class Controller:
         )
         self.slices = SlicesController(self.desk)
         self.compare = CompareController(self.desk, self.jobs)
+        self.intensities = IntensityController(self.desk, self.refresh)
         self._view, self._link = view, link
         self._shown: dict[str, object] = {}
         """What the view shows; entries are taken out when a widget may have run ahead of it."""
@@ -254,12 +256,14 @@ class Controller:
         self._show("assist", self.assist.state())
         self._show("coverage", self.slices.coverage(index, self.loop.suggestion.slices))
         self._show("comparison", self.compare.state)
+        self._show("intensity", self.intensities.state())
         self._show("readiness", self._readiness(index))
         self._show("status", telling.status(desk.status, self.jobs))
 
     def tick(self) -> None:
-        """Once a second: keep on disk what has changed."""
+        """Once a second: keep on disk what has changed, and show what was measured."""
         self.saving.tick()
+        self.intensities.tick()
 
     def close(self) -> None:
         """Stop the engine and let go of view and viewer."""
@@ -273,6 +277,7 @@ class Controller:
         self._slots.clear()
         self.assist.close()
         self.saving.close()
+        self.intensities.close()
         self.jobs.close()
         self._link.close()
 
@@ -290,6 +295,9 @@ class Controller:
         position = wording.position(self._link.images.position(place))
         facts = " · ".join(x for x in (wording.facts(session.stack.info), position) if x)
         note = self.arrivals.note(index)
+        if not note.offer:
+            hint = self.intensities.hint()
+            note = ImageNote(" · ".join(text for text in (note.text, hint) if text))
         return ImageState(entries, place.key, facts, axes, place.geometry.slice_axis, note)
 
     def _slice_state(self, index: int | None) -> SliceState:
@@ -347,6 +355,7 @@ class Controller:
             (wishes.save_session, self.saving.save_as),
             (wishes.open_session, self.saving.open_session),
             (wishes.settings_changed, self.set_settings),
+            (wishes.show_like_this, self.intensities.show_like_this),
             (wishes.offer_taken, self.take_offer),
             (wishes.go_to_slice, self.slices.go_to),
             (wishes.slices_wanted, self.slices.show_table),

@@ -71,7 +71,11 @@ class LoopController:
         if session.adapter_path is None:
             return None
         info, settings = read_info(Path(session.adapter_path)), session.settings
-        same = (info.kind, info.backbone) == (settings.kind, settings.backbone)
+        same = (info.kind, info.backbone, info.intensity_choice) == (
+            settings.kind,
+            settings.backbone,
+            settings.intensity,
+        )
         return Path(session.adapter_path) if same else None
 
     def _adapted(self, session: Session, number: int) -> Callable[[Result], None]:

@@ -197,6 +197,7 @@ class SavingController:
         kept.slices.clear()
         kept.changed = False
         _folders[kept.session] = path
+        self._desk.view.set_settings(kept.session.settings)
         self._desk.link.refresh_paint()
         self._desk.say(
             f"your work is back: {_contents(len(state.painted), len(state.rounds))}", "good"

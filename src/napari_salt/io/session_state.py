@@ -8,15 +8,23 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from napari_salt.errors import InputError
+from napari_salt.intensity import AUTO, check_choice
 from napari_salt.model.adapter_info import record_from
-from napari_salt.records import FitSettings, Label, Origin, Round, StackInfo
+from napari_salt.records import FitSettings, IntensityChoice, Label, Origin, Round, StackInfo
 
 FORMAT = "napari-salt session"
-VERSION = 1
+VERSION = 2
 """Version of the schema; a later one is refused, an earlier one is brought up to date by `MIGRATIONS`."""
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""By the version that it takes; each makes the content of the next version."""
 DAMAGED = "The session is damaged and cannot be read; use another copy of its folder."
+
+
+def _with_intensity(content: dict[str, Any]) -> dict[str, Any]:
+    """Before version 2 intensities could not be chosen."""
+    return content | {"settings": content["settings"] | {"intensity": asdict(AUTO)}}
+
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _with_intensity}
+"""By the version that it takes; each makes the content of the next version."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +118,17 @@ def _state(content: dict[str, Any]) -> SessionState:
         rounds=tuple(_round(one) for one in content["rounds"]),
         active=None if content["active"] is None else _whole(content["active"], 1),
         adapter=None if content["adapter"] is None else adapter_name(content["adapter"]),
-        settings=FitSettings(**content["settings"]),
+        settings=_settings(content["settings"]),
     )
+
+
+def _settings(content: dict[str, Any]) -> FitSettings:
+    intensity = IntensityChoice(**content["intensity"])
+    try:
+        check_choice(intensity)
+    except InputError as error:
+        raise ValueError("intensity") from error
+    return FitSettings(**{**content, "intensity": intensity})
 
 
 def _origin(content: dict[str, Any]) -> Origin:

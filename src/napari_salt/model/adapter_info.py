@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from napari_salt.errors import AdapterError
-from napari_salt.records import AdapterKind, FitRecord, Label
+from napari_salt.intensity import AUTO
+from napari_salt.records import AdapterKind, FitRecord, IntensityChoice, Label
 
 FORMAT = "napari-salt adapter"
 FORMAT_VERSION = 2
@@ -32,8 +34,9 @@ class AdapterInfo:
     kind, rank, low_rank
         Adapter method and its sizes; None = the default of that kind.
     intensity
-        Method and values (``low``, ``high`` per channel) of the stack it was trained on. Percentiles are measured
-        anew on another stack; a window is kept.
+        Method and values (``low``, ``high`` per channel) of the stack it was trained on; for percentiles which
+        (``percentiles``), for a window the extremes of that stack (``least``, ``most``). Percentiles are measured anew
+        on another stack; a window is kept.
     stack
         `fingerprint` of the stack it was trained on.
     channels, rgb
@@ -82,6 +85,15 @@ class AdapterInfo:
     version: str = ""
     format_version: int = field(default=FORMAT_VERSION)
 
+    @property
+    def intensity_choice(self) -> IntensityChoice:
+        """The setting that ``intensity`` came from."""
+        kept = self.intensity
+        if kept["method"] == "window":
+            return IntensityChoice("window", kept["low"][0], kept["high"][0])
+        low, high = kept.get("percentiles", (AUTO.low, AUTO.high))
+        return IntensityChoice("percentile", low, high)
+
     def to_json(self) -> str:
         """The text that the file's header keeps."""
         return json.dumps({"format": FORMAT, **asdict(self)})
@@ -105,6 +117,7 @@ class AdapterInfo:
                 )
             if not 0 <= content.get("linear_share", 0) <= 1:
                 raise ValueError("linear_share")
+            _check_intensity(content["intensity"])
             content["labels"] = tuple(
                 Label(one["label_id"], one["name"], tuple(one["color"]))
                 for one in content["labels"]
@@ -120,6 +133,16 @@ class AdapterInfo:
             raise AdapterError(
                 "The file's description is damaged or not from napari-salt; choose another adapter."
             ) from error
+
+
+def _check_intensity(content: dict[str, Any]) -> None:
+    """Raise ``KeyError``, ``TypeError`` or ``ValueError`` where it does not tell an intensity scale."""
+    if content["method"] not in ("percentile", "window"):
+        raise ValueError("method")
+    ranges = list(zip(content["low"], content["high"], strict=True))
+    ranges.append(tuple(content.get("percentiles", (AUTO.low, AUTO.high))))
+    if len(ranges) < 2 or not all(-math.inf < low < high < math.inf for low, high in ranges):
+        raise ValueError("range")
 
 
 def record_from(content: dict[str, Any]) -> FitRecord:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from napari_salt.intensity import Limits
     from napari_salt.model.framing import Intensity
     from napari_salt.records import SlicePrediction, StackInfo
 
@@ -31,7 +32,7 @@ LOOKED_AT = 4
 """Slices on which the contrasts are compared."""
 
 
-def fingerprint(stack: StackInfo, measured: Intensity) -> str:
+def fingerprint(stack: StackInfo, measured: Intensity | Limits) -> str:
     """Tells one stack from another by its shape, its type and its measured percentiles."""
     told = repr((stack.shape, stack.channels, stack.dtype, measured.low, measured.high))
     return hashlib.sha256(told.encode()).hexdigest()[:16]

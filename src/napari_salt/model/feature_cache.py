@@ -6,13 +6,16 @@ import contextlib
 import hashlib
 import os
 import threading
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from platformdirs import user_cache_path
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from napari_salt.errors import InputError
 from napari_salt.model.backbones.base import Activations
@@ -27,6 +30,8 @@ FORMAT = "1"
 LIMIT_VARIABLE = "NAPARI_SALT_CACHE_MB"
 FOLDER_VARIABLE = "NAPARI_SALT_CACHE"
 TAIL_INPUT = "tail_input"
+CHECK = "crc32"
+"""Where the checksum lies in a file's metadata."""
 
 
 class FeatureCache:
@@ -63,10 +68,12 @@ class FeatureCache:
         """Stored activations in float32 on ``device``, or None; a damaged file counts as absent."""
         path = self._path(key)
         try:
-            tensors = load_file(path)
+            with safe_open(path, "pt") as file:
+                check = (file.metadata() or {}).get(CHECK)
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError):
             return None
-        if TAIL_INPUT not in tensors:
+        if TAIL_INPUT not in tensors or check != _check(tensors):
             return None
         with contextlib.suppress(OSError):  # a folder that can only be read still serves
             os.utime(path)
@@ -90,7 +97,7 @@ class FeatureCache:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._make_room(size)
-                save_file(halves, temporary)
+                save_file(halves, temporary, metadata={CHECK: _check(halves)})
                 temporary.replace(path)
             except (OSError, SafetensorError):
                 with contextlib.suppress(OSError):
@@ -128,6 +135,15 @@ def rounded(activations: Activations) -> Activations:
     """As they come back from the disk: a result must not depend on whether the cache was filled before."""
     taps = {name: _through_half(values) for name, values in activations.taps.items()}
     return Activations(_through_half(activations.tail_input), taps)
+
+
+def _check(tensors: Mapping[str, Tensor]) -> str:
+    """Checksum of names, shapes and values: a flipped bit makes features that look right and are not."""
+    check = 0
+    for name, values in sorted(tensors.items()):
+        check = zlib.crc32(f"{name} {tuple(values.shape)} {values.dtype}".encode(), check)
+        check = zlib.crc32(values.contiguous().numpy().view(np.uint8).data, check)
+    return f"{check:08x}"
 
 
 def _through_half(values: Tensor) -> Tensor:

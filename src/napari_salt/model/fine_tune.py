@@ -29,6 +29,9 @@ RATES = {"scale": 1e-3, "shift": 1e-3, "low_rank": 1e-3, "dense": 1e-4}
 """Learning rate of each role of adapter parameters."""
 WARM_UP = 3
 LARGEST_GRADIENT = 1.0
+MOST_FAULTS = 3
+SLOWER = 0.25
+"""Factor of the learning rates after each fault."""
 MOST_FRAMES = 24
 """Frames in one step; of more, a random choice is drawn for each step."""
 
@@ -38,11 +41,15 @@ Queries = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class TuneReport:
-    """After each slice of each step: steps done, of how many, and the last full step's loss."""
+    """After each slice of each step: steps done, of how many, and the last full step's loss.
+
+    ``faults`` counts the steps whose loss or gradient was not a number.
+    """
 
     step: int
     steps: int
     loss: float | None
+    faults: int = 0
 
 
 def fine_tune(
@@ -56,6 +63,9 @@ def fine_tune(
     seed: int = 0,
 ) -> Generator[TuneReport, None, int]:
     """Train the adapter attached to ``tail`` in place; returns the steps done.
+
+    Where the loss or its gradient is not a number, the last state with a finite loss is taken up again at a lower rate;
+    after `MOST_FAULTS` of them it is what remains.
 
     Parameters
     ----------
@@ -76,27 +86,60 @@ def fine_tune(
     judges = {fold: (w.to(data.device), b.to(data.device)) for fold, (w, b) in judges.items()}
     generator = torch.Generator().manual_seed(seed)
     last_loss: float | None = None
+    good, done, faults = _LastGood(trained), 0, 0
     for step in range(1, steps + 1):
         share = min(1.0, step / WARM_UP) * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
         for group, (_, rate) in zip(optimiser.param_groups, groups, strict=True):
-            group["lr"] = rate * share
+            group["lr"] = rate * share * SLOWER**faults
         optimiser.zero_grad()
         total = 0.0
         batch = _batch(training, generator)
         pixels = sum(len(one.rows) for one in batch)
         for one in batch:
             if deadline is not None and time.monotonic() > deadline:
-                return step - 1  # half a step would follow some slices only
+                return good.checked(done)  # half a step would follow some slices only
             loss = _loss(data, tail, one, judges) * (len(one.rows) / pixels)
             if loss.requires_grad:
                 loss.backward()
             total += float(loss.detach())
-            yield TuneReport(step - 1, steps, last_loss)
-        nn.utils.clip_grad_norm_(trained, LARGEST_GRADIENT)
-        optimiser.step()
-        last_loss = total
-        yield TuneReport(step, steps, last_loss)
-    return steps
+            yield TuneReport(step - 1, steps, last_loss, faults)
+        norm = float(nn.utils.clip_grad_norm_(trained, LARGEST_GRADIENT))
+        if math.isfinite(total) and math.isfinite(norm):
+            good.keep(done)
+            optimiser.step()
+            done, last_loss = done + 1, total
+        else:
+            done, faults = good.restore(), faults + 1
+            optimiser.state.clear()  # its moments led here
+        yield TuneReport(step, steps, last_loss, faults)
+        if faults == MOST_FAULTS:
+            break
+    return good.checked(done)
+
+
+class _LastGood:
+    """Parameters, and steps behind them, when the loss was last a number."""
+
+    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
+        self._parameters = parameters
+        self.keep(0)
+
+    def keep(self, steps: int) -> None:
+        """The state after ``steps`` is good."""
+        self._values = [one.detach().clone() for one in self._parameters]
+        self._steps = steps
+
+    def restore(self) -> int:
+        """Go back there; returns the steps behind it."""
+        with torch.no_grad():
+            for one, values in zip(self._parameters, self._values, strict=True):
+                one.copy_(values)
+        return self._steps
+
+    def checked(self, steps: int) -> int:
+        """``steps``, or those that remain where the last of them has left something that is no number."""
+        finite = all(bool(torch.isfinite(one).all()) for one in self._parameters)
+        return steps if finite else self.restore()
 
 
 def _loss(

@@ -6,26 +6,30 @@ import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import Tensor
 
 from napari_salt import __version__
 from napari_salt.errors import AdapterError
+from napari_salt.intensity import check_choice
 from napari_salt.model.adapter_file import AdapterFile, pack
 from napari_salt.model.adapter_info import AdapterInfo
 from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.model.batches import with_fallback
 from napari_salt.model.device import pick_device, set_threads
 from napari_salt.model.elsewhere import fingerprint
-from napari_salt.model.framing import choose_framing, measure_intensity
+from napari_salt.model.framing import choose_framing, intensity_for
 from napari_salt.model.input_checks import (
     check_annotations,
     check_channels,
     check_slices,
+    check_start,
+    check_window,
     painted_labels,
 )
 from napari_salt.model.label_prompts import embed_names
+from napari_salt.model.limits import measure_limits
 from napari_salt.model.predict import segment_slices
 from napari_salt.model.segmenter import EncodedSlice, Encoder, Segmenter
 from napari_salt.model.training_set import TrainingSet
@@ -113,18 +117,20 @@ def fit(
     ------
     InputError
         Nothing painted, an unknown id, only one kind of pixel, other shapes, unknown device or
-        backbone.
+        backbone, a window that shows nothing of the stack.
     AdapterError
-        ``init`` belongs to other base weights or was adapted with another method.
+        ``init`` belongs to other base weights or was adapted with another method or to other intensities.
     JobFailed
         The memory of this computer does not do.
     """
     painted = check_annotations(planes, annotated, labels)
+    check_choice(settings.intensity)
     wanted = [one.index for one in painted] + ([] if preview is None else [preview])
     check_slices(planes, wanted)
     if init is not None:
         check_channels(planes, init.info)
         _check_kind(init, settings.kind)
+        check_start(init.info, settings.intensity)
     used = painted_labels(painted, labels)
 
     def work(device: torch.device) -> Generator[Report, None, FitOutcome]:
@@ -158,6 +164,8 @@ class _Fit:
     def run(self) -> Generator[Report, None, FitOutcome]:
         """The whole fit."""
         yield StepReport("loading", 0, 1, message="loading weights")
+        self.limits = measure_limits(self.planes, self.settings.intensity)
+        check_window(self.settings.intensity, self.limits)
         set_threads()
         backbone = warm_backbone(self.settings.backbone, self.device)
         if self.init is not None:
@@ -214,14 +222,11 @@ class _Fit:
         return None if budget is None else self.began + budget
 
     def _encoder(self, backbone: Backbone) -> Encoder:
-        self.measured = intensity = measure_intensity(self.planes)
-        if self.init is not None and self.init.info.intensity["method"] == "window":
-            intensity = self.init.trained_intensity()
         size = self.planes.info.shape[1:]
         framing = choose_framing(self.painted, size, backbone.frame_size)
         return Encoder(
             backbone,
-            intensity,
+            intensity_for(self.settings.intensity, self.limits),
             framing,
             cache=self.cache,
             device=self.device,
@@ -306,6 +311,14 @@ class _Fit:
     def _named(self, scores: dict[int, float]) -> tuple[tuple[str, float], ...]:
         return tuple((self.labels[row - 1].name, round(dice, 4)) for row, dice in scores.items())
 
+    def _intensity(self, encoder: Encoder) -> dict[str, Any]:
+        """What the adapter tells of it, see `AdapterInfo.intensity`."""
+        scale, choice, limits = encoder.intensity, self.settings.intensity, self.limits
+        told = {"method": scale.method, "low": list(scale.low), "high": list(scale.high)}
+        if choice.method == "percentile":
+            return told | {"percentiles": [choice.low, choice.high]}
+        return told | {"least": list(limits.least), "most": list(limits.most)}
+
     def _pack(
         self,
         encoder: Encoder,
@@ -328,12 +341,8 @@ class _Fit:
             kind=kind,
             rank=settings.rank,
             low_rank=settings.low_rank,
-            intensity={
-                "method": encoder.intensity.method,
-                "low": list(encoder.intensity.low),
-                "high": list(encoder.intensity.high),
-            },
-            stack=fingerprint(stack, self.measured),
+            intensity=self._intensity(encoder),
+            stack=fingerprint(stack, self.limits),
             channels=stack.channels,
             rgb=stack.rgb,
             frame_size=encoder.framing.frame_size,

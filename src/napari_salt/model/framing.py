@@ -17,14 +17,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_salt.errors import InputError
+from napari_salt.intensity import AUTO
+from napari_salt.model.limits import measure_limits
 from napari_salt.records import BACKGROUND, UNLABELLED
 
 if TYPE_CHECKING:
-    from napari_salt.records import AnnotatedSlice, Planes
+    from napari_salt.intensity import Limits
+    from napari_salt.records import AnnotatedSlice, IntensityChoice, Planes
 
-PERCENTILES = (0.5, 99.5)
-SAMPLED_PLANES = 16
-SAMPLED_PIXELS = 65536
 OVERLAP = 1 / 4
 """Share of a tile that it has in common with its neighbour."""
 SMALLEST_OBJECT = 14.0
@@ -51,6 +51,8 @@ class Intensity:
         image = np.asarray(plane)
         # wide integers and float64 lose their detail in float32 until the offset is taken off
         kind = np.result_type(image.dtype, np.float32)
+        if np.subtract(self.high, self.low).max() > np.finfo(kind).max:
+            kind = np.result_type(np.float64)
         image = image.astype(kind)
         image = image[None] if image.ndim == 2 else np.moveaxis(image, -1, 0)
         image = image[: len(self.low)]
@@ -61,7 +63,8 @@ class Intensity:
             )
         low = np.asarray(self.low)[:, None, None]
         span = np.asarray(self.high)[:, None, None] - low
-        scaled = (image - low.astype(kind)) / span.astype(kind)
+        with np.errstate(over="ignore"):  # far beyond the scale is beyond it
+            scaled = (image - low.astype(kind)) / span.astype(kind)
         scaled = np.nan_to_num(scaled, nan=0.0, posinf=1.5, neginf=-0.25)
         scaled = np.clip(scaled, -0.25, 1.5).astype(np.float32, copy=False)
         if self.gamma != 1.0:
@@ -69,23 +72,17 @@ class Intensity:
         return torch.from_numpy(scaled)
 
 
-def measure_intensity(planes: Planes) -> Intensity:
-    """Robust percentiles over evenly spaced slices of this stack; a colour image keeps one scale for its channels."""
-    info = planes.info
-    count = min(info.shape[0], SAMPLED_PLANES)
-    indices = np.unique(np.linspace(0, info.shape[0] - 1, count).round().astype(int))
-    samples = []
-    for index in indices:
-        plane = np.asarray(planes.plane(int(index)))
-        pixels = plane.reshape(-1, plane.shape[-1] if plane.ndim == 3 else 1)
-        step = max(1, len(pixels) // SAMPLED_PIXELS)
-        samples.append(pixels[::step].astype(np.float64))
-    pixels = np.concatenate(samples)
-    if info.rgb:
-        pixels = pixels[:, :3].reshape(-1, 1)
-    lows, highs = zip(*(_robust_range(channel) for channel in pixels.T), strict=True)
-    repeat = 3 if info.rgb else 1
-    return Intensity(lows * repeat, highs * repeat)
+def intensity_for(choice: IntensityChoice, limits: Limits) -> Intensity:
+    """The intensity scale that a choice means on a stack of these ``limits``, measured for that choice."""
+    if choice.method == "window":
+        channels = len(limits.low)
+        return Intensity((choice.low,) * channels, (choice.high,) * channels, "window")
+    return Intensity(limits.low, limits.high)
+
+
+def measure_intensity(planes: Planes, choice: IntensityChoice = AUTO) -> Intensity:
+    """The scale of a choice on this stack; a colour image keeps one scale for its channels."""
+    return intensity_for(choice, measure_limits(planes, choice))
 
 
 def to_rgb(image: Tensor) -> Tensor:
@@ -272,23 +269,12 @@ def _corners(length: int, size: int) -> list[int]:
     return [int(corner) for corner in np.linspace(0, length - size, count).round()]
 
 
-def _robust_range(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Percentiles of those ``values`` (M,) that are numbers, never an empty range; 0..1 where there are none."""
-    values = values[np.isfinite(values)]
-    if not values.size:
-        return 0.0, 1.0
-    low, high = np.percentile(values, PERCENTILES)
-    if high <= low:
-        low, high = values.min(), values.max()
-    return float(low), float(high if high > low else low + max(1.0, abs(low)))
-
-
 def _tent(position: Tensor) -> Tensor:
     return (1 - (2 * position - 1).abs()).clamp(min=0.02)
 
 
 def _diameters(slices: Sequence[AnnotatedSlice]) -> list[float]:
-    """Median object diameter of each label, in slice pixels."""
+    """Median object diameter of each label that is more than specks, in slice pixels."""
     areas: dict[int, list[float]] = {}
     for one in slices:
         for label_id in np.unique(one.targets):
@@ -299,5 +285,6 @@ def _diameters(slices: Sequence[AnnotatedSlice]) -> list[float]:
                 sizes = np.bincount(objects.ravel())[1:]
                 # specks of a few pixels are slips of the brush; they must not decide
                 kept = sizes[sizes >= max(4, 0.05 * sizes.max())]
-                areas.setdefault(int(label_id), []).extend(kept.tolist())
+                if kept.size:
+                    areas.setdefault(int(label_id), []).extend(kept.tolist())
     return [float(2 * np.sqrt(np.median(found) / np.pi)) for found in areas.values()]

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_salt.errors import InputError
+from napari_salt.errors import AdapterError, InputError
+from napari_salt.intensity import why_outside, words
 from napari_salt.records import BACKGROUND, UNLABELLED, AnnotatedSlice, Label, Planes
 
 if TYPE_CHECKING:
+    from napari_salt.intensity import Limits
     from napari_salt.model.adapter_info import AdapterInfo
+    from napari_salt.records import IntensityChoice, StackInfo
 
 
 def check_annotations(
@@ -77,6 +80,43 @@ def check_channels(planes: Planes, info: AdapterInfo) -> None:
         raise InputError(
             f"The adapter was trained on {_describe(info.channels, info.rgb)} images and this one is "
             f"{_describe(found.channels, found.rgb)}; choose an image like those it was trained on."
+        )
+
+
+def check_window(choice: IntensityChoice, limits: Limits) -> None:
+    """InputError when a stack of these ``limits`` shows nothing through the window chosen for it."""
+    why = why_outside(choice, limits)
+    if why:
+        raise InputError(f"{why}; choose a window that they reach, or percentiles.")
+
+
+def check_start(info: AdapterInfo, choice: IntensityChoice) -> None:
+    """AdapterError when what an adapter has learned would be continued on other intensities."""
+    before = info.intensity_choice
+    if before != choice:
+        raise AdapterError(
+            f"The adapter to start from was adapted to intensities {words(before)} and cannot be continued with "
+            f"{words(choice)}; choose the same, or start without it."
+        )
+
+
+def check_unit(stack: StackInfo, limits: Limits, info: AdapterInfo) -> None:
+    """InputError when the intensities of a stack cannot be in the unit of an adapter's window."""
+    choice = info.intensity_choice
+    if choice.method != "window":
+        return
+    least = min(info.intensity.get("least", [0.0]))
+    if least < 0 and np.dtype(stack.dtype).kind in "ub":
+        raise InputError(
+            f"The adapter looks at intensities of {words(choice)}, learned where they start at {least:g}, and this "
+            f"image is {stack.dtype}, which has none below 0; open it in the unit of the painted stack, or "
+            "adapt with percentiles."
+        )
+    why = why_outside(choice, limits)
+    if why:
+        raise InputError(
+            f"{why}; open the image in the unit of the stack that the adapter was trained on, or adapt "
+            "with percentiles."
         )
 
 

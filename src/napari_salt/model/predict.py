@@ -17,9 +17,10 @@ from napari_salt.model.adapter_file import AdapterFile, build_segmenter
 from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.model.batches import with_fallback
 from napari_salt.model.device import pick_device
-from napari_salt.model.framing import Intensity, measure_intensity, resize
+from napari_salt.model.framing import Intensity, intensity_for, resize
 from napari_salt.model.head import FrameMaps
-from napari_salt.model.input_checks import check_channels, check_slices
+from napari_salt.model.input_checks import check_channels, check_slices, check_unit
+from napari_salt.model.limits import measure_limits
 from napari_salt.model.segmenter import Encoder, Segmenter
 from napari_salt.records import SlicePrediction, SliceSummary
 
@@ -65,7 +66,8 @@ def predict(
     Raises
     ------
     InputError
-        Other channels than trained on, an unknown label name, a slice outside the stack.
+        Other channels than trained on, intensities of another unit than those of the adapter's window, an unknown
+        label name, a slice outside the stack.
     AdapterError
         The base weights are not the adapter's.
     JobFailed
@@ -84,11 +86,14 @@ def predict(
         if tell is not None:
             tell(message)
 
-    measured = measure_intensity(planes)
-    other = elsewhere.fingerprint(planes.info, measured) != adapter.info.stack
+    choice = adapter.info.intensity_choice
+    limits = measure_limits(planes, choice)
+    check_unit(planes.info, limits, adapter.info)
+    intensity = intensity_for(choice, limits)
+    other = elsewhere.fingerprint(planes.info, limits) != adapter.info.stack
 
     def work(target: torch.device) -> Generator[SlicePrediction | None, None, None]:
-        segmenter, encoder = _network(adapter, measured, other, target, cache)
+        segmenter, encoder = _network(adapter, intensity, other, target, cache)
         if other:
             yield from _match_contrast(segmenter, encoder, planes, adapter, told)
         while left:
@@ -104,19 +109,18 @@ def predict(
 
 def _network(
     adapter: AdapterFile,
-    measured: Intensity,
+    intensity: Intensity,
     other: bool,
     device: torch.device,
     cache: FeatureCache | None,
 ) -> tuple[Segmenter, Encoder]:
-    """The network for the painted stack or an ``other`` one with these ``measured`` percentiles."""
+    """The network for the painted stack or an ``other`` one, seen with this ``intensity``."""
     backbone = warm_backbone(adapter.info.backbone, device)
     along = adapter.along_stack(other)
     segmenter = build_segmenter(adapter, backbone, along_stack=along).to(device)
-    trained = adapter.trained_intensity()
     return segmenter, Encoder(
         backbone,
-        trained if trained.method == "window" else measured,
+        intensity,
         adapter.framing(),
         cache=cache,
         device=device,

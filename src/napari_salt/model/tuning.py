@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from napari_salt.model.adapters import adapter_state, attach, count_parameters
 from napari_salt.model.fine_tune import TuneReport, fine_tune
 from napari_salt.records import StepReport
+from napari_salt.wording import count
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -43,6 +44,9 @@ FEW_NOTE = f"With fewer than {FEWEST_SLICES} painted slices the backbone stays a
 NO_GAIN_NOTE = "Fine-tuning the backbone gained nothing on held-out slices; the first fit is kept."
 SCORE_NOTE = "Dice on slices left out of a trial run."
 EARLIER_NOTE = "An earlier round found that changing the backbone gains nothing; tried again at {} painted slices."
+FAULT_NOTE = (
+    "The loss was not a number ({}); the last good state was taken up again at a lower rate."
+)
 STALE_NOTE = "The score is of the first fit on slices that no earlier round has trained on."
 
 
@@ -101,14 +105,14 @@ def tune(
     before, after = mean_dice(trial.before), mean_dice(trial.after)
     if before is None or after is None or after - before < WORTH:
         tried = (data.count, *asked) if trial.steps else ()
-        return Tuned(parameters=run.parameters, note=NO_GAIN_NOTE, no_gain=tried)
+        return Tuned(parameters=run.parameters, note=run.noted(NO_GAIN_NOTE), no_gain=tried)
     tuned = yield from run.final(segmenter, folds, trial.steps, deadline)
     if not tuned.steps:
-        return Tuned(parameters=run.parameters, note=TIME_NOTE)
+        return Tuned(parameters=run.parameters, note=tuned.note)
     if len(data.fresh) < data.count:
         # the fold may hold slices of an earlier round: good enough to choose by, not to publish
-        return replace(tuned, note=STALE_NOTE)
-    return replace(tuned, before=trial.before, after=trial.after, note=SCORE_NOTE)
+        return replace(tuned, note=run.noted(STALE_NOTE))
+    return replace(tuned, before=trial.before, after=trial.after, note=run.noted(SCORE_NOTE))
 
 
 class _Run:
@@ -117,6 +121,12 @@ class _Run:
     def __init__(self, data: TrainingSet, settings: FitSettings) -> None:
         self.data, self.settings = data, settings
         self.parameters = 0
+        self.faults = 0
+
+    def noted(self, note: str) -> str:
+        """``note``, and what was wrong with the loss where something was."""
+        told = FAULT_NOTE.format(count(self.faults, "time")) if self.faults else ""
+        return " ".join(part for part in (note, told) if part)
 
     def trial(
         self, folds: Mapping[int, Fitted], steps: int, deadline: float | None
@@ -156,12 +166,14 @@ class _Run:
         )
         done = yield from self._steps(tuning, doing)
         if not done:
-            return Tuned(parameters=self.parameters, note=TIME_NOTE)
+            note = self.noted("" if self.faults else TIME_NOTE)
+            return Tuned(parameters=self.parameters, note=note)
         samples = yield from _reports(data.with_tail(tail), doing)
         fitted = yield from _reports(data.fit_all(samples), doing)
         segmenter.tail = tail
         segmenter.head.set_fit(fitted)
-        return Tuned(adapter_state(tail), done, self.parameters, fit=(fitted, samples))
+        note, kept = self.noted(""), (fitted, samples)
+        return Tuned(adapter_state(tail), done, self.parameters, note=note, fit=kept)
 
     def _tail(self) -> nn.Module:
         """A tail with the adapter, which sits on the pretrained weights also when it continues an earlier round."""
@@ -181,12 +193,15 @@ class _Run:
     def _steps(
         self, tuning: Generator[TuneReport, None, int], message: str
     ) -> Generator[StepReport, None, int]:
-        began = time.monotonic()
+        began, before = time.monotonic(), self.faults
         while True:
             try:
                 report = next(tuning)
             except StopIteration as stop:
                 return int(stop.value)
+            if before + report.faults > self.faults:
+                self.faults = before + report.faults
+                message = f"{message}, slower after a loss that was not a number"
             left = None
             if report.step:
                 spent = time.monotonic() - began

@@ -205,6 +205,11 @@ class ViewerLink:
         if self._image is not None and self._place is not None:
             show_slice(self._viewer.dims, self._image, self._place.geometry, index)
 
+    def set_contrast(self, low: float, high: float) -> None:
+        """Show the image between two intensities, black to white."""
+        if self._image is not None and not self._image.rgb:
+            self._image.contrast_limits = (low, high)
+
     def refresh_paint(self) -> None:
         """Draw paint anew after it was changed from outside."""
         self._refresh("paint", force=True)

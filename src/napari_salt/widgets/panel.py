@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         CurveState,
         DisplayState,
         ImageState,
+        IntensityState,
         LabelRow,
         NoticeLevel,
         ProgressState,
@@ -163,6 +164,10 @@ class Panel(QWidget):
     def set_settings(self, settings: FitSettings) -> None:
         """Show the settings of the next fit."""
         self.settings.setValue(settings)
+
+    def set_intensity(self, state: IntensityState) -> None:
+        """Show what the choice of intensities means on the open stack."""
+        self.settings.intensity.setState(state)
 
     def set_keys(self, state: KeysState) -> None:
         """Name the keys in tooltips and in the list of keys."""
@@ -304,6 +309,7 @@ class Panel(QWidget):
             (self.export.saveSessionRequested, wishes.save_session),
             (self.export.openSessionRequested, wishes.open_session),
             (self.settings.valueChanged, wishes.settings_changed),
+            (self.settings.intensity.showRequested, wishes.show_like_this),
             (self.status.offerTaken, wishes.offer_taken),
             (self.strip.goRequested, wishes.go_to_slice),
             (self.slices.goRequested, wishes.go_to_slice),

@@ -9,6 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QSpinBox, QWidget
 
 from napari_salt.records import AdapterKind, FitSettings
+from napari_salt.widgets.intensity_field import IntensityField
 from napari_salt.widgets.no_wheel import NoWheel
 
 BACKBONES = ("lite-medsam", "sam-vit-b", "sam-vit-l", "sam-vit-h")
@@ -47,6 +48,7 @@ class SettingsPanel(QWidget):
         self._seed.setSpecialValueText("")
         self._device = self._combo(DEVICES, editable=True)
         self._device.setToolTip("Where to compute: auto, cpu, cuda, cuda:1, mps")
+        self.intensity = IntensityField(self)
         self._lay_out()
         self.setValue(self._base)
         self._listen()
@@ -67,6 +69,7 @@ class SettingsPanel(QWidget):
         ):
             form.addRow(caption, field)
             field.setAccessibleName(caption)
+        form.addRow("Intensity", self.intensity)
 
     def _listen(self) -> None:
         guard = NoWheel(self)
@@ -79,6 +82,8 @@ class SettingsPanel(QWidget):
         for spin in (self._rank, self._low_rank, self._steps, self._seed):
             guard.guard(spin)
             spin.valueChanged.connect(self._emit)
+
+        self.intensity.valueChanged.connect(self._emit)
 
     def value(self) -> FitSettings:
         """The settings of the next fit."""
@@ -97,6 +102,7 @@ class SettingsPanel(QWidget):
             seed=self._seed.value(),
             device=self._device.currentText().strip() or DEVICES[0],
             text_model=self._base.text_model,
+            intensity=self.intensity.value(),
         )
 
     def setValue(self, settings: FitSettings) -> None:
@@ -113,6 +119,7 @@ class SettingsPanel(QWidget):
             spin.setValue(_AUTO if number is None else number)
         self._seed.setValue(settings.seed)
         self._device.setCurrentText(settings.device)
+        self.intensity.setValue(settings.intensity)
         self.blockSignals(was_blocked)
 
     def _combo(self, names: tuple[str, ...], *, editable: bool = False) -> QComboBox:

@@ -1,0 +1,57 @@
+"""Intensities of a stack, measured on a sample of its pixels; no torch here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_salt.intensity import AUTO, Limits
+
+if TYPE_CHECKING:
+    from napari_salt.records import IntensityChoice, Planes
+
+SAMPLED_PLANES = 16
+SAMPLED_PIXELS = 65536
+
+
+def measure_limits(planes: Planes, choice: IntensityChoice = AUTO) -> Limits:
+    """Percentiles (of ``choice``; of the default one for a window) and extremes over evenly spaced slices.
+
+    Pixels that are not finite do not count; a colour image has one scale for its channels, alpha left out.
+    """
+    info = planes.info
+    count = min(info.shape[0], SAMPLED_PLANES)
+    indices = np.unique(np.linspace(0, info.shape[0] - 1, count).round().astype(int))
+    samples = []
+    for index in indices:
+        plane = np.asarray(planes.plane(int(index)))
+        pixels = plane.reshape(-1, plane.shape[-1] if plane.ndim == 3 else 1)
+        step = max(1, len(pixels) // SAMPLED_PIXELS)
+        samples.append(pixels[::step].astype(np.float64))
+    pixels = np.concatenate(samples)
+    if info.rgb:
+        pixels = pixels[:, :3].reshape(-1, 1)
+    percentile = choice if choice.method == "percentile" else AUTO
+    found = [_robust_range(channel, percentile) for channel in pixels.T]
+    low, high, least, most = zip(*found, strict=True)
+    repeat = 3 if info.rgb else 1
+    return Limits(low * repeat, high * repeat, least * repeat, most * repeat)
+
+
+def _robust_range(
+    values: NDArray[np.float64], choice: IntensityChoice
+) -> tuple[float, float, float, float]:
+    """Percentiles and extremes of those ``values`` (M,) that are numbers; 0..1 where there are none.
+
+    The range between the percentiles is never empty.
+    """
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return 0.0, 1.0, 0.0, 1.0
+    low, high = np.percentile(values, (choice.low, choice.high))
+    least, most = float(values.min()), float(values.max())
+    if high <= low:
+        low, high = least, most
+    return float(low), float(high if high > low else low + max(1.0, abs(low))), least, most
