@@ -16,9 +16,9 @@ from napari_salt.commands import checks
 from napari_salt.commands.console import Console
 from napari_salt.commands.parsing import parse_list, parse_slices
 from napari_salt.commands.running import run_here
-from napari_salt.commands.slice_file import SliceFile
 from napari_salt.engine.requests import Report, SegmentRequest
 from napari_salt.errors import InputError
+from napari_salt.io.slice_file import SliceFile
 from napari_salt.io.write import write_image, write_masks
 from napari_salt.model.adapter_info import AdapterInfo
 from napari_salt.records import Label, SlicePrediction

@@ -38,7 +38,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         _reach_disk(part)
         os.replace(part, target)
     except OSError as error:
-        raise refusal(error, target) from error
+        raise OutputError(refusal(error, target)) from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
@@ -73,7 +73,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
                 _reach_disk(file)
         _swap(part, target, aside)
     except OSError as error:
-        raise refusal(error, target) from error
+        raise OutputError(refusal(error, target)) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(aside, ignore_errors=True)
@@ -96,18 +96,13 @@ def _reach_disk(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def refusal(error: OSError, target: Path) -> OutputError:
-    """What to tell when the system refuses to write ``target``."""
+def refusal(error: OSError, target: Path) -> str:
+    """A sentence for what the system said when ``target`` was to be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        sentence = (
-            f"The disk is full, so {target.name} was not written; free some space and try again."
-        )
-    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY):
-        sentence = (
+        return f"The disk is full, so {target.name} was not written; free some space and try again."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY):
+        return (
             f"{target} cannot be written (no permission, or open in another program); "
             "choose another place."
         )
-    else:
-        reason = error.strerror or error
-        sentence = f"{target} could not be written ({reason}); choose another place."
-    return OutputError(sentence)
+    return f"{target} could not be written ({error.strerror or error}); choose another place."

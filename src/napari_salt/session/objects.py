@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -13,6 +14,15 @@ if TYPE_CHECKING:
 
 Split = Literal["components", "watershed"]
 """``components``: pieces with a gap between them. ``watershed``: these, cut in two where they narrow."""
+
+
+@dataclass(frozen=True)
+class ObjectsChoice:
+    """How a person wants objects: how they are told apart, and whether they go on from slice to slice."""
+
+    split: Split = "components"
+    volume: bool = False
+
 
 TOLERANCE = 0.75
 """How much shallower than its peaks a neck must be to be cut, in (smallest) voxel sides. Less finds peaks in the

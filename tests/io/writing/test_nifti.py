@@ -7,7 +7,7 @@ from dataclasses import replace
 import nibabel
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 
 from napari_salt.errors import InputError
 from napari_salt.io import label_text
@@ -38,7 +38,7 @@ def test_itk_finds_a_marked_voxel_at_its_place(tmp_path, name):
     there = replace(
         placed(), origin=replace(placed().origin, affine=upright), spacing=(2, 0.7, 0.9)
     )
-    image = sitk.ReadImage(str(write_nifti(tmp_path / name, masks(), there, LABELS)))
+    image = SimpleITK.ReadImage(str(write_nifti(tmp_path / name, masks(), there, LABELS)))
     assert image.GetPixelIDTypeAsString() == "8-bit unsigned integer"
     for at in np.argwhere(masks()):
         place = (np.array(upright) @ [*at, 1])[:3] * TO_LPS
@@ -58,15 +58,15 @@ def test_left_stays_left(tmp_path):
     image = nibabel.as_closest_canonical(nibabel.load(path))
     x, _, _ = (image.affine @ [*np.argwhere(np.asarray(image.dataobj))[0], 1])[:3]
     assert x == -4
-    itk = sitk.ReadImage(str(path))
+    itk = SimpleITK.ReadImage(str(path))
     assert itk[itk.TransformPhysicalPointToIndex((4.0, 1.0, 1.0))] == 1
 
 
 def test_a_stack_that_lies_nowhere_lies_as_itk_takes_its_tiff(tmp_path):
-    image = sitk.ReadImage(str(write_nifti(tmp_path / "m.nii", masks(), info(), LABELS)))
+    image = SimpleITK.ReadImage(str(write_nifti(tmp_path / "m.nii", masks(), info(), LABELS)))
     np.testing.assert_allclose(image.GetSpacing(), (0.0005, 0.00065, 0.0025), rtol=1e-6)
     np.testing.assert_allclose(image.GetDirection(), np.eye(3).ravel(), atol=1e-9)
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(image), masks())
+    np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(image), masks())
 
 
 def test_a_voxel_size_changed_by_hand_counts(tmp_path):

@@ -81,7 +81,7 @@ def write_dicom_seg(
     highdicom = need("highdicom", "dicom", "Writing DICOM-SEG")
     if not labels:
         raise InputError("DICOM-SEG needs a label at least; add one.")
-    images = source_images(Path(info.origin.path), info.shape)
+    images = source_images(Path(info.origin.path), info.shape, info.origin.affine)
     segmentation = highdicom.seg.Segmentation(
         source_images=images,
         pixel_array=_numbered(masks, labels),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from napari_salt.errors import InputError
+from napari_salt.errors import InputError, OutputError
 from napari_salt.io.atomic import atomic_folder, refusal
 from napari_salt.io.writing.ids import largest_id, smallest_type
 from napari_salt.io.writing.ome_zarr_layout import (
@@ -146,7 +146,7 @@ def _labels_group(home: Path, layout: Layout) -> Iterator[zarr.Group]:
         if fresh:
             shutil.rmtree(home, ignore_errors=True)
         if isinstance(error, OSError):
-            raise refusal(error, home) from error
+            raise OutputError(refusal(error, home)) from error
         raise
 
 
