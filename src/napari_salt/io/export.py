@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from napari_salt.errors import InputError
 from napari_salt.io.write import write_masks
 from napari_salt.io.writing import coco, dicom_seg, nifti, ome_zarr
-from napari_salt.io.writing.png_folder import write_png_folder
+from napari_salt.io.writing.png_folder import check_free, write_png_folder
 from napari_salt.optional import need
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from napari_salt.records import Label, StackInfo
     from napari_salt.session.stack import ArrayLike
 
-Kind = Literal["tiff", "ome-tiff", "nifti", "ome-zarr", "png", "coco", "dicom-seg"]
+Kind = Literal[
+    "tiff", "ome-tiff", "nifti", "ome-zarr", "ome-zarr labels", "png", "coco", "dicom-seg"
+]
 
 LABELS_NAME = "napari-salt"
 """What labels beside an OME-Zarr image are called."""
@@ -36,21 +38,23 @@ class Format:
 
 
 FORMATS = (
+    Format("tiff", "TIFF (ImageJ)", (".tif", ".tiff")),
     Format("ome-tiff", "OME-TIFF", (".ome.tif", ".ome.tiff")),
-    Format("tiff", "TIFF for ImageJ", (".tif", ".tiff")),
     Format("nifti", "NIfTI", (".nii.gz", ".nii")),
     Format("ome-zarr", "OME-Zarr", (".ome.zarr", ".zarr")),
     Format("coco", "COCO JSON, one annotation an object", (".json",)),
     Format("dicom-seg", "DICOM-SEG", (".dcm",)),
     Format("png", "Folder of PNG", ()),
 )
-"""Longer endings come before those that they end in."""
+BESIDE = Format("ome-zarr labels", "Labels inside the OME-Zarr image", ())
+"""Has no name of its own: it goes where the image is."""
 
 
 def formats_for(info: StackInfo) -> tuple[Format, ...]:
-    """Formats that masks of a stack can be written in."""
+    """Formats that masks of a stack can be written in, the plain one first."""
     is_dicom = info.origin.format == "dicom"
-    return tuple(one for one in FORMATS if is_dicom or one.kind != "dicom-seg")
+    usual = tuple(one for one in FORMATS if is_dicom or one.kind != "dicom-seg")
+    return (*usual, BESIDE) if info.origin.format == "ome-zarr" else usual
 
 
 def format_of(path: str | os.PathLike[str]) -> Format:
@@ -62,9 +66,9 @@ def format_of(path: str | os.PathLike[str]) -> Format:
         For any other ending.
     """
     name = Path(path).name.lower()
-    for one in FORMATS:
-        if name.endswith(one.suffixes or "/"):
-            return one
+    ending = suffix_of(name)
+    if ending:
+        return next(one for one in FORMATS if ending in one.suffixes)
     if not Path(name).suffix or Path(path).is_dir():
         return next(one for one in FORMATS if one.kind == "png")
     known = ", ".join(suffix for one in FORMATS for suffix in one.suffixes)
@@ -74,6 +78,12 @@ def format_of(path: str | os.PathLike[str]) -> Format:
     )
 
 
+def suffix_of(name: str) -> str:
+    """The longest known ending of a file name, in lower case; empty where there is none."""
+    known = [suffix for one in FORMATS for suffix in one.suffixes if name.lower().endswith(suffix)]
+    return max(known, key=len, default="")
+
+
 def check_target(path: str | os.PathLike[str], info: StackInfo, kind: Kind | None = None) -> Kind:
     """The kind that will be written to ``path``; refuses now what would be refused after long work.
 
@@ -81,6 +91,8 @@ def check_target(path: str | os.PathLike[str], info: StackInfo, kind: Kind | Non
     ------
     InputError
         When the name, the image or a missing package makes it impossible, or the image itself would be overwritten.
+    OutputError
+        When a folder holds other things.
     """
     chosen = format_of(path).kind if kind is None else kind
     if chosen == "dicom-seg":
@@ -88,8 +100,17 @@ def check_target(path: str | os.PathLike[str], info: StackInfo, kind: Kind | Non
         need("highdicom", "dicom", "Writing DICOM-SEG")
     if chosen == "nifti":
         need("nibabel", "nifti", "Writing NIfTI")
-    if _is_image(path, info) and chosen != "ome-zarr":
+    itself = _is_image(path, info)
+    if chosen == "ome-zarr" and itself:
+        chosen = "ome-zarr labels"
+    if chosen == "ome-zarr labels":
+        ome_zarr.layout_beside(Path(info.origin.path), info)
+    elif chosen == "ome-zarr":
+        ome_zarr.check_alone(Path(path))
+    elif itself:
         raise InputError(f"{Path(path).name} is the image itself; give the masks another name.")
+    if chosen == "png":
+        check_free(Path(path))
     return chosen
 
 
@@ -109,7 +130,7 @@ def export_masks(
     Parameters
     ----------
     path
-        File or folder. The folder of the OME-Zarr image that was segmented: labels go into it.
+        File or folder. Where it is the OME-Zarr image that was segmented, labels go into that.
     masks
         ``(N, Y, X)`` whole numbers from 0 up; read one slice at a time, twice.
     info
@@ -138,8 +159,8 @@ def export_masks(
     chosen = check_target(path, info, kind)
     if chosen == "nifti":
         return nifti.write_nifti(path, masks, info, labels)
-    if chosen == "ome-zarr" and _is_image(path, info):
-        return ome_zarr.write_beside(path, masks, info, labels, LABELS_NAME)
+    if chosen == "ome-zarr labels":
+        return ome_zarr.write_beside(info.origin.path, masks, info, labels, LABELS_NAME)
     if chosen == "ome-zarr":
         return ome_zarr.write_alone(path, masks, info, labels)
     if chosen == "dicom-seg":

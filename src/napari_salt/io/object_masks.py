@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,13 @@ import numpy as np
 from napari_salt.errors import InputError
 from napari_salt.io.slice_file import SliceFile
 from napari_salt.io.units import convert, normalise_unit
+from napari_salt.io.watched import WatchedMasks
 from napari_salt.io.writing.ids import largest_id, smallest_type
 from napari_salt.records import Label
 from napari_salt.session.objects import ObjectsChoice, split
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -47,6 +48,10 @@ class ObjectMasks:
     choice: ObjectsChoice
     spacing: tuple[float, float, float]
     unit: str
+
+    def watched(self, on_slice: Callable[[int], None]) -> ObjectMasks:
+        """The same, telling which slice is read (see `watched.WatchedMasks`)."""
+        return replace(self, ids=WatchedMasks(self.ids, on_slice))
 
     def labels(self, labels: Sequence[Label]) -> tuple[Label, ...]:
         """A name (``nucleus 12``) and a colour for each object: its label's, in another shade than the one before."""

@@ -76,7 +76,7 @@ def write_beside(
         When it cannot be written; what was there is untouched.
     """
     folder = Path(image)
-    layout = _layout_beside(folder, info)
+    layout = layout_beside(folder, info)
     if not name or name.startswith(".") or Path(name).name != name:
         raise InputError(f"“{name}” cannot be the name of labels; choose letters and digits.")
     home = folder / "labels"
@@ -101,16 +101,24 @@ def write_alone(
     folder = Path(path)
     if folder.suffix.lower() != SUFFIX:
         raise InputError(f"{folder.name} should end in .ome.zarr; rename it.")
-    if folder.is_dir() and any(folder.iterdir()) and not _is_label_image(folder):
-        raise InputError(f"{folder.name} holds something else than masks; choose another name.")
+    check_alone(folder)
     layout = new_layout(info, version)
     name = folder.name.removesuffix(SUFFIX).removesuffix(".ome")
     _write(folder, layout, masks, attributes(layout, name, labels, beside=False))
     return folder
 
 
-def _layout_beside(folder: Path, info: StackInfo) -> Layout:
-    """Layout of labels on an image, from its metadata and the shapes of its levels."""
+def check_alone(folder: Path) -> None:
+    """Raise ``InputError`` for a folder with anything in it but a label image like ours."""
+    if folder.is_dir() and any(folder.iterdir()) and not _is_label_image(folder):
+        raise InputError(f"{folder.name} holds something else than masks; choose another name.")
+
+
+def layout_beside(folder: Path, info: StackInfo) -> Layout:
+    """Layout of labels on an image, from its metadata and the shapes of its levels.
+
+    Raises ``InputError`` where masks of the stack ``info`` do not fit beside the image.
+    """
     import zarr
 
     try:

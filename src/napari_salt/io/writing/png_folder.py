@@ -67,7 +67,7 @@ def write_png_folder(
         When the folder holds other things, or cannot be written; what was there is untouched.
     """
     folder = Path(path)
-    _check_free(folder)
+    check_free(folder)
     dtype = smallest_type(largest_id(masks), ("uint8", "uint16"))
     places = numbered(info) if slices is None else slices
     names = _distinct([Path(place.name).stem for place in places])
@@ -80,8 +80,8 @@ def write_png_folder(
     return folder
 
 
-def _check_free(folder: Path) -> None:
-    """Refuse a folder with anything in it but our own."""
+def check_free(folder: Path) -> None:
+    """Raise ``OutputError`` for a folder with anything in it but what ``write_png_folder`` wrote."""
     if not folder.is_dir() or not any(folder.iterdir()):
         return
     try:
