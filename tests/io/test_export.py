@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -122,6 +123,22 @@ def test_a_failed_export_leaves_what_was_there(tmp_path, name, before, error, ra
     kept = tree(tmp_path)
     with pytest.raises(raised, match=words):
         export_masks(tmp_path / name, Failing(error), info(), LABELS)
+    assert tree(tmp_path) == kept
+
+
+@pytest.mark.parametrize("name", ["m", "m.ome.zarr"])
+def test_a_folder_that_cannot_be_put_in_place_gives_the_old_one_back(tmp_path, name, monkeypatch):
+    export_masks(tmp_path / name, masks(1), info(), LABELS)
+    kept, replace = tree(tmp_path), os.replace
+
+    def refuse(source, target):
+        if str(source).endswith(".part") and Path(target).name == name:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        replace(source, target)
+
+    monkeypatch.setattr("napari_salt.io.atomic.os.replace", refuse)
+    with pytest.raises(OutputError, match="choose another place"):
+        export_masks(tmp_path / name, masks(), info(), LABELS)
     assert tree(tmp_path) == kept
 
 

@@ -107,7 +107,6 @@ def _header(masks: ArrayLike, info: StackInfo, labels: Sequence[Label]) -> Any:
     if timed:
         header["pixdim"][4] = convert(info.spacing[0], info.units[0], "s")
     header["intent_code"] = 1002  # NIFTI_INTENT_LABEL
-    header["cal_max"] = 0
     header["descrip"] = b"napari-salt masks"
     text = label_text.info_line(
         {label.label_id: label.name for label in labels},
