@@ -11,6 +11,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from napari_salt.errors import InputError
+from napari_salt.io.read import read_labels, read_stack
 from napari_salt.io.writing.dicom_seg import write_dicom_seg
 from napari_salt.io.writing.dicom_source import source_images
 from napari_salt.records import Label, Origin
@@ -27,7 +28,7 @@ def place(at):
     return CORNER + NORMAL * at[0] * 2.5 + COLUMN * at[1] * 0.65 + ROW * at[2] * 0.5
 
 
-def write_slice(folder, index, uids, name):
+def write_slice(folder, index, uids, name, shift=0.0):
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
     meta.MediaStorageSOPInstanceUID = generate_uid()
@@ -39,7 +40,7 @@ def write_slice(folder, index, uids, name):
     one.StudyID, one.StudyDate, one.StudyTime, one.AccessionNumber = "1", "20200101", "000000", ""
     one.ReferringPhysicianName, one.Modality, one.SeriesNumber = "", "CT", 1
     one.InstanceNumber, one.PositionReferenceIndicator = 100 - index, ""
-    one.ImagePositionPatient = [float(x) for x in place((index, 0, 0))]
+    one.ImagePositionPatient = [float(x) + shift for x in place((index, 0, 0))]
     one.ImageOrientationPatient = [*ROW, *COLUMN]
     one.PixelSpacing, one.SliceThickness = [0.65, 0.5], 2.5
     one.Rows, one.Columns = SHAPE[1:]
@@ -145,6 +146,26 @@ def test_what_cannot_be_written_is_refused(tmp_path, series):
         with pytest.raises(InputError, match=words):
             write_dicom_seg(tmp_path / "m.dcm", written, geometry, labels)
     assert not (tmp_path / "m.dcm").exists()
+
+
+def test_our_reader_and_highdicom_give_back_what_was_written(tmp_path, series):
+    stack = read_stack(series)
+    path = write_dicom_seg(tmp_path / "m.dcm", masks(), stack.info, LABELS)
+    found = read_labels(path, like=stack.info)
+    np.testing.assert_array_equal(found.labels, masks())
+    assert found.names == {label.label_id: label.name for label in LABELS}
+    assert [int(stack.plane(index).max()) for index in range(3)] == [0, 1, 2]
+
+
+def test_a_series_elsewhere_is_another_and_segmentations_are_none(tmp_path, series):
+    stack = read_stack(series)
+    write_dicom_seg(series / "masks.dcm", masks(), stack.info, LABELS)
+    uids = [generate_uid() for _ in range(3)]
+    for index in range(SHAPE[0]):
+        write_slice(series, index, uids, f"other{index}.dcm", shift=50.0)
+    images = source_images(series, SHAPE, stack.info.origin.affine)
+    assert {image.Modality for image in images} == {"CT"}
+    assert {image.SeriesInstanceUID for image in images}.isdisjoint(uids)
 
 
 def test_two_series_of_one_shape_are_not_guessed_between(tmp_path, series):
