@@ -14,10 +14,11 @@ import tifffile
 
 from napari_salt.errors import InputError, JobStopped, MissingExtra, OutputError
 from napari_salt.io.export import check_target, export_masks, format_of, formats_for
+from napari_salt.io.read import read_labels
 from napari_salt.io.watched import WatchedMasks
 from napari_salt.optional import need
 from napari_salt.records import Origin
-from writing_data import LABELS, info, masks
+from writing_data import LABELS, OBLIQUE, info, masks, placed
 
 NAMES = {
     "tiff": "m.tif",
@@ -62,6 +63,18 @@ def test_dicom_seg_is_offered_for_dicom_only():
     assert set(clinical) - set(plain) == {"dicom-seg"}
     with pytest.raises(InputError, match="this image is none"):
         check_target("m.dcm", info())
+
+
+@pytest.mark.parametrize("name", ["m.tif", "m.ome.tif", "m.nii", "m.nii.gz", "m.ome.zarr"])
+def test_our_own_reader_gives_back_what_was_written(tmp_path, name):
+    image = read_labels(export_masks(tmp_path / name, masks(300), placed(), LABELS))
+    np.testing.assert_array_equal(image.labels, masks(300))
+    assert image.spacing == pytest.approx(placed().spacing, rel=1e-5)
+    assert image.units == ("mm", "mm", "mm")
+    assert image.names == {label.label_id: label.name for label in LABELS}
+    assert image.colors[2] == pytest.approx(LABELS[1].color, abs=1 / 255)
+    if "nii" in name:
+        np.testing.assert_allclose(image.info.origin.affine, OBLIQUE, atol=1e-4)
 
 
 @EVERY_NAME
