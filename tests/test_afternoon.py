@@ -204,8 +204,10 @@ def restore_the_first_round(desk):
 
 def export(desk):
     masks, adapter = desk.folder / "masks.tif", desk.folder / "brain.salt.safetensors"
-    desk.monkeypatch.setattr(desk.dock, "ask_save", lambda title, name, pattern: masks)
+    desk.monkeypatch.setattr(desk.dock, "ask_save_as", lambda title, name, patterns: (masks, 0))
     desk.dock.export._masks.click()
+    desk.qtbot.waitUntil(masks.exists, timeout=LONG)
+    wait_idle(desk.dock, desk.qtbot)
     desk.monkeypatch.setattr(desk.dock, "ask_save", lambda title, name, pattern: adapter)
     desk.dock.export._adapter.click()
     image = read_labels(masks)

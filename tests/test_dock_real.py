@@ -107,8 +107,10 @@ def test_from_the_first_stroke_to_exported_masks(viewer, dock, brain, qtbot, tmp
     dock.slice.acceptRequested.emit()
     np.testing.assert_array_equal(session.annotations.paint[here], predicted[here])
 
-    monkeypatch.setattr(dock, "ask_save", lambda title, name, pattern: tmp_path / "masks.tif")
+    answer = tmp_path / "masks.tif", 0
+    monkeypatch.setattr(dock, "ask_save_as", lambda title, name, patterns: answer)
     dock.export.masksRequested.emit()
+    qtbot.waitUntil(lambda: "masks saved" in dock.status.value().text, timeout=LONG)
     image = read_labels(tmp_path / "masks.tif")
     assert tuple(image.spacing) == (2, 1, 1)
     assert set(image.units) == {"mm"}

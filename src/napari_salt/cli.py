@@ -165,11 +165,27 @@ def _add_adapt(commands: Subcommands) -> None:
 def _add_segment(commands: Subcommands) -> None:
     parser = _add(commands, "segment", "segment a stack by label name")
     _add_image_and_adapter(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="MASKS.tif")
+    _add_masks_out(parser)
     parser.add_argument("--labels", metavar='"a,b"', help="names to segment; default: all")
     parser.add_argument("--slices", metavar="10,40,70-72", help="default: all; the first is 0")
     parser.add_argument("--uncertainty", type=Path, metavar="U.tif", help="write it as float32")
     _add_device(parser)
+
+
+def _add_masks_out(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="MASKS",
+        help=".tif .ome.tif .nii .nii.gz .ome.zarr .json (COCO) .dcm (of a DICOM series), or a folder for "
+        "PNG; the OME-Zarr image itself: labels go into it",
+    )
+    splits = ("components", "watershed")
+    add("--objects", choices=splits, help="write single objects, touching or cut where they narrow")
+    add("--volume", action="store_true", help="objects go on from slice to slice")
+    add("--table", type=Path, metavar="T.csv", help="measurements of the objects")
 
 
 def _add_suggest(commands: Subcommands) -> None:

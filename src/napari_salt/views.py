@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from psygnal import Signal
 
 from napari_salt.records import BACKGROUND, Color, FitSettings
+from napari_salt.session.objects import ObjectsChoice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -241,6 +242,8 @@ class Wishes:
     next_slice = Signal()
     skip_slice = Signal()
     export_masks = Signal()
+    export_objects = Signal(ObjectsChoice)
+    export_table = Signal(ObjectsChoice)
     export_adapter = Signal()
     load_adapter = Signal()
     save_session = Signal()
@@ -328,6 +331,11 @@ class DockView(Protocol):
 
     def ask_save(self, title: str, suggested: str, pattern: str) -> Path | None:
         """Ask for a file to write; None when the user thinks better of it."""
+
+    def ask_save_as(
+        self, title: str, suggested: str, patterns: Sequence[str]
+    ) -> tuple[Path, int] | None:
+        """Ask for a file to write and for one of several patterns; None when the user thinks better of it."""
 
     def ask_open(self, title: str, pattern: str) -> Path | None:
         """Ask for a file to read; None when the user thinks better of it."""

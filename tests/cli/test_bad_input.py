@@ -55,7 +55,7 @@ CASES = {
     ),
     "segment, wrong suffix": (
         ("segment", "image.tif", "text.salt.safetensors", "--out", "m.png"),
-        "must end in .tif or .tiff",
+        "Masks are not written as .png",
     ),
     "segment, one file for two": (
         (

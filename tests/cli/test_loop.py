@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 
+import nibabel
 import numpy as np
 import pytest
 import tifffile
@@ -84,6 +85,21 @@ def test_masks_are_right(cli, segmented):
     assert scores["slices"] == 5
     assert set(scores["labels"]) == {"small disk", "wide box"}
     assert scores["unit"] == "mm"
+
+
+def test_single_objects_as_nifti_and_their_table(cli, data, adapted):
+    said = cli.json(
+        *("segment", "image.tif", "a.salt.safetensors", "--slices", "2-3", "--volume"),
+        *("--out", "m.nii.gz", "--objects", "watershed", "--table", "t.csv"),
+    )
+    assert (said["masks"], said["table"]) == ("m.nii.gz", "t.csv")
+    image = nibabel.load(data / "m.nii.gz")
+    np.testing.assert_allclose(image.header.get_zooms(), (0.5, 0.5, 2.0))
+    found = np.unique(np.asarray(image.dataobj)).tolist()
+    lines = (data / "t.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert "volume (mm³)" in lines[0]
+    assert len(lines) - 1 == len(found) - 1 == max(found)
+    assert "small disk 1" in (data / "m.labels.txt").read_text()
 
 
 def test_slices_not_asked_for_are_0(cli, data, adapted):

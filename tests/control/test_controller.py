@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import wait
 from dataclasses import replace
 from unittest.mock import create_autospec
 
@@ -10,8 +11,9 @@ import pytest
 
 from napari_salt.control import loop_controller
 from napari_salt.control.controller import Controller
-from napari_salt.control.files_controller import MergedMasks, copy_file
+from napari_salt.control.files_controller import copy_file
 from napari_salt.control.loop_controller import outwards
+from napari_salt.control.merged_masks import MergedMasks
 from napari_salt.engine.requests import (
     AdapterSaved,
     AdaptRequest,
@@ -35,6 +37,7 @@ from napari_salt.records import (
     StepReport,
 )
 from napari_salt.session.coverage import COMPLETE, PAINTED, PREDICTED, SUGGESTED
+from napari_salt.session.objects import ObjectsChoice
 from napari_salt.session.stack import Stack
 from napari_salt.session.undo import STROKE, PaintStep
 from napari_salt.viewer_link import ViewerLink
@@ -847,16 +850,52 @@ def test_masks_to_export_put_paint_on_top(bench):
     assert (masks[3, 0, 0], masks[3, 0, 1], masks[3, 0, 2]) == (2, 0, 1)
 
 
+def exported(bench):
+    """Let the export that was asked for end, and the dock's clock tick."""
+    wait([bench.controller.exports._export.future])
+    bench.controller.tick()
+
+
 def test_masks_are_saved_with_names_and_sizes(bench, tmp_path):
     from napari_salt.io.read import read_labels
 
     bench.ready()
-    bench.view.ask_save.return_value = tmp_path / "masks"
+    bench.view.ask_save_as.return_value = tmp_path / "masks", 0
     bench.wishes.export_masks.emit()
+    assert bench.shown("progress").busy
+    exported(bench)
     image = read_labels(tmp_path / "masks.tif")
     assert np.asarray(image.labels).shape == SHAPE
     assert image.names == {1: "cell", 2: "nucleus"}
     assert bench.shown("status").text == "masks saved to masks.tif"
+    assert not bench.shown("progress").busy
+
+
+def test_nothing_segments_while_masks_are_saved_and_stop_stops_that(bench, tmp_path):
+    adapted(bench, tmp_path)
+    bench.view.ask_save_as.return_value = tmp_path / "masks", 0
+    bench.wishes.export_masks.emit()
+    ready = bench.shown("readiness")
+    assert not any((ready.adapt.enabled, ready.segment_all.enabled, ready.export_masks.enabled))
+    assert ready.stop.enabled
+    bench.wishes.stop.emit()
+    assert bench.shown("progress").text == "stopping…"
+    exported(bench)
+    assert bench.shown("readiness").segment_all.enabled
+
+
+def test_objects_and_their_table_are_saved(bench, tmp_path):
+    bench.ready()
+    bench.view.ask_save_as.return_value = tmp_path / "objects.tif", 0
+    bench.wishes.export_objects.emit(ObjectsChoice("watershed"))
+    exported(bench)
+    assert bench.shown("status").text == "objects saved to objects.tif"
+    bench.view.ask_save.return_value = tmp_path / "sizes"
+    bench.wishes.export_table.emit(ObjectsChoice(volume=True))
+    exported(bench)
+    assert bench.shown("status").text == "table saved to sizes.csv"
+    lines = (tmp_path / "sizes.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert lines[0].startswith("object,label,voxels,volume (pixel³)")
 
 
 def test_an_adapter_from_a_file_brings_its_labels(bench, tmp_path, monkeypatch):
@@ -893,9 +932,11 @@ def test_a_file_that_cannot_be_written_is_a_sentence(tmp_path):
 
 def test_thinking_better_of_it_writes_nothing(bench, tmp_path):
     adapted(bench, tmp_path)
-    bench.view.ask_save.return_value = None
+    bench.view.ask_save.return_value = bench.view.ask_save_as.return_value = None
     bench.wishes.export_adapter.emit()
     bench.wishes.export_masks.emit()
+    bench.wishes.export_objects.emit(ObjectsChoice())
+    bench.wishes.export_table.emit(ObjectsChoice())
     assert [path.name for path in tmp_path.iterdir()] == ["round.salt.safetensors"]
 
 

@@ -70,7 +70,7 @@ ALL = {field.name for field in fields(Readiness)} - {"hint"}
         ),
         (
             replace(SEGMENTED, job="adapt"),
-            {"add_label", "stop", "next_slice", "accept", "complete", "export_masks"},
+            {"add_label", "stop", "next_slice", "accept", "complete"},
         ),
         (
             replace(SEGMENTED, job="segment"),
@@ -78,7 +78,19 @@ ALL = {field.name for field in fields(Readiness)} - {"hint"}
         ),
         (
             replace(SEGMENTED, job="adapt", stopping=True),
-            {"add_label", "next_slice", "accept", "complete", "export_masks"},
+            {"add_label", "next_slice", "accept", "complete"},
+        ),
+        (
+            replace(SEGMENTED, rounds=2, job="export"),
+            {
+                "add_label",
+                "stop",
+                "next_slice",
+                "accept",
+                "complete",
+                "export_adapter",
+                "load_adapter",
+            },
         ),
         (
             replace(SEGMENTED, rounds=2, job="compare"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import nibabel
 import numpy as np
 import pytest
 import tifffile
@@ -9,12 +10,16 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 from npe2 import PluginManager, PluginManifest
+from ome_zarr.io import parse_url
+from ome_zarr.reader import Reader
 from PIL import Image
 
 from napari_salt.errors import InputError
 from napari_salt.io.read import read_labels
+from napari_salt.records import Origin
 from napari_salt.session.session import Session
 from napari_salt.viewer_link import ViewerLink
+from napari_salt.viewer_link.images import ORIGIN
 from napari_salt.viewer_link.readers import adapter_reader, folder_reader
 from napari_salt.viewer_link.stacking import stack_images
 from napari_salt.viewer_link.writers import write_labels
@@ -170,6 +175,43 @@ def test_saved_labels_keep_everything(viewer, tmp_path, name):
     with tifffile.TiffFile(path) as tif:
         assert tif.series[0].shape == (3, 4, 5)
         assert tif.series[0].dtype == np.uint16
+
+
+def test_labels_on_an_image_of_ours_are_saved_in_its_place(viewer, tmp_path):
+    affine = ((0.0, 0, -0.5, 10), (0, -0.5, 0, 20), (2.0, 0, 0, 30), (0, 0, 0, 1))
+    image = viewer.add_image(
+        np.zeros((3, 4, 5), np.uint8),
+        name="t1",
+        scale=(2, 0.5, 0.5),
+        units=("mm",) * 3,
+        axis_labels=("z", "y", "x"),
+        metadata={ORIGIN: Origin(str(tmp_path / "t1.nii"), "nifti", affine)},
+    )
+    link = ViewerLink(viewer)
+    place = link.images.place(link.images.active())
+    session = Session(link.images.open_stack(place))
+    assert session.stack.info.origin == image.metadata[ORIGIN]
+    session.labels.add("cell")
+    link.attach(place, session)
+    session.annotations.paint[1, 2, 3] = 1
+    (paint,) = (layer for layer in viewer.layers if isinstance(layer, Labels))
+    viewer.layers.selection = {paint}
+    for name in ("m.nii.gz", "m.nii"):
+        (path,) = viewer.layers.save(str(tmp_path / name), selected=True, plugin="napari-salt")
+        saved = nibabel.load(path)
+        marked = saved.affine @ [*np.argwhere(np.asarray(saved.dataobj))[0], 1]
+        np.testing.assert_allclose(marked, np.array(affine) @ [1, 2, 3, 1])
+    link.close()
+
+
+def test_labels_are_saved_as_ome_zarr(viewer, tmp_path):
+    viewer.add_layer(labels(scale=(2, 0.5, 0.25), units=("um", "um", "um")))
+    (path,) = viewer.layers.save(str(tmp_path / "m.ome.zarr"), plugin="napari-salt")
+    (node,) = Reader(parse_url(path, mode="r"))()
+    np.testing.assert_array_equal(np.asarray(node.data[0]), labels().data)
+    assert node.metadata["properties"][300] == {"name": "Kern ä"}
+    scale = node.metadata["coordinateTransformations"][0][0]["scale"]
+    assert scale == [2.0, 0.5, 0.25]
 
 
 def test_planes_and_axes_of_one(tmp_path):

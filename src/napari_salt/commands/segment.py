@@ -14,12 +14,13 @@ import numpy as np
 from napari_salt import wording
 from napari_salt.commands import checks
 from napari_salt.commands.console import Console
+from napari_salt.commands.masks_out import MasksOut, masks_out
 from napari_salt.commands.parsing import parse_list, parse_slices
 from napari_salt.commands.running import run_here
-from napari_salt.commands.slice_file import SliceFile
 from napari_salt.engine.requests import Report, SegmentRequest
 from napari_salt.errors import InputError
-from napari_salt.io.write import write_image, write_masks
+from napari_salt.io.slice_file import SliceFile
+from napari_salt.io.write import write_image
 from napari_salt.model.adapter_info import AdapterInfo
 from napari_salt.records import Label, SlicePrediction
 from napari_salt.session.stack import Stack
@@ -38,7 +39,7 @@ class _Job:
     adapter: Path
     labels: tuple[Label, ...]
     slices: tuple[int, ...]
-    out: Path
+    out: MasksOut
     uncertainty: Path | None
     device: str
 
@@ -50,6 +51,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
     checks.check_device(args.device)
     info = checks.usable_adapter(args.adapter)
     stack = checks.stack_for(args, info, console)
+    out.check(stack.info)
     count = stack.info.shape[0]
     slices = tuple(range(count)) if args.slices is None else parse_slices(args.slices, count)
     names = None if args.labels is None else parse_list(args.labels)
@@ -81,14 +83,13 @@ def choose_labels(
     return tuple(label for label in info.labels if label.label_id in chosen), resolved
 
 
-def _outputs(args: argparse.Namespace) -> tuple[Path, Path | None]:
-    out = checks.writable(args.out, checks.TIFF_SUFFIXES)
-    checks.apart_from(out, args.image)
+def _outputs(args: argparse.Namespace) -> tuple[MasksOut, Path | None]:
+    out = masks_out(args)
     if args.uncertainty is None:
         return out, None
     uncertainty = checks.writable(args.uncertainty, checks.TIFF_SUFFIXES)
     checks.apart_from(uncertainty, args.image)
-    if uncertainty.resolve() == out.resolve():
+    if uncertainty.resolve() == out.path.resolve():
         raise InputError("Masks and uncertainty need two files; give --uncertainty another name.")
     return out, uncertainty
 
@@ -100,7 +101,7 @@ def _segment(job: _Job, console: Console) -> dict[int, int]:
     pixels = dict.fromkeys((label.label_id for label in job.labels), 0)
     with ExitStack() as files:
         masks = files.enter_context(
-            SliceFile(info.shape, np.min_scalar_type(largest), job.out.parent)
+            SliceFile(info.shape, np.min_scalar_type(largest), job.out.path.absolute().parent)
         )
         doubts = None
         if job.uncertainty is not None:
@@ -119,30 +120,24 @@ def _segment(job: _Job, console: Console) -> dict[int, int]:
         names = tuple(label.name for label in job.labels)
         request = SegmentRequest(job.adapter, job.slices, names, job.device)
         run_here(request, job.stack, console, on_report=keep)
-        geometry: dict[str, Any] = {"spacing": info.spacing, "units": info.units}
-        write_masks(
-            job.out,
-            masks,
-            names={label.label_id: label.name for label in job.labels},
-            colors={label.label_id: label.color for label in job.labels},
-            **geometry,
-        )
+        job.out.write(masks, job.stack, job.labels)
         if job.uncertainty is not None and doubts is not None:
-            write_image(job.uncertainty, doubts, **geometry)
+            write_image(job.uncertainty, doubts, spacing=info.spacing, units=info.units)
     return pixels
 
 
 def _text(job: _Job, seconds: float) -> str:
     names = ", ".join(label.name for label in job.labels)
     done = wording.count(len(job.slices), "slice")
-    return f"Segmented {done} ({names}) in {wording.duration(seconds)}\n{job.out}"
+    return f"Segmented {done} ({names}) in {wording.duration(seconds)}\n{job.out.path}"
 
 
 def _data(
     job: _Job, pixels: dict[int, int], resolved: Sequence[ResolvedName], seconds: float
 ) -> dict[str, Any]:
     return {
-        "masks": str(job.out),
+        "masks": str(job.out.path),
+        "table": None if job.out.table is None else str(job.out.table),
         "uncertainty": None if job.uncertainty is None else str(job.uncertainty),
         "shape": list(job.stack.info.shape),
         "slices": list(job.slices),

@@ -15,6 +15,7 @@ from napari_salt.control.arrivals_controller import ArrivalsController
 from napari_salt.control.assist_controller import AssistController
 from napari_salt.control.compare_controller import CompareController
 from napari_salt.control.desk import IDLE, Desk
+from napari_salt.control.export_controller import ExportController
 from napari_salt.control.files_controller import FilesController
 from napari_salt.control.fill_controller import FillController
 from napari_salt.control.intensity_controller import IntensityController
@@ -54,6 +55,7 @@ class Controller:
         self.paint = PaintController(self.desk, self.jobs)
         self.loop = LoopController(self.desk, self.jobs)
         self.files = FilesController(self.desk, self.jobs)
+        self.exports = ExportController(self.desk, self.refresh)
         self.saving = SavingController(self.desk, store or SessionStore(), changed=self.refresh)
         self.fill = FillController(self.desk)
         self.keys = KeyController(self.desk, lambda: self._readiness(link.current_slice()))
@@ -217,6 +219,13 @@ class Controller:
         self.paint.set_complete(complete)
         self._shown.pop("slice", None)
 
+    def _stop(self) -> None:
+        """Stop what the progress line shows."""
+        if self.exports.busy:
+            self.exports.stop()
+        else:
+            self.jobs.stop()
+
     # ---- settings and display
 
     def set_settings(self, settings: FitSettings) -> None:
@@ -240,7 +249,8 @@ class Controller:
         if self._closed:
             return
         self.assist.follow()
-        desk, progress = self.desk, self.jobs.progress()
+        desk = self.desk
+        progress = self.exports.progress() if self.exports.busy else self.jobs.progress()
         index = self._link.current_slice()
         self._show("keys", self._link.keys())
         self._show("image", self._image_state(index))
@@ -258,12 +268,13 @@ class Controller:
         self._show("comparison", self.compare.state)
         self._show("intensity", self.intensities.state())
         self._show("readiness", self._readiness(index))
-        self._show("status", telling.status(desk.status, self.jobs))
+        self._show("status", telling.status(desk.status, self.jobs, progress))
 
     def tick(self) -> None:
-        """Once a second: keep on disk what has changed, and show what was measured."""
+        """Once a second: keep on disk what has changed, show what was measured, and how far an export is."""
         self.saving.tick()
         self.intensities.tick()
+        self.exports.tick()
 
     def close(self) -> None:
         """Stop the engine and let go of view and viewer."""
@@ -276,6 +287,7 @@ class Controller:
             signal.disconnect(slot)
         self._slots.clear()
         self.assist.close()
+        self.exports.close()
         self.saving.close()
         self.intensities.close()
         self.jobs.close()
@@ -312,6 +324,9 @@ class Controller:
 
     def _readiness(self, index: int | None) -> Readiness:
         job = self.jobs.job
+        if self.exports.busy:
+            saving = JobState("export", self.exports.stopping)
+            return readiness(self.desk.session, saving, index, self.desk.selected)
         if job is None:
             return readiness(self.desk.session, JobState(), index, self.desk.selected)
         kind: JobKind = "segment" if job.kind == "warm up" else job.kind
@@ -339,7 +354,7 @@ class Controller:
             (wishes.interpolate, self.fill.interpolate),
             (wishes.undo_accept, paint.undo_accept),
             (wishes.adapt, loop.adapt),
-            (wishes.stop, self.jobs.stop),
+            (wishes.stop, self._stop),
             (wishes.then_segment_set, self.set_then_segment),
             (wishes.restore_round, loop.restore),
             (wishes.segment_slice, loop.segment_slice),
@@ -349,7 +364,9 @@ class Controller:
             (wishes.uncertainty_shown, lambda shown: self._link.set_shown("uncertainty", shown)),
             (wishes.next_slice, loop.next_slice),
             (wishes.skip_slice, loop.skip_slice),
-            (wishes.export_masks, files.export_masks),
+            (wishes.export_masks, self.exports.export_masks),
+            (wishes.export_objects, self.exports.export_objects),
+            (wishes.export_table, self.exports.export_table),
             (wishes.export_adapter, files.export_adapter),
             (wishes.load_adapter, files.load_adapter),
             (wishes.save_session, self.saving.save_as),

@@ -1,4 +1,4 @@
-"""Masks and adapters out to files, adapters in. No Qt."""
+"""Adapters out to files and in. No Qt."""
 
 from __future__ import annotations
 
@@ -6,25 +6,18 @@ import os
 import shutil
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from napari_salt.control.rounds_folder import ADAPTER_SUFFIX
 from napari_salt.errors import OutputError
-from napari_salt.io.write import write_masks
 from napari_salt.model.adapter_info import read_info
-from napari_salt.records import BACKGROUND, UNLABELLED
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from napari_salt.control.desk import Desk
     from napari_salt.control.job_controller import JobController
     from napari_salt.records import Label
     from napari_salt.session.session import Session
 
-_MASKS = "TIFF (*.tif *.tiff)"
 _ADAPTERS = f"Adapter (*{ADAPTER_SUFFIX})"
 
 
@@ -34,26 +27,6 @@ class FilesController:
     def __init__(self, desk: Desk, jobs: JobController) -> None:
         self._desk = desk
         self._jobs = jobs
-
-    def export_masks(self) -> None:
-        """Write what is segmented and painted as one label image."""
-        session = self._desk.session
-        if session is None:
-            return
-        info = session.stack.info
-        path = self._desk.view.ask_save("Save masks", f"{info.name or 'stack'}_masks.tif", _MASKS)
-        if path is None:
-            return
-        path = path if path.suffix else path.with_suffix(".tif")
-        write_masks(
-            path,
-            MergedMasks(session, self._desk.link.predictions()),
-            names={label.label_id: label.name for label in session.labels},
-            colors={label.label_id: label.color for label in session.labels},
-            spacing=info.spacing,
-            units=info.units,
-        )
-        self._desk.say(f"masks saved to {path.name}", "good")
 
     def export_adapter(self) -> None:
         """Copy the active round's adapter to a file of the user's choice."""
@@ -92,28 +65,6 @@ class FilesController:
         session.use_adapter(path)
         names = ", ".join(label.name for label in trained)
         self._desk.say(f"{path.name} loaded; it finds {names}", "good")
-
-
-class MergedMasks:
-    """Masks ``(N, Y, X)`` to export, one slice at a time: predictions with paint on top.
-
-    0 is none of the labels. On a complete slice only paint counts; elsewhere painted pixels win,
-    and background paint clears what was predicted there.
-    """
-
-    def __init__(self, session: Session, predictions: NDArray[Any] | None) -> None:
-        self._annotations, self._predictions = session.annotations, predictions
-        self._ids = session.labels.ids
-        self.shape: tuple[int, ...] = session.stack.info.shape
-        self.dtype = np.dtype(np.uint16)
-
-    def __getitem__(self, index: int) -> NDArray[np.uint16]:
-        """One slice, ``(Y, X)`` uint16."""
-        targets = self._annotations.slice_targets(index, self._ids)
-        if self._predictions is not None:
-            targets = np.where(targets == UNLABELLED, self._predictions[index], targets)
-        targets[targets == BACKGROUND] = 0
-        return targets.astype(np.uint16)
 
 
 def _label_in(session: Session, trained: Label) -> int:

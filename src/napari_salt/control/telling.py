@@ -14,11 +14,11 @@ from napari_salt.views import CurveState, StatusState
 if TYPE_CHECKING:
     from napari_salt.control.job_controller import JobController
     from napari_salt.session.session import Session
+    from napari_salt.views import ProgressState
 
 
-def status(said: StatusState, jobs: JobController) -> StatusState:
+def status(said: StatusState, jobs: JobController, progress: ProgressState) -> StatusState:
     """What is going on now; a way out that is offered stays beside it until it is taken."""
-    progress = jobs.progress()
     if progress.busy:
         return (
             replace(said, text=f"{progress.text}\n{said.text}")

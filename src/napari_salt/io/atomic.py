@@ -1,10 +1,11 @@
-"""Write a file so that either all of it is there, or what was there before."""
+"""Write a file or a folder so that either all of it is there, or what was there before."""
 
 from __future__ import annotations
 
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,10 +38,57 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         _reach_disk(part)
         os.replace(part, target)
     except OSError as error:
-        raise OutputError(_sentence(error, target)) from error
+        raise OutputError(refusal(error, target)) from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """As ``atomic_write``, of a whole folder: give a new, empty one, which takes the place of ``path`` in the end.
+
+    A folder that was there is put aside first and removed last; ask before, since all in it goes.
+
+    Raises
+    ------
+    OutputError
+        When the system refuses (disk full, no folder, no permission); ``path`` is untouched.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_file():
+        raise OutputError(f"{target} is a file; choose another name for the folder.")
+    if not target.parent.is_dir():
+        raise OutputError(
+            f"The folder {target.parent} does not exist; create it or choose another."
+        )
+    mark = secrets.token_hex(4)
+    part = target.with_name(f".{target.name}.{mark}.part")
+    aside = target.with_name(f".{target.name}.{mark}.old")
+    try:
+        part.mkdir()
+        yield part
+        for file in part.rglob("*"):
+            if file.is_file():
+                _reach_disk(file)
+        _swap(part, target, aside)
+    except OSError as error:
+        raise OutputError(refusal(error, target)) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _swap(part: Path, target: Path, aside: Path) -> None:
+    """Put ``part`` where ``target`` is; what was there goes back when that fails."""
+    if target.exists():
+        os.replace(target, aside)
+    try:
+        os.replace(part, target)
+    except OSError:
+        if aside.exists():
+            os.replace(aside, target)
+        raise
 
 
 def _reach_disk(path: Path) -> None:
@@ -48,7 +96,8 @@ def _reach_disk(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _sentence(error: OSError, target: Path) -> str:
+def refusal(error: OSError, target: Path) -> str:
+    """A sentence for what the system said when ``target`` was to be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"The disk is full, so {target.name} was not written; free some space and try again."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY):

@@ -59,6 +59,11 @@ class PlaneStack(PlanewiseArray):
         return self._planes[0].color
 
     @property
+    def planes(self) -> tuple[SinglePlane, ...]:
+        """What the stack is made of, in order."""
+        return self._planes
+
+    @property
     def names(self) -> tuple[str, ...]:
         """What each slice shows: a file name, and its own size where it was padded."""
         whole = self.shape[1:3]

@@ -17,6 +17,7 @@ from napari_salt.errors import InputError
 from napari_salt.io import label_text
 from napari_salt.io.atomic import atomic_write
 from napari_salt.io.units import PIXEL, convert, is_time, normalise_unit
+from napari_salt.io.writing.ids import largest_id, smallest_type
 from napari_salt.records import Color
 from napari_salt.session.stack import ArrayLike
 
@@ -72,10 +73,9 @@ def write_masks(
     OutputError
         When it cannot be written (disk full, no folder, no permission); what was there is untouched.
     """
-    largest = _largest_id(labels)
-    dtype = next(t for t in ("uint8", "uint16", "uint32") if largest <= np.iinfo(t).max)
+    largest = largest_id(labels)
     text = _LabelText(dict(names or {}), dict(colors or {}), largest)
-    return _write(path, labels, np.dtype(dtype), spacing, units, flavour, compress, text)
+    return _write(path, labels, smallest_type(largest), spacing, units, flavour, compress, text)
 
 
 def write_image(
@@ -233,21 +233,3 @@ def _ome_metadata(file: Path, sizes: _Sizes, text: _LabelText) -> dict[str, Any]
 def _planes(array: ArrayLike, dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
     for index in range(array.shape[0]):
         yield np.ascontiguousarray(array[index], dtype)
-
-
-def _largest_id(labels: ArrayLike) -> int:
-    """Largest id of a label image; refuses what would be changed by a cast to unsigned."""
-    largest = 0
-    for index in range(labels.shape[0] if labels.shape else 0):
-        plane = np.asarray(labels[index])
-        if plane.size == 0:
-            continue
-        low, high = plane.min(), plane.max()
-        whole = plane.dtype.kind in "bui" or bool(np.array_equal(plane, np.trunc(plane)))
-        if not whole or low < 0 or high >= 2**32:
-            raise InputError(
-                f"Slice {index} holds values from {low} to {high}, but label ids are whole numbers "
-                "from 0 up."
-            )
-        largest = max(largest, int(high))
-    return largest

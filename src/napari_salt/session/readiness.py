@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from napari_salt.session.session import Session
 
-JobKind = Literal["none", "adapt", "segment", "compare"]
+JobKind = Literal["none", "adapt", "segment", "compare", "export"]
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,10 @@ _SEGMENTING: Rule = (
     lambda f: f.job in ("segment", "compare"),
     "Segmenting now; wait for it, or press Stop.",
 )
+_SAVING: Rule = (
+    lambda f: f.job == "export",
+    "Masks are being saved; wait for it, or press Stop.",
+)
 
 _NO_PREDICTION: tuple[Rule, Rule] = (
     (
@@ -166,7 +170,7 @@ _COMPLETE_HERE: Rule = (
 _RULES: dict[str, tuple[Rule, ...]] = {
     "add_label": (_NO_IMAGE,),
     # a new round makes masks that are still being computed out of date: no need to wait for them
-    "adapt": (_NO_IMAGE, _ADAPTING, _NO_LABEL, _NO_PAINT, _NO_NEGATIVE),
+    "adapt": (_NO_IMAGE, _ADAPTING, _SAVING, _NO_LABEL, _NO_PAINT, _NO_NEGATIVE),
     "stop": (
         (lambda f: f.job == "none", "Nothing is running."),
         (lambda f: f.stopping, "Stopping already."),
@@ -175,10 +179,11 @@ _RULES: dict[str, tuple[Rule, ...]] = {
         _NO_IMAGE,
         _ADAPTING,
         _SEGMENTING,
+        _SAVING,
         (lambda f: f.rounds == 0, "No round yet; press Adapt first."),
     ),
-    "segment_slice": (_NO_IMAGE, _ADAPTING, _SEGMENTING, _NO_ADAPTER, _OUTSIDE),
-    "segment_all": (_NO_IMAGE, _ADAPTING, _SEGMENTING, _NO_ADAPTER),
+    "segment_slice": (_NO_IMAGE, _ADAPTING, _SEGMENTING, _SAVING, _NO_ADAPTER, _OUTSIDE),
+    "segment_all": (_NO_IMAGE, _ADAPTING, _SEGMENTING, _SAVING, _NO_ADAPTER),
     "next_slice": (
         _NO_IMAGE,
         (
@@ -236,9 +241,12 @@ _RULES: dict[str, tuple[Rule, ...]] = {
         (lambda f: not f.can_undo, "Nothing accepted or filled in to take back."),
     ),
     "complete": (_NO_IMAGE, _OUTSIDE, _NO_LABEL),
+    # a job would change the masks while they are written
     "export_masks": (
         _NO_IMAGE,
+        _ADAPTING,
         _SEGMENTING,
+        _SAVING,
         (lambda f: f.predicted == 0, "No masks yet; press Segment all first."),
     ),
     "export_adapter": (_NO_IMAGE, _ADAPTING, (lambda f: not f.has_adapter, "Press Adapt first.")),
@@ -247,6 +255,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
         _NO_IMAGE,
         _ADAPTING,
         _SEGMENTING,
+        _SAVING,
         (lambda f: f.rounds < 2, "Two rounds are needed; adapt again after painting more."),
         _OUTSIDE,
     ),
@@ -258,6 +267,7 @@ _HINTS: tuple[Rule, ...] = (
     (lambda f: f.job == "adapt", "Adapting; paint on meanwhile, it counts in the next round."),
     (lambda f: f.job == "segment", "Segmenting; look through the slices as they fill in."),
     (lambda f: f.job == "compare", "Comparing two rounds on this slice; one moment."),
+    (lambda f: f.job == "export", "Saving; what you paint meanwhile is in the next file."),
     (
         lambda f: f.slice_index is None,
         "The viewer is outside this stack; press Next slice, or go back to one of its slices.",

@@ -9,7 +9,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from napari_salt import wording
 from napari_salt.records import UNLABELLED
-from napari_salt.viewer_link.images import position_of, transforms_of
+from napari_salt.viewer_link.images import ORIGIN, position_of, transforms_of
 from napari_salt.viewer_link.ownership import META, mark
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def new_layer(
     """
     common: dict[str, Any] = {
         "name": layer_name(image, role, place),
-        "metadata": {META: mark(role, place.name)},
+        "metadata": {META: mark(role, place.name), **_origin(image)},
         "visible": visible,
         "axis_labels": image.axis_labels,
         **transforms_of(image, place.geometry),
@@ -61,6 +61,11 @@ def new_layer(
             data, contrast_limits=(0, 1), colormap="inferno", blending="additive", **common
         )
     return Labels(data, opacity=opacity if role == "prediction" else _PAINT_OPACITY, **common)
+
+
+def _origin(image: Image) -> dict[str, Any]:
+    """Where the image comes from, so that what is saved of a layer on it lies in the same place."""
+    return {ORIGIN: image.metadata[ORIGIN]} if ORIGIN in image.metadata else {}
 
 
 def display_events(layer: Layer) -> tuple[Any, ...]:

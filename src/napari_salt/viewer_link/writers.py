@@ -1,8 +1,9 @@
-"""What napari asks when a labels layer is saved: our TIFF, which keeps sizes, names and colours."""
+"""What napari asks when a labels layer is saved: TIFF, NIfTI, OME-Zarr, with sizes, place, names and colours."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +11,11 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from napari_salt.errors import InputError
 from napari_salt.geometry import unit_name
+from napari_salt.io.export import export_masks, format_of
 from napari_salt.io.units import PIXEL
 from napari_salt.io.write import write_masks
+from napari_salt.records import Label, Origin, StackInfo
+from napari_salt.viewer_link.images import ORIGIN
 
 if TYPE_CHECKING:
     from napari_salt.records import Color
@@ -28,7 +32,7 @@ def write_labels(path: str, data: Any, attributes: Mapping[str, Any]) -> list[st
     Raises
     ------
     InputError
-        When the layer has more than three axes, or ids below zero.
+        When the layer has more than three axes, ids below zero, or does not suit the format.
     OutputError
         When the file cannot be written.
     """
@@ -37,18 +41,34 @@ def write_labels(path: str, data: Any, attributes: Mapping[str, Any]) -> list[st
     kept = _kept_axes(tuple(array.shape), str(attributes.get("name", "The layer")))
     stack, spacing, units = _as_stack(array, kept, attributes)
     names = _names(attributes.get("features"))
-    return [
-        str(
-            write_masks(
-                path,
-                stack,
-                names=names,
-                colors=_colors(attributes.get("colormap"), names),
-                spacing=spacing,
-                units=units,
-            )
-        )
+    colors = _colors(attributes.get("colormap"), names)
+    if format_of(path).kind in ("tiff", "ome-tiff"):
+        written = write_masks(path, stack, names=names, colors=colors, spacing=spacing, units=units)
+        return [str(written)]
+    info = StackInfo(
+        shape=(int(stack.shape[0]), int(stack.shape[1]), int(stack.shape[2])),
+        spacing=(spacing[0], spacing[1], spacing[2]),
+        units=(units[0], units[1], units[2]),
+        name=str(attributes.get("name", "")),
+        origin=_origin(attributes, len(kept) == len(array.shape) == 3),
+    )
+    labels = [
+        Label(label_id, names.get(label_id, str(label_id)), colors.get(label_id, _WHITE))
+        for label_id in sorted({*names, *colors})
     ]
+    return [str(export_masks(path, stack, info, labels))]
+
+
+def _origin(attributes: Mapping[str, Any], whole: bool) -> Origin:
+    """Where the image of the layer comes from; its place in the world is that of z, y and x only."""
+    found = (attributes.get("metadata") or {}).get(ORIGIN)
+    if not isinstance(found, Origin):
+        return Origin()
+    axes = tuple(attributes.get("axis_labels") or ())
+    return found if whole and axes == ("z", "y", "x") else replace(found, affine=None)
+
+
+_WHITE = (1.0, 1.0, 1.0, 1.0)
 
 
 def _kept_axes(shape: tuple[int, ...], name: str) -> tuple[int, ...]:
@@ -57,7 +77,7 @@ def _kept_axes(shape: tuple[int, ...], name: str) -> tuple[int, ...]:
     kept = tuple(axis for axis in range(len(shape)) if axis not in extra)
     if len(kept) > 3:
         raise InputError(
-            f"{name} has {len(kept)} axes, but a TIFF of masks has slices, rows and columns; save "
+            f"{name} has {len(kept)} axes, but masks are saved as slices, rows and columns; save "
             "one position of it, or save it as npy or zarr."
         )
     return kept

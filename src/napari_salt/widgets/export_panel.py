@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 class ExportPanel(QWidget):
-    """Five buttons; the dialogs belong to the dock."""
+    """Six buttons; the dialogs belong to the dock."""
 
     masksRequested = Signal()
+    objectsRequested = Signal()
     adapterRequested = Signal()
     loadRequested = Signal()
     saveSessionRequested = Signal()
@@ -27,8 +28,12 @@ class ExportPanel(QWidget):
         super().__init__(parent)
         self._masks = ActionButton(
             "Save masks…",
-            "Write the masks as TIFF with voxel size and label names;\n"
-            "paint wins where a slice is complete or painted",
+            "Write the masks as TIFF, NIfTI, OME-Zarr, PNG or COCO, with voxel size and\n"
+            "label names; paint wins where a slice is complete or painted",
+        )
+        self._objects = ActionButton(
+            "Objects…",
+            "Tell single objects of a label apart, measure them, save them as masks or a table",
         )
         self._adapter = ActionButton(
             "Save adapter…",
@@ -58,6 +63,7 @@ class ExportPanel(QWidget):
             (
                 (self._save_session, self.saveSessionRequested),
                 (self._open_session, self.openSessionRequested),
+                (self._objects, self.objectsRequested),
             ),
         ):
             layout = QHBoxLayout()
@@ -70,6 +76,7 @@ class ExportPanel(QWidget):
     def setReadiness(self, readiness: Readiness) -> None:
         """Enable what can work now."""
         self._masks.setAvailable(readiness.export_masks.enabled, readiness.export_masks.why_not)
+        self._objects.setAvailable(readiness.export_masks.enabled, readiness.export_masks.why_not)
         adapter = readiness.export_adapter
         self._adapter.setAvailable(adapter.enabled, adapter.why_not)
         load = readiness.load_adapter

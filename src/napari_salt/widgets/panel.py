@@ -30,6 +30,7 @@ from napari_salt.widgets.image_choice import ImageChoice
 from napari_salt.widgets.keys_overlay import KeysOverlay
 from napari_salt.widgets.label_table import LabelTable
 from napari_salt.widgets.next_panel import NextPanel
+from napari_salt.widgets.objects_window import ObjectsWindow
 from napari_salt.widgets.progress_line import ProgressLine
 from napari_salt.widgets.reserve import reserve_lines
 from napari_salt.widgets.rule import Rule
@@ -41,6 +42,8 @@ from napari_salt.widgets.status_line import StatusLine
 from napari_salt.widgets.tab_order import follow_layout
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_salt.key_table import KeysState
     from napari_salt.records import FitSettings
     from napari_salt.session.readiness import Readiness
@@ -92,6 +95,7 @@ class Panel(QWidget):
         self.settings = SettingsPanel(self)
         self.strip = CoverageStrip(self)
         self.slices = SlicesWindow(self)
+        self.objects = ObjectsWindow(self)
         self.progress = ProgressLine(self)
         self.status = StatusLine(self)
         self._lay_out()
@@ -125,7 +129,8 @@ class Panel(QWidget):
     def set_readiness(self, readiness: Readiness) -> None:
         """Enable what can work now; the rest says why not."""
         self.labels.setAvailable(readiness.add_label.enabled, readiness.add_label.why_not)
-        for panel in (self.slice, self.adapt, self.segment, self.next, self.export):
+        panels = (self.slice, self.adapt, self.segment, self.next, self.export, self.objects)
+        for panel in panels:
             panel.setReadiness(readiness)
         self.hint.setText(readiness.hint)
 
@@ -198,6 +203,15 @@ class Panel(QWidget):
         """Ask for a file to write; None when the user thinks better of it."""
         name, _ = QFileDialog.getSaveFileName(self, title, suggested, pattern)
         return Path(name) if name else None
+
+    def ask_save_as(
+        self, title: str, suggested: str, patterns: Sequence[str]
+    ) -> tuple[Path, int] | None:
+        """Ask for a file to write and for one of several patterns; None when the user thinks better of it."""
+        name, chosen = QFileDialog.getSaveFileName(self, title, suggested, ";;".join(patterns))
+        if not name:
+            return None
+        return Path(name), patterns.index(chosen) if chosen in patterns else 0
 
     def ask_open(self, title: str, pattern: str) -> Path | None:
         """Ask for a file to read; None when the user thinks better of it."""
@@ -304,6 +318,8 @@ class Panel(QWidget):
             (self.next.nextRequested, wishes.next_slice),
             (self.next.skipRequested, wishes.skip_slice),
             (self.export.masksRequested, wishes.export_masks),
+            (self.objects.masksRequested, wishes.export_objects),
+            (self.objects.tableRequested, wishes.export_table),
             (self.export.adapterRequested, wishes.export_adapter),
             (self.export.loadRequested, wishes.load_adapter),
             (self.export.saveSessionRequested, wishes.save_session),
@@ -320,9 +336,12 @@ class Panel(QWidget):
             (self.adapt.comparisonEndRequested, wishes.comparison_ended),
         ):
             signal.connect(wish.emit)
-        self.next.tableRequested.connect(self._show_slices)
+        self.next.tableRequested.connect(lambda: _show(self.slices))
+        self.export.objectsRequested.connect(lambda: _show(self.objects))
 
-    def _show_slices(self) -> None:
-        self.slices.show()
-        self.slices.raise_()
-        self.slices.activateWindow()
+
+def _show(window: QWidget) -> None:
+    """Bring a window before the others."""
+    window.show()
+    window.raise_()
+    window.activateWindow()

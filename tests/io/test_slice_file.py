@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_salt.commands.slice_file import SliceFile
 from napari_salt.errors import OutputError
+from napari_salt.io.slice_file import SliceFile
 
 
 def test_planes_come_back_in_any_order_and_the_rest_is_0(tmp_path):

@@ -1,0 +1,1 @@
+"""Label images out: one format a file; `napari_salt.io.export` chooses among them."""

@@ -1,0 +1,217 @@
+"""Exports in the background: targets, progress, stop, failure; without Qt or a viewer."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import wait
+from pathlib import Path
+from unittest.mock import create_autospec
+
+import nibabel
+import numpy as np
+import pytest
+
+from napari_salt.control import export_controller
+from napari_salt.control.desk import Desk
+from napari_salt.control.export_controller import ExportController
+from napari_salt.control.export_target import pattern_of, target_of
+from napari_salt.errors import InputError, OutputError
+from napari_salt.io.export import FORMATS, formats_for
+from napari_salt.records import Origin, StackInfo
+from napari_salt.session.objects import ObjectsChoice
+from napari_salt.session.session import Session
+from napari_salt.session.stack import Stack
+from napari_salt.viewer_link import ViewerLink
+from napari_salt.views import DockView
+
+SHAPE = (4, 8, 8)
+KINDS = [one.kind for one in FORMATS]
+
+
+class Office:
+    """An export controller with a session of one label; predictions say 1 everywhere."""
+
+    def __init__(self, origin: Origin | None = None) -> None:
+        self.view = create_autospec(DockView, instance=True)
+        self.session = Session(Stack(np.zeros(SHAPE, np.uint8), name="t1", origin=origin))
+        self.session.labels.add("cell")
+        self.predictions = np.ones(SHAPE, np.uint16)
+        link = create_autospec(ViewerLink, instance=True)
+        link.predictions.return_value = self.predictions
+        self.desk = Desk(self.view, link, self.session)
+        self.shown = 0
+        self.exports = ExportController(self.desk, self.changed)
+
+    def changed(self) -> None:
+        self.shown += 1
+
+    def answer(self, path: Path, kind: str) -> None:
+        """What the file dialog will give."""
+        place = [one.kind for one in formats_for(self.session.stack.info)].index(kind)
+        self.view.ask_save_as.return_value = path, place
+
+    def end(self) -> None:
+        wait([self.exports._export.future])
+        self.exports.tick()
+
+
+@pytest.fixture
+def office():
+    made = Office()
+    yield made
+    made.exports.close()
+
+
+@pytest.mark.parametrize(
+    ("typed", "picked", "name", "kind"),
+    [
+        ("m.tif", "tiff", "m.tif", "tiff"),
+        ("m", "tiff", "m.tif", "tiff"),
+        ("m.nii.gz", "tiff", "m.nii.gz", "nifti"),
+        ("m.ome.tif", "tiff", "m.ome.tif", "ome-tiff"),
+        ("m.tif", "nifti", "m.nii.gz", "nifti"),
+        ("m.nii", "nifti", "m.nii", "nifti"),
+        ("t1.v2", "nifti", "t1.v2.nii.gz", "nifti"),
+        ("m.tif", "png", "m", "png"),
+        ("m", "coco", "m.json", "coco"),
+        ("m.tif", "ome-zarr", "m.ome.zarr", "ome-zarr"),
+    ],
+)
+def test_what_was_typed_and_picked_makes_the_target(typed, picked, name, kind):
+    path, chosen = target_of(Path("/x") / typed, FORMATS, KINDS.index(picked))
+    assert (path, chosen.kind) == (Path("/x") / name, kind)
+
+
+def test_the_dialog_offers_what_can_be_written(office, tmp_path):
+    office.answer(tmp_path / "m.tif", "tiff")
+    office.exports.export_masks()
+    title, suggested, patterns = office.view.ask_save_as.call_args.args
+    assert (title, suggested) == ("Save masks", "t1_masks.tif")
+    assert patterns[0] == "TIFF (ImageJ) (*.tif *.tiff)"
+    assert not any("DICOM" in pattern or "inside" in pattern for pattern in patterns)
+    clinical = StackInfo(SHAPE, origin=Origin("/series", "dicom"))
+    assert "DICOM-SEG (*.dcm)" in [pattern_of(one) for one in formats_for(clinical)]
+    pyramid = StackInfo(SHAPE, origin=Origin("/a.ome.zarr", "ome-zarr"))
+    assert pattern_of(formats_for(pyramid)[-1]) == "Labels inside the OME-Zarr image (*)"
+    office.end()
+
+
+def test_masks_go_to_a_file_in_the_background(office, tmp_path):
+    office.answer(tmp_path / "m.tif", "nifti")
+    office.exports.export_masks()
+    assert office.exports.busy
+    office.end()
+    assert not office.exports.busy
+    assert office.desk.status.text == "masks saved to m.nii.gz"
+    assert np.asarray(nibabel.load(tmp_path / "m.nii.gz").dataobj).all()
+
+
+def test_paint_made_while_saving_is_in_the_next_file(office, tmp_path):
+    """The thread is held before its first slice; what is painted then must not get into the file."""
+    office.session.annotations.paint[1, 0, 0] = 1
+    office.session.annotations.touched(1)
+    office.session.annotations.set_complete(1, True)
+    go = threading.Event()
+    office.exports._pool.submit(go.wait, 10)
+    office.answer(tmp_path / "m.nii", "nifti")
+    office.exports.export_masks()
+    office.session.annotations.paint[1] = 1
+    office.session.annotations.touched(1)
+    go.set()
+    office.end()
+    assert np.asarray(nibabel.load(tmp_path / "m.nii").dataobj)[:, :, 1].sum() == 1
+
+
+def test_progress_counts_slices(office, tmp_path):
+    go = threading.Event()
+    office.exports._pool.submit(go.wait, 10)
+    office.answer(tmp_path / "m.tif", "tiff")
+    office.exports.export_masks()
+    state = office.exports.progress()
+    assert (state.busy, state.text, state.total) == (True, "saving masks, slice 0/4", 4)
+    office.exports.tick()
+    assert office.shown == 1
+    running = office.exports._export
+    go.set()
+    office.end()
+    assert running.reading == 4
+    assert not office.exports.progress().busy
+
+
+def test_stop_takes_back_what_was_begun(office, tmp_path):
+    go = threading.Event()
+    office.exports._pool.submit(go.wait, 10)
+    office.answer(tmp_path / "m.tif", "tiff")
+    office.exports.export_masks()
+    office.exports.stop()
+    assert (office.exports.stopping, office.exports.progress().text) == (True, "stopping…")
+    go.set()
+    office.end()
+    assert list(tmp_path.iterdir()) == []
+    assert office.desk.status.text == "stopped; no masks were written"
+
+
+def test_one_export_at_a_time(office, tmp_path):
+    go = threading.Event()
+    office.exports._pool.submit(go.wait, 10)
+    office.answer(tmp_path / "m.tif", "tiff")
+    office.exports.export_masks()
+    office.exports.export_masks()
+    office.exports.export_table(ObjectsChoice())
+    assert office.view.ask_save_as.call_count == 1
+    office.view.ask_save.assert_not_called()
+    go.set()
+    office.end()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OutputError("The disk is full; free some space."), "free some space"),
+        (ZeroDivisionError("x"), r"could not be saved \(ZeroDivisionError: x\); try another"),
+    ],
+)
+def test_a_failure_is_a_sentence(office, tmp_path, monkeypatch, error, words):
+    def fail(*args, **options):
+        raise error
+
+    monkeypatch.setattr(export_controller, "export_masks", fail)
+    office.answer(tmp_path / "m.tif", "tiff")
+    office.exports.export_masks()
+    office.end()
+    assert office.desk.status.level == "error"
+    with pytest.raises(InputError, match=words):
+        raise InputError(office.desk.status.text)
+    assert not office.exports.busy
+
+
+def test_what_cannot_work_is_refused_before_it_starts(office, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    office.answer(tmp_path, "png")
+    with pytest.raises(OutputError, match="not empty"):
+        office.exports.export_masks()
+    assert not office.exports.busy
+
+
+def test_a_name_that_the_dialog_did_not_ask_about_is_asked_about(office, tmp_path):
+    (tmp_path / "m.nii.gz").write_bytes(b"precious")
+    office.answer(tmp_path / "m.tif", "nifti")
+    office.view.confirm.return_value = False
+    office.exports.export_masks()
+    assert not office.exports.busy
+    assert (tmp_path / "m.nii.gz").read_bytes() == b"precious"
+    office.view.confirm.return_value = True
+    office.exports.export_masks()
+    office.end()
+    assert (tmp_path / "m.nii.gz").read_bytes() != b"precious"
+
+
+def test_closing_leaves_nothing_half_written(tmp_path):
+    office = Office()
+    go = threading.Event()
+    office.exports._pool.submit(go.wait, 10)
+    office.answer(tmp_path / "m.tif", "tiff")
+    office.exports.export_masks()
+    go.set()
+    office.exports.close()
+    assert [path.name for path in tmp_path.iterdir()] in ([], ["m.tif"])
