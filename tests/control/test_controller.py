@@ -949,3 +949,51 @@ def test_close_ends_the_engine_and_hears_nothing_more(bench):
     bench.wishes.label_added.emit("late")
     bench.link.signals.slice_changed.emit()
     assert bench.view.method_calls == []
+
+
+# ---- a job always ends
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (("on_failed", "Out of memory; take fewer labels."), "Out of memory; take fewer labels."),
+        (("on_stopped",), "round 1 stopped"),
+    ],
+)
+def test_a_job_that_ends_before_its_first_mask_leaves_nothing_behind(bench, how, said):
+    bench.ready()
+    bench.wishes.adapt.emit()
+    bench.runner.report(StepReport("embedding", 1, 3))
+    bench.runner.end(*how)
+    bench.link.write_prediction.assert_not_called()
+    assert bench.shown("status").text == said
+    assert not bench.shown("progress").busy
+    assert bench.shown("readiness").adapt.enabled
+
+
+@pytest.mark.parametrize("error", [OSError("no more processes"), OutputError("The disk is full.")])
+def test_a_job_that_cannot_be_started_says_so(bench, monkeypatch, error):
+    bench.ready()
+
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr(bench.runner, "submit", refuse)
+    bench.wishes.adapt.emit()
+    assert str(error) in bench.shown("status").text
+    assert not bench.shown("progress").busy
+    assert bench.shown("readiness").adapt.enabled
+
+
+def test_a_result_that_cannot_be_kept_ends_the_job_all_the_same(bench, monkeypatch):
+    bench.ready()
+    bench.wishes.adapt.emit()
+
+    def refuse(*_):
+        raise OutputError("The disk is full; free some space.")
+
+    monkeypatch.setattr(bench.session, "add_round", refuse)
+    bench.runner.end("on_done", AdaptResult("a.salt.safetensors", RECORD, 10))
+    assert bench.shown("status").text == "The disk is full; free some space."
+    assert not bench.shown("progress").busy
