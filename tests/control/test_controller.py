@@ -268,6 +268,18 @@ def test_going_back_to_an_image_finds_its_session(bench):
     assert bench.session is first
 
 
+def test_an_image_that_comes_back_with_its_paint_is_welcomed(bench):
+    first = bench.session
+    bench.paint(2, 2, np.s_[:])
+    bench.link.images.active.return_value = None
+    bench.link.signals.image_lost.emit("a", "t1")
+    assert "Its paint on 1 slice is kept" in bench.shown("status").text
+    bench.link.images.active.return_value = "a"
+    bench.link.session_of.return_value = first
+    bench.link.signals.images_changed.emit()
+    assert bench.shown("status").text == "your paint on 1 slice is back"
+
+
 def test_an_image_that_cannot_be_used_is_said_not_raised(bench):
     bench.link.images.entries.return_value = ()
     bench.link.images.active.return_value = None
