@@ -268,6 +268,18 @@ def test_going_back_to_an_image_finds_its_session(bench):
     assert bench.session is first
 
 
+def test_an_image_that_comes_back_with_its_paint_is_welcomed(bench):
+    first = bench.session
+    bench.paint(2, 2, np.s_[:])
+    bench.link.images.active.return_value = None
+    bench.link.signals.image_lost.emit("a", "t1")
+    assert "Its paint on 1 slice is kept" in bench.shown("status").text
+    bench.link.images.active.return_value = "a"
+    bench.link.session_of.return_value = first
+    bench.link.signals.images_changed.emit()
+    assert bench.shown("status").text == "your paint on 1 slice is back"
+
+
 def test_an_image_that_cannot_be_used_is_said_not_raised(bench):
     bench.link.images.entries.return_value = ()
     bench.link.images.active.return_value = None
@@ -949,3 +961,51 @@ def test_close_ends_the_engine_and_hears_nothing_more(bench):
     bench.wishes.label_added.emit("late")
     bench.link.signals.slice_changed.emit()
     assert bench.view.method_calls == []
+
+
+# ---- a job always ends
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (("on_failed", "Out of memory; take fewer labels."), "Out of memory; take fewer labels."),
+        (("on_stopped",), "round 1 stopped"),
+    ],
+)
+def test_a_job_that_ends_before_its_first_mask_leaves_nothing_behind(bench, how, said):
+    bench.ready()
+    bench.wishes.adapt.emit()
+    bench.runner.report(StepReport("embedding", 1, 3))
+    bench.runner.end(*how)
+    bench.link.write_prediction.assert_not_called()
+    assert bench.shown("status").text == said
+    assert not bench.shown("progress").busy
+    assert bench.shown("readiness").adapt.enabled
+
+
+@pytest.mark.parametrize("error", [OSError("no more processes"), OutputError("The disk is full.")])
+def test_a_job_that_cannot_be_started_says_so(bench, monkeypatch, error):
+    bench.ready()
+
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr(bench.runner, "submit", refuse)
+    bench.wishes.adapt.emit()
+    assert str(error) in bench.shown("status").text
+    assert not bench.shown("progress").busy
+    assert bench.shown("readiness").adapt.enabled
+
+
+def test_a_result_that_cannot_be_kept_ends_the_job_all_the_same(bench, monkeypatch):
+    bench.ready()
+    bench.wishes.adapt.emit()
+
+    def refuse(*_):
+        raise OutputError("The disk is full; free some space.")
+
+    monkeypatch.setattr(bench.session, "add_round", refuse)
+    bench.runner.end("on_done", AdaptResult("a.salt.safetensors", RECORD, 10))
+    assert bench.shown("status").text == "The disk is full; free some space."
+    assert not bench.shown("progress").busy

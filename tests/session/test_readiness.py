@@ -39,7 +39,7 @@ def on(facts):
     return {name for name in names if getattr(state, name).enabled}
 
 
-ALWAYS = {"load_adapter", "next_slice", "add_label"}
+ALWAYS = {"show_table", "load_adapter", "next_slice", "add_label"}
 ALL = {field.name for field in fields(Readiness)} - {"hint"}
 
 
@@ -70,20 +70,30 @@ ALL = {field.name for field in fields(Readiness)} - {"hint"}
         ),
         (
             replace(SEGMENTED, job="adapt"),
-            {"add_label", "stop", "next_slice", "accept", "complete"},
+            {"add_label", "show_table", "stop", "next_slice", "accept", "complete"},
         ),
         (
             replace(SEGMENTED, job="segment"),
-            {"add_label", "adapt", "stop", "next_slice", "accept", "complete", "export_adapter"},
+            {
+                "add_label",
+                "show_table",
+                "adapt",
+                "stop",
+                "next_slice",
+                "accept",
+                "complete",
+                "export_adapter",
+            },
         ),
         (
             replace(SEGMENTED, job="adapt", stopping=True),
-            {"add_label", "next_slice", "accept", "complete"},
+            {"add_label", "show_table", "next_slice", "accept", "complete"},
         ),
         (
             replace(SEGMENTED, rounds=2, job="export"),
             {
                 "add_label",
+                "show_table",
                 "stop",
                 "next_slice",
                 "accept",
@@ -94,7 +104,16 @@ ALL = {field.name for field in fields(Readiness)} - {"hint"}
         ),
         (
             replace(SEGMENTED, rounds=2, job="compare"),
-            {"add_label", "adapt", "stop", "next_slice", "accept", "complete", "export_adapter"},
+            {
+                "add_label",
+                "show_table",
+                "adapt",
+                "stop",
+                "next_slice",
+                "accept",
+                "complete",
+                "export_adapter",
+            },
         ),
         (replace(Facts(), job="segment"), {"stop"}),
     ],

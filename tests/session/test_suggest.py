@@ -209,3 +209,16 @@ def test_damaged_descriptors_are_not_used():
     known[3] = summary(3, 0.5, {1: 0.5}, descriptor=np.full(3, np.nan, np.float32))
     known[4] = summary(4, 0.5, {1: float("nan")})
     assert len(suggest(known, [], [GRAY], k=20)) > 3
+
+
+def test_slices_without_prediction_are_left_when_all_predicted_ones_are_painted():
+    assert indices(suggest([summary(0, 0.5), summary(9, 0.5)], [0, 9], [GRAY])) == [4]
+
+
+def test_a_long_stack_needs_few_numpy_calls(monkeypatch):
+    """The window waits for it: work that grows by slices times painted slices would hold it."""
+    known = [summary(i, 0.5, {1: 0.1 + i / 400}, None, turning(i, 400)) for i in range(400)]
+    norm, calls = np.linalg.norm, []
+    monkeypatch.setattr(np.linalg, "norm", lambda *a, **k: (calls.append(1), norm(*a, **k))[1])
+    assert len(suggest(known, list(range(0, 400, 20)), [GRAY], k=3)) == 3
+    assert len(calls) < 30

@@ -308,21 +308,43 @@ def test_the_viewer_s_own_controls_are_followed(link, viewer):
     assert told[-1] == DisplayState(prediction=False, opacity=0.25, uncertainty=True)
 
 
-def test_the_prediction_layer_is_made_ahead_in_two_parts(link, viewer):
+def test_the_prediction_layer_is_built_ahead_and_comes_with_the_first_mask(link, viewer):
     open_image(link, viewer, stack(4, 8, 8), name="t1")
     paint = viewer.layers.selection.active
     link.prepare_prediction()
-    assert [layer.name for layer in viewer.layers] == ["t1", "t1 paint"]
     link.prepare_prediction()
+    assert [layer.name for layer in viewer.layers] == ["t1", "t1 paint"]
+    assert link.predictions() is None
+    link.write_prediction(prediction(2, (8, 8)))
     assert [layer.name for layer in viewer.layers] == ["t1", "t1 prediction", "t1 paint"]
     assert viewer.layers.selection.active is paint
     layer = viewer.layers["t1 prediction"]
     assert layer.visible
     assert not layer.editable
-    link.prepare_prediction()
-    link.write_prediction(prediction(2, (8, 8)))
-    assert viewer.layers["t1 prediction"] is layer
     assert (layer.data[2] == 1).all()
+    assert np.may_share_memory(link.predictions(), layer.data)
+
+
+def test_nothing_is_left_of_a_job_without_a_mask(link, viewer):
+    _, place, session = open_image(link, viewer, stack(4, 8, 8), name="t1")
+    link.prepare_prediction()
+    link.draw_predictions()
+    link.set_shown("prediction", False)
+    link.set_shown("prediction", True)
+    link.attach(place, session)
+    assert [layer.name for layer in viewer.layers] == ["t1", "t1 paint"]
+
+
+@pytest.mark.parametrize("selected", [(), ("t1",), ("t1", "t1 paint")])
+def test_a_prediction_layer_that_comes_leaves_the_selection_alone(link, viewer, selected):
+    open_image(link, viewer, stack(4, 8, 8), name="t1")
+    viewer.layers.selection.clear()
+    viewer.layers.selection.update(viewer.layers[name] for name in selected)
+    told = []
+    viewer.layers.selection.events.changed.connect(told.append)
+    link.write_prediction(prediction(2, (8, 8)))
+    assert {layer.name for layer in viewer.layers.selection} == set(selected)
+    assert not told
 
 
 def test_a_part_made_for_other_labels_is_not_used(link, viewer):

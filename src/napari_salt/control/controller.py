@@ -127,6 +127,7 @@ class Controller:
             return
         before = self.desk.session
         session = self._link.session_of(place)
+        back = self._paint_is_back(session)
         if session is None:
             session = Session(self._link.images.open_stack(place))
             for label in before.labels if before is not None else ():
@@ -145,7 +146,16 @@ class Controller:
         self._view.set_settings(session.settings)
         self.paint.session_opened()
         self.saving.opened(session)
+        if back:
+            self.desk.say(back, "good")
         self.refresh()
+
+    def _paint_is_back(self, session: Session | None) -> str:
+        """What to say where an image comes back whose loss the status line still tells of."""
+        if session is None or self.desk.session is not None or self.desk.status.level != "warning":
+            return ""
+        painted = len(session.annotations.painted_slices())
+        return f"your paint on {wording.count(painted, 'slice')} is back" if painted else ""
 
     def image_lost(self, key: str, name: str) -> None:
         """The image in use was removed from the viewer."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_salt import wording
 from napari_salt.engine.requests import AdapterSaved, AdaptRequest, SegmentRequest, WarmUpRequest
+from napari_salt.errors import NapariSaltError
 from napari_salt.records import SlicePrediction, StepReport
 from napari_salt.views import CurveState, ProgressState
 
@@ -144,14 +145,18 @@ class JobController:
         job.started = time.monotonic()
         if isinstance(job.request, AdaptRequest):
             self.curve = CurveState()
-        job.number = self._runner.submit(
-            job.request,
-            job.planes,
-            on_report=lambda report: self._on_report(job, report),
-            on_done=lambda result: self._on_end(job, lambda: job.on_done(result)),
-            on_failed=lambda sentence: self._on_end(job, lambda: job.on_failed(sentence)),
-            on_stopped=lambda: self._on_end(job, job.on_stopped),
-        )
+        try:
+            job.number = self._runner.submit(
+                job.request,
+                job.planes,
+                on_report=lambda report: self._on_report(job, report),
+                on_done=lambda result: self._on_end(job, lambda: job.on_done(result)),
+                on_failed=lambda sentence: self._on_end(job, lambda: job.on_failed(sentence)),
+                on_stopped=lambda: self._on_end(job, job.on_stopped),
+            )
+        except (NapariSaltError, OSError) as error:  # no process could be started, for one
+            sentence = f"The job could not be started: {error}"
+            self._on_end(job, lambda: job.on_failed(sentence))
 
     def _on_report(self, job: Job, report: Report) -> None:
         if job is not self._job or job.abandoned:
@@ -183,11 +188,15 @@ class JobController:
             return
         self._job = None
         waiting, self._waiting = self._waiting, None
-        if not job.abandoned:
-            tell()
-        if waiting is not None and self._job is None:
-            self._submit(waiting)
-        self._changed()
+        try:
+            if not job.abandoned:
+                tell()
+        except NapariSaltError as error:
+            job.on_failed(str(error))
+        finally:  # whatever became of its end, the job is over, and the dock says so
+            if waiting is not None and self._job is None:
+                self._submit(waiting)
+            self._changed()
 
 
 def warm_up(request: WarmUpRequest, planes: Planes) -> Job:

@@ -43,6 +43,7 @@ class Readiness:
     segment_all: Action
     next_slice: Action
     skip_slice: Action
+    show_table: Action
     accept: Action
     accept_label: Action
     propagate: Action
@@ -200,6 +201,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
             "This slice is painted; it will not be suggested anyway.",
         ),
     ),
+    "show_table": (_NO_IMAGE,),
     "accept": (
         _NO_IMAGE,
         _OUTSIDE,

@@ -8,7 +8,7 @@ usable uncertainty slices are chosen for diversity (farthest point).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,13 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_salt.records import Label, SliceSummary, Suggestion
+from napari_salt.session.looks import Floats, Looks
 
-Floats = NDArray[np.float64]
-
-_GAP = 0.03
-"""Slices nearer to each other than this part of the stack are near-duplicates."""
-_ALIKE = 0.1
-"""So are slices whose descriptors differ by less than this part of the usual difference."""
 _NOVELTY_FLOOR = 0.25
 """What is left of a slice's uncertainty when it looks just like a painted one."""
 _TURN = 0.5
@@ -71,9 +66,11 @@ def suggest(
     candidates = open_all if partial or not open_known else open_known
     if k < 1 or not candidates:
         return []
-    looks = _Looks.of([] if partial else list(known.values()), total)
-    worth = None if partial else _worth([known[index] for index in candidates], labels)
-    return _choose(_Field(candidates, sorted(set(labelled)), looks, worth, labels), k)
+    looks = Looks([] if partial else list(known.values()), total)
+    usable = [] if partial else [known[index] for index in open_known]
+    worth = _worth(usable, labels) if usable else None
+    places = np.array(candidates, np.intp)
+    return _choose(_Field(places, sorted(set(labelled)), looks, worth, labels), k)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,71 +82,12 @@ class _Worth:
 
 
 @dataclass(frozen=True, eq=False)
-class _Looks:
-    """How unlike two slices are: by descriptors where both have one, else by position alone."""
-
-    total: int
-    gap: int
-    descriptors: dict[int, Floats]
-    usual: float
-
-    @classmethod
-    def of(cls, summaries: Sequence[SliceSummary], total: int) -> _Looks:
-        vectors = {
-            s.index: np.asarray(s.descriptor, np.float64)
-            for s in summaries
-            if s.descriptor is not None and np.isfinite(s.descriptor).all()
-        }
-        usual = 0.0
-        if len({vector.shape for vector in vectors.values()}) == 1 and len(vectors) > 2:
-            stacked = np.stack(list(vectors.values()))
-            usual = float(np.median(np.linalg.norm(stacked - stacked.mean(axis=0), axis=1)))
-        gap = max(1, round(_GAP * total))
-        return cls(total, gap, vectors if usual > 1e-9 else {}, usual)
-
-    def apart(self, index: int, others: Collection[int]) -> float:
-        """Difference to the nearest of ``others``, 0..1; 1 when there are none."""
-        return min((self._difference(index, other) for other in others), default=1.0)
-
-    def alike(self, index: int, others: Collection[int]) -> bool:
-        """Whether a slice is a near-duplicate of one of ``others``."""
-        return any(
-            abs(index - other) < self.gap or self._contrast(index, other) < _ALIKE
-            for other in others
-        )
-
-    def spread(self, index: int, others: Collection[int]) -> float:
-        """Room around a slice, 0..1; the ends of a stack are often empty, so they count as near."""
-        ends = (2 * index + 1, 2 * (self.total - index) - 1)
-        return min(*ends, *(abs(index - other) for other in others)) / max(1, self.total)
-
-    def typical(self, index: int) -> float:
-        """How near a slice with a descriptor is to the mean look of its stack, 0..1."""
-        mean = np.mean(list(self.descriptors.values()), axis=0)
-        away = float(np.linalg.norm(self.descriptors[index] - mean))
-        return 1.0 / (1.0 + away / self.usual)
-
-    def _difference(self, index: int, other: int) -> float:
-        # Within a quarter of the stack position says how far; beyond that far is far.
-        position = min(1.0, abs(index - other) / max(1.0, self.total / 4))
-        contrast = self._contrast(index, other)
-        return position if np.isinf(contrast) else 0.5 * position + 0.5 * min(1.0, contrast / 2)
-
-    def _contrast(self, index: int, other: int) -> float:
-        """Distance of descriptors in units of the usual one; infinite when one is missing."""
-        if index not in self.descriptors or other not in self.descriptors:
-            return float("inf")
-        between = self.descriptors[index] - self.descriptors[other]
-        return float(np.linalg.norm(between)) / self.usual
-
-
-@dataclass(frozen=True, eq=False)
 class _Field:
     """All that a choice depends on."""
 
-    candidates: list[int]
+    candidates: NDArray[np.intp]
     labelled: list[int]
-    looks: _Looks
+    looks: Looks
     worth: _Worth | None
     labels: Sequence[Label]
 
@@ -189,43 +127,37 @@ def _choose(field: _Field, k: int) -> list[Suggestion]:
     """Greedily, one slice at a time; each choice lowers the worth of what resembles it."""
     chosen: list[Suggestion] = []
     turns = np.ones(len(field.labels))
+    painted = field.looks.alike(field.labelled)[field.candidates]
     while len(chosen) < k:
         taken = [suggestion.index for suggestion in chosen]
-        free = [
-            place
-            for place, index in enumerate(field.candidates)
-            if not field.looks.alike(index, taken)
-        ]
+        free = ~field.looks.alike(taken)[field.candidates]
         # Keep away from painted slices too, unless nothing else is left.
-        apart = [p for p in free if not field.looks.alike(field.candidates[p], field.labelled)]
-        pool = apart or free
-        if not pool:
+        pool = free & ~painted if (free & ~painted).any() else free
+        if not pool.any():
             break
-        scores = np.array([_score(field, place, taken, turns) for place in pool])
+        scores = np.where(pool, _scores(field, taken, turns), -np.inf)
         best = int(np.argmax(scores))
-        leading = _leading(field, pool[best], turns)
-        reason = _reason(field, pool[best], taken, leading)
-        index = field.candidates[pool[best]]
-        chosen.append(Suggestion(index, float(scores[best]), reason))
+        leading = _leading(field, best, turns)
+        reason = _reason(field, best, taken, leading)
+        chosen.append(Suggestion(int(field.candidates[best]), float(scores[best]), reason))
         turns[leading] *= _TURN
     return chosen
 
 
-def _score(field: _Field, place: int, taken: list[int], turns: Floats) -> float:
-    index, known = field.candidates[place], [*field.labelled, *taken]
-    if field.worth is None and index not in field.looks.descriptors:
-        return field.looks.spread(index, known)
-    if field.worth is None and not known:
-        return field.looks.typical(index)
-    novelty = field.looks.apart(index, known)
+def _scores(field: _Field, taken: list[int], turns: Floats) -> Floats:
+    """What each candidate is worth beside the slices known and taken so far, ``(candidates,)``."""
+    known, here = [*field.labelled, *taken], field.candidates
     if field.worth is None:
-        return novelty
-    uncertain = float(field.worth.overall[place])
-    weighted = field.worth.by_label[place] * turns
+        described = field.looks.described
+        look = field.looks.apart(known) if known or not described.any() else field.looks.typical()
+        return np.where(described, look, field.looks.spread(known))[here]
+    novelty = field.looks.apart(known)[here]
+    uncertain = field.worth.overall
     if field.worth.by_label.any():
         # One label at its worst matters, and so does a slice where many labels are unsure.
-        uncertain = 0.5 * float(weighted.max()) + 0.4 * float(weighted.mean()) + 0.1 * uncertain
-    return uncertain * (_NOVELTY_FLOOR + (1 - _NOVELTY_FLOOR) * novelty)
+        weighted = field.worth.by_label * turns
+        uncertain = 0.5 * weighted.max(axis=1) + 0.4 * weighted.mean(axis=1) + 0.1 * uncertain
+    return np.asarray(uncertain * (_NOVELTY_FLOOR + (1 - _NOVELTY_FLOOR) * novelty), np.float64)
 
 
 def _leading(field: _Field, place: int, turns: Floats) -> list[int]:
@@ -238,9 +170,9 @@ def _leading(field: _Field, place: int, turns: Floats) -> list[int]:
 
 
 def _reason(field: _Field, place: int, taken: list[int], leading: list[int]) -> str:
-    index, painted = field.candidates[place], len(field.labelled)
+    index, painted = int(field.candidates[place]), len(field.labelled)
     yours = "the slice you painted" if painted == 1 else f"your {painted} slices"
-    kind: Literal["look", "place"] = "look" if index in field.looks.descriptors else "place"
+    kind: Literal["look", "place"] = "look" if field.looks.described[index] else "place"
     if field.worth is None:
         if not painted and not taken:
             return "typical of the stack" if kind == "look" else "in the middle of the stack"
@@ -248,6 +180,6 @@ def _reason(field: _Field, place: int, taken: list[int], leading: list[int]) -> 
         return f"unlike {others}" if kind == "look" else f"far from {others}"
     names = " and ".join(field.labels[column].name for column in leading)
     what = f"{names} uncertain" if names else "uncertain"
-    if not painted or field.looks.apart(index, field.labelled) < 0.5:
+    if not painted or field.looks.apart(field.labelled)[index] < 0.5:
         return what
     return f"{what}, unlike {yours}" if kind == "look" else f"{what}, far from {yours}"

@@ -221,17 +221,14 @@ class ViewerLink:
     # ---- predictions
 
     def prepare_prediction(self) -> None:
-        """Make the layer of predictions before the first one comes, a part at each call.
+        """Build the layer of predictions before the first one comes; it is added with that one.
 
-        To make it in the middle of a job would hold the window for a quarter of a second at once.
+        So a job that ends without a mask leaves no layer behind.
         """
-        if self._image is None or "prediction" in self._layers:
-            return
-        self._array("prediction")
-        if self._making.built("prediction"):
-            self._make("prediction")
-        else:
-            self._build("prediction")
+        waits = self._making.built("prediction") is not None
+        if self._image is not None and "prediction" not in self._layers and not waits:
+            known = self._data.get("prediction")
+            self._build("prediction", self._empty("prediction") if known is None else known)
 
     def write_prediction(self, prediction: SlicePrediction) -> None:
         """Fill one slice of the prediction layers; drawn only when it is on screen."""
@@ -296,17 +293,17 @@ class ViewerLink:
 
     def _make(self, role: Role) -> Layer:
         """Add a layer for the array of a role, in its order, without stealing the selection."""
-        if not self._making.built(role):
-            self._build(role)
+        if self._making.built(role) is not self._data[role]:
+            self._build(role, self._data[role])
         layer = self._making.add(role, self._layers)
         self._take(role, layer)
         return layer
 
-    def _build(self, role: Role) -> None:
+    def _build(self, role: Role, array: NDArray[Any]) -> None:
         image, place = self._image, self._place
         assert image is not None
         assert place is not None
-        self._making.build(role, image, place, self._data[role], self._opacity, self._rows)
+        self._making.build(role, image, place, array, self._opacity, self._rows)
 
     def _take(self, role: Role, layer: Layer) -> None:
         self._layers[role] = layer
@@ -344,9 +341,13 @@ class ViewerLink:
 
     def _array(self, role: Role) -> NDArray[Any]:
         if role not in self._data:
-            dtype = np.float16 if role == "uncertainty" else np.uint16
-            self._data[role] = np.zeros(self._data["paint"].shape, dtype)
+            built = self._making.built(role)
+            self._data[role] = self._empty(role) if built is None else built
         return self._data[role]
+
+    def _empty(self, role: Role) -> NDArray[Any]:
+        dtype = np.float16 if role == "uncertainty" else np.uint16
+        return np.zeros(self._data["paint"].shape, dtype)
 
     def _fill(self, role: Role, index: int, plane: NDArray[Any]) -> None:
         self._array(role)[index] = plane

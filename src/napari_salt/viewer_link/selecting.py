@@ -1,4 +1,4 @@
-"""Adding and selecting layers while a volume is shown."""
+"""Adding and selecting layers without what napari would do besides."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from napari.layers import Layer
     from napari.viewer import Viewer
 
 
@@ -27,3 +28,20 @@ def no_status(viewer: Viewer) -> Iterator[None]:
         yield
     finally:
         viewer.mouse_over_canvas = over
+
+
+def insert_unselected(viewer: Viewer, position: int, layer: Layer) -> None:
+    """Insert a layer and leave the selection as it is, which nobody is told of.
+
+    Napari selects what is inserted; to select the layer before it again lays out the controls of both, a third of the
+    whole time.
+    """
+    selection = viewer.layers.selection
+    active, before = selection.active, set(selection)
+    with selection.events.blocker_all():
+        viewer.layers.insert(position, layer)
+        if active is not None:
+            selection.active = active
+        else:
+            selection.update(before)
+            selection.discard(layer)

@@ -19,7 +19,7 @@ from napari_salt.session.coverage import (
     in_words,
 )
 from napari_salt.views import CoverageState
-from napari_salt.widgets.under_slider import slider_span
+from napari_salt.widgets.under_slider import UnderSlider
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QKeyEvent, QMouseEvent, QPaintEvent
@@ -46,6 +46,7 @@ class CoverageStrip(QWidget):
         super().__init__(parent)
         self._state = CoverageState()
         self._drawn = (0.0, 0.0)
+        self._slider = UnderSlider(self)
         self.setObjectName("napari-salt slices")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -71,7 +72,7 @@ class CoverageStrip(QWidget):
 
     def span(self) -> tuple[float, float]:
         """Left end of the first slice and right end of the last one, in pixels: those of the slider."""
-        found = slider_span(self, len(self._state.flags))
+        found = self._slider.span(len(self._state.flags))
         return found or (_EDGE, self.width() - _EDGE)
 
     def keepUp(self) -> None:

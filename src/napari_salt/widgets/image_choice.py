@@ -10,7 +10,8 @@ from napari_salt.views import ImageState
 from napari_salt.widgets.caption import Caption
 from napari_salt.widgets.no_wheel import NoWheel
 
-_NONE = "Open an image first (File ▸ Open…)"
+_NONE = "none yet (File ▸ Open…)"
+_NO_IMAGE = "Open an image first (File ▸ Open…)"
 _TIP = "The image layer to segment"
 
 
@@ -62,10 +63,12 @@ class ImageChoice(QWidget):
         names = [entry.name for entry in state.entries]
         self._fill(self._image, names or [_NONE])
         self._image.setEnabled(bool(names))
-        self._image.setToolTip(_TIP if names else f"{_NONE}.\n({_TIP})")
         self._image.setCurrentIndex(
             self._keys.index(state.key) if state.key in self._keys else (-1 if names else 0)
         )
+        # a long name does not fit into the box
+        whole = f"{self._image.currentText()}\n{_TIP}".strip()
+        self._image.setToolTip(whole if names else f"{_NO_IMAGE}.\n({_TIP})")
         self._facts.setText(state.facts)
         self._facts.setVisible(bool(state.facts))
         self._axes = tuple(entry.axis for entry in state.axes)

@@ -73,3 +73,4 @@ class NextPanel(QWidget):
         """Enable what can work now."""
         self._next.setAvailable(readiness.next_slice.enabled, readiness.next_slice.why_not)
         self._skip.setAvailable(readiness.skip_slice.enabled, readiness.skip_slice.why_not)
+        self._table.setAvailable(readiness.show_table.enabled, readiness.show_table.why_not)

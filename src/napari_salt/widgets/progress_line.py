@@ -25,10 +25,14 @@ class ProgressLine(QProgressBar):
     def setState(self, state: ProgressState) -> None:
         """Show other progress; an idle bar stays in place, empty, so that nothing jumps."""
         self._state = state
+        self.setUpdatesEnabled(
+            False
+        )  # else Qt draws the window at once, and not with what else has changed
         if state.busy and state.total == 0:
             self.setRange(0, 0)
         else:
             self.setRange(0, max(state.total, 1))
             self.setValue(min(state.done, state.total) if state.busy else 0)
+        self.setUpdatesEnabled(True)
         self.setToolTip(state.text)
         self.setAccessibleDescription(state.text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QPoint, QRect, Qt
 from qtpy.QtWidgets import QAbstractScrollArea, QScrollBar, QStyle, QStyleOptionSlider, QWidget
 
@@ -9,17 +10,30 @@ _LEAST = 60
 """Pixels; a shorter slider leaves no room for marks."""
 
 
-def slider_span(strip: QWidget, count: int) -> tuple[float, float] | None:
-    """Left and right end of the slider of ``count`` slices, in pixels of the strip; None without one.
+class UnderSlider:
+    """Finds the slider that a strip belongs to, and keeps it: to look for it takes a while.
 
     The slider is known by what it does: a visible scroll bar of no scroll area, one step a slice.
     """
-    window = strip.window()
-    if window is not None and count > 1:
-        for bar in window.findChildren(QScrollBar):
-            if bar.isVisible() and _steps(bar, count):
-                return _span(bar, strip)
-    return None
+
+    def __init__(self, strip: QWidget) -> None:
+        self._strip = strip
+        self._bar: QScrollBar | None = None
+
+    def span(self, count: int) -> tuple[float, float] | None:
+        """Left and right end of the slider of ``count`` slices, in pixels of the strip; None without one."""
+        if count < 2:
+            return None
+        if self._bar is None or not _serves(self._bar, count):
+            window = self._strip.window()
+            bars = [] if window is None else window.findChildren(QScrollBar)
+            self._bar = next((bar for bar in bars if _serves(bar, count)), None)
+        return None if self._bar is None else _span(self._bar, self._strip)
+
+
+def _serves(bar: QScrollBar, count: int) -> bool:
+    alive: bool = isalive(bar)  # type: ignore[no-untyped-call]
+    return alive and bar.isVisible() and _steps(bar, count)
 
 
 def _steps(bar: QScrollBar, count: int) -> bool:
