@@ -58,6 +58,19 @@ def sum_planes(request, planes):
     return total
 
 
+class CountingRegions(CountingPlanes):
+    """The same, able to hand out parts."""
+
+    def region(self, index: int, rows: slice, columns: slice) -> np.ndarray[Any, Any]:
+        self.read.append((index, rows, columns))
+        return np.full((4, 6), index, np.uint8)[rows, columns]
+
+
+def sum_a_part(request, planes):
+    yield StepReport("embedding", 0, 1)
+    return int(planes.region(2, slice(1, 3), slice(0, 5)).sum())
+
+
 def pid(request, planes):
     yield StepReport("loading", 0, 1)
     return os.getpid()

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from engine_helpers import BrokenPlanes, Call, CountingPlanes
+from engine_helpers import BrokenPlanes, Call, CountingPlanes, CountingRegions
 
 from napari_salt.engine.engine import GRACE_SECONDS, POLL_SECONDS, Engine
 from napari_salt.engine.tasks import finish
@@ -32,6 +32,15 @@ def test_planes_are_read_only_when_asked_for(engine):
     _, total = finish(engine.submit(Call("sum_planes"), planes))
     assert planes.read == [3, 1]
     assert total == (3 + 1) * 24
+
+
+@pytest.mark.parametrize(
+    ("planes", "read"),
+    [(CountingPlanes(), [2]), (CountingRegions(), [(2, slice(1, 3), slice(0, 5))])],
+)
+def test_a_job_can_ask_for_a_part_of_a_slice(engine, planes, read):
+    assert finish(engine.submit(Call("sum_a_part"), planes))[1] == 2 * 10
+    assert planes.read == read
 
 
 def test_the_child_stays_warm_between_jobs_and_is_another_process(engine):

@@ -54,7 +54,14 @@ class RemotePlanes:
 
     def plane(self, index: int) -> NDArray[Any]:
         """Slice ``index``; raises ``JobStopped`` when a stop comes instead of the plane."""
-        self._pipe.send(NeedPlane(self._job, index))
+        return self._ask(NeedPlane(self._job, index))
+
+    def region(self, index: int, rows: slice, columns: slice) -> NDArray[Any]:
+        """Part of slice ``index``, as ``plane``; nothing else crosses the pipe."""
+        return self._ask(NeedPlane(self._job, index, (rows, columns)))
+
+    def _ask(self, need: NeedPlane) -> NDArray[Any]:
+        self._pipe.send(need)
         while True:
             message = self._pipe.recv()
             if message.job != self._job:
