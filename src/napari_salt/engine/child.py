@@ -29,6 +29,7 @@ from napari_salt.engine.quiet import keep_bars_in_this_process, quiet_libraries
 from napari_salt.engine.tasks import run_task
 from napari_salt.errors import InputError, JobStopped, NapariSaltError
 from napari_salt.records import StackInfo
+from napari_salt.scratch import handing_over
 
 
 def main(pipe: Connection, idle_seconds: float | None) -> None:
@@ -106,7 +107,8 @@ def _drain(pipe: Connection, job: int, task: Generator[Any, None, Any]) -> JobDo
                 return JobDone(job, end.value)
             # None only says that a stop may come now.
             if report is not None:
-                pipe.send(JobReport(job, report))
+                with handing_over():
+                    pipe.send(JobReport(job, report))
     finally:
         task.close()
 

@@ -59,7 +59,7 @@ class SliceView:
 
     layout: Layout
     filters: Tensor
-    """(F, *layout.detail) responses."""
+    """(F, *layout.grid) responses."""
     depth: float | None
     """Position of the slice in its stack, -1..1; None where it tells nothing."""
 
@@ -77,8 +77,9 @@ class SliceView:
         return torch.cat([self.filters_at(rows, columns), place], 1)
 
     def detail_at(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """(M, F + 2 or 3): the same at pixels of the detail grid."""
-        place = self._place(rows, columns, self.layout.detail)
+        """(M, F + 2 or 3): the same at pixels of the detail grid, counted in the part at hand."""
+        top, left = self.layout.start
+        place = self._place(rows + top, columns + left, self.layout.detail)
         return torch.cat([self.filters[:, rows, columns].T, place], 1)
 
     def _place(self, rows: Tensor, columns: Tensor, size: tuple[int, int]) -> Tensor:

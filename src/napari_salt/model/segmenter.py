@@ -13,6 +13,7 @@ from napari_salt.model.batches import Batches
 from napari_salt.model.device import autocast, autocast_dtype, to_device
 from napari_salt.model.feature_cache import rounded
 from napari_salt.model.features import SliceView, Taps, view_slice
+from napari_salt.model.large_slice import LargeSlice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from napari_salt.model.feature_cache import FeatureCache
     from napari_salt.model.framing import Framing, Intensity
     from napari_salt.model.head import LabelHead
+    from napari_salt.regions import RegionPlanes
 
 UNUSED_TAPS = ("stage0",)
 """Taps that the head leaves out: at full frame resolution the filters say the same for a fraction of the memory."""
@@ -70,10 +72,18 @@ class Encoder:
 
     def view(self, plane: NDArray[Any], index: int, count: int) -> tuple[SliceView, Tensor]:
         """View of slice ``index`` of ``count``, and its frames (T, 3, S, S)."""
-        depth = None
-        if self.along_stack:
-            depth = 2 * index / (count - 1) - 1 if count > 1 else 0.0
-        return view_slice(plane, depth, self.intensity, self.framing)
+        return view_slice(plane, self._depth(index, count), self.intensity, self.framing)
+
+    def large_slice(self, planes: RegionPlanes, index: int) -> LargeSlice:
+        """Slice ``index``, to be looked at part by part."""
+        count, height, width = planes.info.shape
+        layout = self.framing.layout(height, width)
+        return LargeSlice(planes, index, self._depth(index, count), self.intensity, layout)
+
+    def _depth(self, index: int, count: int) -> float | None:
+        if not self.along_stack:
+            return None
+        return 2 * index / (count - 1) - 1 if count > 1 else 0.0
 
     def prefix(self, frames: Tensor) -> Activations:
         """Prefix of ``frames`` (B, 3, S, S) on the device, in one pass; only the taps that the head uses."""
