@@ -66,9 +66,14 @@ class SliceView:
     def filters_at(self, rows: Tensor, columns: Tensor) -> Tensor:
         """(M, F) at pixels of the slice."""
         height, width = self.layout.size
+        top, left = self.layout.start
         if self.layout.detail == self.layout.size:
-            return self.filters[:, rows, columns].T
+            return self.filters[:, rows - top, columns - left].T
         position = torch.stack([(rows + 0.5) / height, (columns + 0.5) / width], -1)
+        if self.layout.part is not None:
+            grid = torch.tensor(self.layout.grid)
+            begin = torch.tensor((top, left))
+            position = (position * torch.tensor(self.layout.detail) - begin) / grid
         return sample_points(self.filters, position)
 
     def samples_at(self, rows: Tensor, columns: Tensor) -> Tensor:
@@ -103,6 +108,18 @@ class SliceView:
                 picked[here] = sample_points(values[index].float(), position[here])
             columns_of.append(picked)
         return torch.cat(columns_of, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class SampledView(SliceView):
+    """A view that knows filters and place at some pixels only, ``samples`` (M, F + 2 or 3), and no filters else."""
+
+    samples: Tensor
+
+    def samples_at(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """The samples; ``rows`` and ``columns`` (M,) must be those that they were taken at."""
+        assert len(rows) == len(self.samples)
+        return self.samples
 
 
 def view_slice(

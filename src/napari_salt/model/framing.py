@@ -20,6 +20,7 @@ from napari_salt.errors import InputError
 from napari_salt.intensity import AUTO
 from napari_salt.model.limits import measure_limits
 from napari_salt.records import BACKGROUND, UNLABELLED
+from napari_salt.sparse_plane import SparsePlane
 
 if TYPE_CHECKING:
     from napari_salt.intensity import Limits
@@ -291,14 +292,20 @@ def _tent(position: Tensor) -> Tensor:
     return (1 - (2 * position - 1).abs()).clamp(min=0.02)
 
 
+def _pieces(one: AnnotatedSlice) -> list[NDArray[np.unsignedinteger]]:
+    """The paint of a slice, in tiles where it is sparse: an object larger than those needs no tiling either way."""
+    targets = one.targets
+    return list(targets.tiles.values()) if isinstance(targets, SparsePlane) else [targets]
+
+
 def _diameters(slices: Sequence[AnnotatedSlice]) -> list[float]:
     """Median object diameter of each label that is more than specks, in slice pixels."""
     areas: dict[int, list[float]] = {}
-    for one in slices:
-        for label_id in np.unique(one.targets):
+    for targets in (part for one in slices for part in _pieces(one)):
+        for label_id in np.unique(targets):
             if label_id in (UNLABELLED, BACKGROUND):
                 continue
-            objects, count = ndimage.label(one.targets == label_id)
+            objects, count = ndimage.label(targets == label_id)
             if count:
                 sizes = np.bincount(objects.ravel())[1:]
                 # specks of a few pixels are slips of the brush; they must not decide

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_salt.model.features import SliceView
+from napari_salt.model.features import SampledView, SliceView
 from napari_salt.model.filters import FILTERS_PER_CHANNEL, REACH, filters_of_part
 from napari_salt.model.framing import Intensity, Layout, to_rgb
 from napari_salt.model.resampling import Axis, resize_part
@@ -77,6 +77,19 @@ class LargeSlice:
         return SliceView(
             replace(self.layout, part=(rows, columns), origins=origins), responses, self._depth
         )
+
+    def samples(self, frame: int, rows: Tensor, columns: Tensor) -> SampledView:
+        """Filters and place at pixels (M,) of the slice that one frame shows."""
+        part = []
+        for axis, pixels in enumerate((rows, columns)):
+            length = self.layout.detail[axis]
+            places = (pixels.double() + 0.5) * (length / self.layout.size[axis])
+            first, last = int(places.min()) - 2, int(places.max()) + 3
+            part.append(slice(max(0, first), min(length, last)))
+        view = self.view(part[0], part[1], [frame])
+        samples = view.samples_at(rows, columns)
+        layout = replace(self.layout, origins=(self.layout.origins[frame],))
+        return SampledView(layout, view.filters[:, :0, :0], self._depth, samples)
 
     def _resized(
         self, size: tuple[int, int], rows: slice, columns: slice, *, rgb: bool = False

@@ -16,13 +16,20 @@ from napari_salt.model import elsewhere
 from napari_salt.model.adapter_file import AdapterFile, build_segmenter
 from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.model.batches import with_fallback
-from napari_salt.model.decide import contested, decide, direction, look_at, shown_ids
+from napari_salt.model.decide import (
+    Decision,
+    contested,
+    decide,
+    direction,
+    look_at,
+    shown_ids,
+)
 from napari_salt.model.device import pick_device
 from napari_salt.model.framing import Intensity, intensity_for, resize
 from napari_salt.model.head import FrameMaps
 from napari_salt.model.input_checks import check_channels, check_slices, check_unit
 from napari_salt.model.limits import measure_limits
-from napari_salt.model.segment_large import segment_large
+from napari_salt.model.segment_large import LargeRun, segment_large
 from napari_salt.model.segmenter import Encoder, Segmenter
 from napari_salt.records import SlicePrediction, SliceSummary
 from napari_salt.regions import is_large
@@ -154,9 +161,9 @@ def _match_contrast(
     doubts: dict[float, float | None] = {}
     for gamma in elsewhere.GAMMAS:
         encoder.intensity = replace(plain, gamma=gamma)
-        found: list[SlicePrediction] = []
+        found: list[SlicePrediction | Decision] = []
         for index in looked_at:
-            for one in segment_slices(segmenter, encoder, planes, [index], adapter.labels):
+            for one in _looks(segmenter, encoder, planes, index, adapter.labels, len(looked_at)):
                 if one is not None:
                     found.append(one)
                 yield None
@@ -166,6 +173,21 @@ def _match_contrast(
         told(
             f"The contrast is matched to that of the painted stack (gamma {encoder.intensity.gamma:g})"
         )
+
+
+def _looks(
+    segmenter: Segmenter,
+    encoder: Encoder,
+    planes: Planes,
+    index: int,
+    labels: Sequence[Label],
+    slices: int,
+) -> Generator[SlicePrediction | Decision | None, None, None]:
+    """Masks of a slice, or of some parts of a large one, of ``slices`` to look at."""
+    if not is_large(planes.info):
+        return segment_slices(segmenter, encoder, planes, [index], labels)
+    run = LargeRun(segmenter, encoder, planes, index, labels)
+    return run.glimpse(-(-elsewhere.LOOKED_AT // slices))
 
 
 def _slices_at_once(encoder: Encoder, planes: Planes) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from napari_salt.model.segmenter import Encoder, Segmenter
     from napari_salt.records import Label, Planes
 
-BLOCK_VALUES = 16 * 1024**2
+BLOCK_VALUES = 2 * 1024**2
 """Probabilities that are decided on at once."""
 
+T = TypeVar("T")
 Block = tuple[slice, slice, Decision]
 """Rows and columns of the slice, and what was decided there."""
 
@@ -88,6 +89,13 @@ class LargeRun:
             if self._last_use[frame] is window:
                 del self._maps[frame]
 
+    def glimpse(self, count: int) -> Generator[Decision | None, None, None]:
+        """Decisions on ``count`` blocks spread over the slice, or a few more; None as in `segment`."""
+        for window in _spread(self.windows, count):
+            yield from self._look_at([frame for frame in window.frames if frame not in self._maps])
+            for found in self._decide(window, -(-count // len(self.windows))):
+                yield found[2]
+
     def _look_at(self, frames: Sequence[int]) -> Generator[None, None, None]:
         """Queries and directions of frames that are new."""
         segmenter, encoder = self._segmenter, self._encoder
@@ -104,7 +112,8 @@ class LargeRun:
         for _ in encoder.batches.run(len(frames), run):
             yield None
 
-    def _decide(self, window: Window) -> Generator[Block, None, None]:
+    def _decide(self, window: Window, count: int | None = None) -> Generator[Block, None, None]:
+        """Decisions on the blocks of a window, or on ``count`` of them; its frames have been looked at."""
         layout, detail = self.slice.layout, self.slice.layout.detail
         rows, columns = padded(window.rows, detail[0]), padded(window.columns, detail[1])
         with torch.inference_mode():
@@ -112,12 +121,19 @@ class LargeRun:
             maps = [self._maps[frame] for frame in window.frames]
             probabilities = self._segmenter.head.assemble(view, maps).cpu()
         most = BLOCK_VALUES // len(probabilities)
-        for down, across in blocks(window, layout, most):
+        whole = list(blocks(window, layout, most))
+        for down, across in whole if count is None else _spread(whole, count):
             with torch.inference_mode():
                 part = _enlarged(probabilities, (rows.start, columns.start), layout, down, across)
             decision = decide(part.numpy(), self.tally.ids)
             self.tally.add(part.numpy(), decision)
             yield down, across, decision
+
+
+def _spread(things: Sequence[T], count: int) -> list[T]:
+    """At most ``count`` of them, evenly spread."""
+    places = (np.arange(min(count, len(things))) + 0.5) * len(things) / min(count, len(things))
+    return [things[int(place)] for place in places]
 
 
 def _enlarged(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from napari_salt.model.feature_cache import FeatureCache
     from napari_salt.model.framing import Framing, Intensity
     from napari_salt.model.head import LabelHead
+    from napari_salt.model.large_paint import DrawnPixels
     from napari_salt.regions import RegionPlanes
 
 UNUSED_TAPS = ("stage0",)
@@ -117,6 +119,23 @@ class Encoder:
             yield None
         whole = _join(parts)
         yield EncodedSlice(view, whole.tail_input, whole.taps)
+
+    def painted_steps(
+        self, planes: RegionPlanes, index: int, drawn: DrawnPixels
+    ) -> Iterator[EncodedSlice | None]:
+        """Encode the frames of a large slice that show drawn pixels, rising; None after each batch, then each frame."""
+        large = self.large_slice(planes, index)
+        numbers = np.unique(drawn.frames).tolist()
+        parts: list[Activations] = []
+        for found in self.batches.run(
+            len(numbers), lambda part: self.prefix(large.frames(numbers[part]))
+        ):
+            parts += _split(found)
+            yield None
+        for number, one in zip(numbers, parts, strict=True):
+            here = drawn.frames == number
+            rows, columns = (torch.from_numpy(p[here]) for p in (drawn.rows, drawn.columns))
+            yield EncodedSlice(large.samples(number, rows, columns), one.tail_input, one.taps)
 
     def _run(self, frames: Tensor) -> Activations:
         with autocast(self.device):
