@@ -29,25 +29,23 @@ class Scratch(np.ndarray[Any, Any]):
     _path: Path | None = None
     _removal: weakref.finalize[[str], Any] | None = None
 
-    def flush(self) -> None:
-        """Take what was written out of this process's memory; it stays in the file."""
-        if self._map is not None:
-            self._map.flush()
-            if hasattr(self._map, "madvise"):
-                self._map.madvise(mmap.MADV_DONTNEED)
+    def release(self) -> None:
+        """Take what was read and written out of this process's memory; it stays in the file."""
+        if self._map is not None and hasattr(self._map, "madvise"):
+            self._map.madvise(mmap.MADV_DONTNEED)
 
     def __reduce__(self) -> Any:
         owner = self._removal is not None and self._removal.alive
         if not (_by_name.get() and owner):
             return np.array(self, subok=False).__reduce__()
-        self.flush()
+        self.release()
         assert self._removal is not None
         self._removal.detach()
         return _taken_over, (str(self._path), self.shape, self.dtype.str)
 
 
-def scratch(shape: tuple[int, ...], dtype: DTypeLike) -> Scratch:
-    """Zeros in a temporary file that has all its room on the disk already.
+def scratch(shape: tuple[int, ...], dtype: DTypeLike, *, reserve: bool = True) -> Scratch:
+    """Zeros in a temporary file that has all its room on the disk already, or takes it as it is filled.
 
     Raises
     ------
@@ -61,7 +59,7 @@ def scratch(shape: tuple[int, ...], dtype: DTypeLike) -> Scratch:
     try:
         number, name = tempfile.mkstemp(prefix=f"{PREFIX}{os.getpid()}-")
         with os.fdopen(number, "r+b") as file:
-            if hasattr(os, "posix_fallocate"):
+            if reserve and hasattr(os, "posix_fallocate"):
                 # a map of a file whose disk fills up later would end the process
                 os.posix_fallocate(file.fileno(), 0, size)
             else:

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_salt.errors import InputError
 from napari_salt.records import StackInfo, StepReport
+from napari_salt.scratch import scratch
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,12 @@ class CountingRegions(CountingPlanes):
 def sum_a_part(request, planes):
     yield StepReport("embedding", 0, 1)
     return int(planes.region(2, slice(1, 3), slice(0, 5)).sum())
+
+
+def gives_a_large_array(request, planes):
+    array = scratch((600, 700), np.uint16)
+    array[5] = 3
+    yield array
 
 
 def pid(request, planes):

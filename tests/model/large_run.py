@@ -60,9 +60,7 @@ def strokes(complete: bool) -> AnnotatedSlice:
 
 
 def peak() -> float:
-    (line,) = (
-        one for one in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in one
-    )
+    (line,) = (one for one in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in one)
     return int(line.split()[1]) / 1024
 
 
@@ -96,7 +94,7 @@ def main() -> None:
         wrong += int((found.labels[top : top + CELL].astype(bool) != bright(y, x)).sum())
     told |= {"wrong": wrong / EDGE**2, "shape": found.labels.shape, "largest": planes.largest}
     told["areas"] = found.summary.areas
-    print(json.dumps(told))
+    sys.stdout.write(json.dumps(told))
 
 
 if __name__ == "__main__":

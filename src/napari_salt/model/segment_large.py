@@ -56,8 +56,8 @@ def segment_large(
             rows, columns, decision = found
             image[rows, columns] = decision.labels
             unsure[rows, columns] = decision.uncertainty
-        image.flush()
-        unsure.flush()
+        image.release()
+        unsure.release()
     yield SlicePrediction(index, image, unsure, run.tally.summary(index))
 
 
