@@ -1,4 +1,4 @@
-"""Adapts to and segments one 16k × 16k slice in a process of its own; tells its peak memory as JSON.
+"""Adapts to and segments one slice of 16k columns and ``argv[1]`` rows in a process of its own; tells its peak memory.
 
 The slice is made when it is read. The backbone is tiny and sees few frames: what is exercised at full size is reading,
 windows, filters, and putting the masks together.
@@ -21,15 +21,15 @@ from napari_salt.model.framing import Framing
 from napari_salt.records import BACKGROUND, AnnotatedSlice, FitSettings, Label, StackInfo
 from napari_salt.sparse_plane import SparsePlane
 
-EDGE, CELL = 16384, 1024
+ROWS, EDGE, CELL = int(sys.argv[1]) if len(sys.argv) > 1 else 16384, 16384, 1024
 FRAMING = Framing(16, zoom=1 / 32, fine=4.0)
-"""2048 × 2048 detail pixels in four windows."""
+"""2048 detail pixels along an edge, in two windows."""
 
 
 class MadePlane:
     """Bright and dark squares, with the sum of row and column in the low bits."""
 
-    info = StackInfo((1, EDGE, EDGE))
+    info = StackInfo((1, ROWS, EDGE))
 
     def __init__(self) -> None:
         self.largest = 0
@@ -50,8 +50,8 @@ def bright(y: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 def strokes(complete: bool) -> AnnotatedSlice:
     """Two painted patches far apart, each over a bright and a dark square."""
-    found = SparsePlane((EDGE, EDGE), BACKGROUND if complete else 0)
-    for top, left in ((512, 1024), (15360, 14848)):
+    found = SparsePlane((ROWS, EDGE), BACKGROUND if complete else 0)
+    for top, left in ((512, 1024), (ROWS - 1024, 14848)):
         y, x = np.mgrid[top : top + 512, left : left + 512]
         found.tiles[top, left] = np.where(bright(y, x), 1, BACKGROUND).astype(np.uint16)
         y, x = np.mgrid[top : top + 512, left - 512 : left]
@@ -89,10 +89,10 @@ def main() -> None:
     (found,) = (one for one in predict_module.predict(planes, adapter, [0], device="cpu") if one)
     told["predict"], told["seconds"] = peak(), time.process_time() - began
     wrong = 0
-    for top in range(0, EDGE, CELL):
+    for top in range(0, ROWS, CELL):
         y, x = np.arange(top, top + CELL)[:, None], np.arange(EDGE)[None]
         wrong += int((found.labels[top : top + CELL].astype(bool) != bright(y, x)).sum())
-    told |= {"wrong": wrong / EDGE**2, "shape": found.labels.shape, "largest": planes.largest}
+    told |= {"wrong": wrong / (ROWS * EDGE), "shape": found.labels.shape, "largest": planes.largest}
     told["areas"] = found.summary.areas
     sys.stdout.write(json.dumps(told))
 

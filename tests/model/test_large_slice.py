@@ -165,7 +165,7 @@ def test_a_fit_to_a_large_slice_reads_parts_only_and_is_as_good(
     planes = planes_of(data)
     whole = adapter_of(planes, [AnnotatedSlice(0, targets, complete)])
     all_are_large()
-    monkeypatch.setattr("napari_salt.model.framing.is_large", lambda _: True)
+    monkeypatch.setattr("napari_salt.model.limits.is_large", lambda _: True)
     monkeypatch.setattr("napari_salt.sparse_plane.TILE", 50)
     sparse = SparsePlane.of(targets, BACKGROUND if complete else UNLABELLED)
     parts = adapter_of(Regions(planes), [AnnotatedSlice(0, sparse, complete)])

@@ -60,6 +60,8 @@ class Tiles:
 
 
 def worth_tiles(series: TiffPageSeries) -> bool:
-    """Whether pages are large and lie in the file in parts that can be read by themselves."""
+    """Whether pages are large and lie in one file, in parts that can be read by themselves."""
     page = series.keyframe
-    return math.prod(page.shape) > LARGE and len(page.dataoffsets) > 1
+    if math.prod(page.shape) <= LARGE or len(page.dataoffsets) <= 1:
+        return False
+    return all(one is not None and one.parent is page.parent for one in series.pages)
