@@ -14,8 +14,8 @@ import pytest
 
 ROWS, COLUMNS = 4096, 16384
 MEGABYTES = 1000
-"""Above what the process holds with torch and the packages loaded, the text model among them (some 370 MB). Of the whole
-slice the probabilities alone would be 512 MB and those with their temporaries several times that."""
+"""Above what the process holds with torch loaded, the text model (some 370 MB) counted. The probabilities of the whole
+slice alone would be 512 MB, those with their temporaries several times that."""
 
 
 @pytest.mark.skipif(

@@ -8,7 +8,7 @@ import torch
 from scipy import ndimage
 
 from napari_salt.model import fit as fit_module
-from napari_salt.model import large_slice, segment_large
+from napari_salt.model import large_slice, limits, segment_large
 from napari_salt.model import predict as predict_module
 from napari_salt.model.adapter_file import build_segmenter
 from napari_salt.model.filters import REACH, filters, filters_of_part
@@ -75,7 +75,7 @@ def all_are_large(monkeypatch):
     """Makes slices count as large, in windows of 64 pixels and blocks of 50."""
 
     def change() -> None:
-        for module in (fit_module, predict_module):
+        for module in (fit_module, predict_module, limits):
             monkeypatch.setattr(module, "is_large", lambda _: True)
         monkeypatch.setattr(large_slice, "SMALLEST_WINDOW", 32)
         monkeypatch.setattr(large_slice, "LARGEST_WINDOW", 64)
@@ -165,7 +165,6 @@ def test_a_fit_to_a_large_slice_reads_parts_only_and_is_as_good(
     planes = planes_of(data)
     whole = adapter_of(planes, [AnnotatedSlice(0, targets, complete)])
     all_are_large()
-    monkeypatch.setattr("napari_salt.model.limits.is_large", lambda _: True)
     monkeypatch.setattr("napari_salt.sparse_plane.TILE", 50)
     sparse = SparsePlane.of(targets, BACKGROUND if complete else UNLABELLED)
     parts = adapter_of(Regions(planes), [AnnotatedSlice(0, sparse, complete)])
