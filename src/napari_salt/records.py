@@ -10,10 +10,13 @@ Conventions used everywhere
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from napari_salt.sparse_plane import SparsePlane
 
 UNLABELLED = 0
 """Paint value of a pixel that nobody has labelled; it never counts in a loss."""
@@ -112,11 +115,11 @@ class AnnotatedSlice:
     """A frozen copy of what the user painted on one slice.
 
     ``targets`` is ``(Y, X)`` unsigned integer: ``UNLABELLED``, ``BACKGROUND`` or a label id. On a slice that is
-    ``complete`` the unlabelled pixels have been turned into background already.
+    ``complete`` the unlabelled pixels have been turned into background already. Paint of a large slice may be sparse.
     """
 
     index: int
-    targets: NDArray[np.unsignedinteger[Any]]
+    targets: NDArray[np.unsignedinteger[Any]] | SparsePlane
     complete: bool = False
 
 

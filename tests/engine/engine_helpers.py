@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_salt.errors import InputError
 from napari_salt.records import StackInfo, StepReport
+from napari_salt.scratch import scratch
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,25 @@ def sum_planes(request, planes):
         total += int(planes.plane(index).sum())
         yield StepReport("embedding", index, 2)
     return total
+
+
+class CountingRegions(CountingPlanes):
+    """The same, able to hand out parts."""
+
+    def region(self, index: int, rows: slice, columns: slice) -> np.ndarray[Any, Any]:
+        self.read.append((index, rows, columns))
+        return np.full((4, 6), index, np.uint8)[rows, columns]
+
+
+def sum_a_part(request, planes):
+    yield StepReport("embedding", 0, 1)
+    return int(planes.region(2, slice(1, 3), slice(0, 5)).sum())
+
+
+def gives_a_large_array(request, planes):
+    array = scratch((600, 700), np.uint16)
+    array[5] = 3
+    yield array
 
 
 def pid(request, planes):

@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
-from engine_helpers import BrokenPlanes, Call, CountingPlanes
+from engine_helpers import BrokenPlanes, Call, CountingPlanes, CountingRegions
 
 from napari_salt.engine.engine import GRACE_SECONDS, POLL_SECONDS, Engine
 from napari_salt.engine.tasks import finish
 from napari_salt.errors import JobFailed, JobStopped
+from napari_salt.scratch import Scratch
 
 HERE = Path(__file__).parent
 
@@ -32,6 +33,22 @@ def test_planes_are_read_only_when_asked_for(engine):
     _, total = finish(engine.submit(Call("sum_planes"), planes))
     assert planes.read == [3, 1]
     assert total == (3 + 1) * 24
+
+
+@pytest.mark.parametrize(
+    ("planes", "read"),
+    [(CountingPlanes(), [2]), (CountingRegions(), [(2, slice(1, 3), slice(0, 5))])],
+)
+def test_a_job_can_ask_for_a_part_of_a_slice(engine, planes, read):
+    assert finish(engine.submit(Call("sum_a_part"), planes))[1] == 2 * 10
+    assert planes.read == read
+
+
+def test_a_large_array_comes_in_its_file(engine):
+    (array,), _ = finish(engine.submit(Call("gives_a_large_array"), None))
+    assert isinstance(array, Scratch)
+    assert array.shape == (600, 700)
+    assert int(array.sum()) == 3 * 700
 
 
 def test_the_child_stays_warm_between_jobs_and_is_another_process(engine):

@@ -121,3 +121,29 @@ def test_what_is_no_stack(data, options, word):
 def test_slices_that_do_not_exist(index):
     with pytest.raises(InputError, match="slices 0 to 3"):
         Stack(VOLUME).plane(index)
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "index"),
+    [
+        (VOLUME, {}, 2),
+        (VOLUME, {"slice_axis": 1}, 3),
+        (VOLUME, {"slice_axis": -1}, 5),
+        (VOLUME[0], {}, 0),
+        (COLOR, {"rgb": True}, 1),
+        (SERIES, {"channel_axis": 1}, 1),
+        (SERIES, {"slice_axis": 1, "fixed": {0: 1}}, 2),
+    ],
+)
+def test_a_region_is_a_part_of_the_plane_and_nothing_else_is_read(data, options, index):
+    lazy = Lazy(data)
+    stack = Stack(lazy, **options)
+    part = stack.region(index, slice(1, 3), slice(2, 4))
+    assert part.shape[:2] == (2, 2)
+    assert data[lazy.keys[-1]].size == part.size
+    np.testing.assert_array_equal(part, stack.plane(index)[1:3, 2:4])
+
+
+def test_a_region_of_no_slice():
+    with pytest.raises(InputError, match="does not exist"):
+        Stack(VOLUME).region(4, slice(0, 1), slice(0, 1))

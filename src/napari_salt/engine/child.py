@@ -29,6 +29,7 @@ from napari_salt.engine.quiet import keep_bars_in_this_process, quiet_libraries
 from napari_salt.engine.tasks import run_task
 from napari_salt.errors import InputError, JobStopped, NapariSaltError
 from napari_salt.records import StackInfo
+from napari_salt.scratch import handing_over
 
 
 def main(pipe: Connection, idle_seconds: float | None) -> None:
@@ -54,7 +55,14 @@ class RemotePlanes:
 
     def plane(self, index: int) -> NDArray[Any]:
         """Slice ``index``; raises ``JobStopped`` when a stop comes instead of the plane."""
-        self._pipe.send(NeedPlane(self._job, index))
+        return self._ask(NeedPlane(self._job, index))
+
+    def region(self, index: int, rows: slice, columns: slice) -> NDArray[Any]:
+        """Part of slice ``index``, as ``plane``; nothing else crosses the pipe."""
+        return self._ask(NeedPlane(self._job, index, (rows, columns)))
+
+    def _ask(self, need: NeedPlane) -> NDArray[Any]:
+        self._pipe.send(need)
         while True:
             message = self._pipe.recv()
             if message.job != self._job:
@@ -99,7 +107,8 @@ def _drain(pipe: Connection, job: int, task: Generator[Any, None, Any]) -> JobDo
                 return JobDone(job, end.value)
             # None only says that a stop may come now.
             if report is not None:
-                pipe.send(JobReport(job, report))
+                with handing_over():
+                    pipe.send(JobReport(job, report))
     finally:
         task.close()
 

@@ -32,6 +32,7 @@ from napari_salt.engine.requests import Request
 from napari_salt.engine.spawning import start_child
 from napari_salt.errors import JobFailed, JobStopped, NapariSaltError
 from napari_salt.records import Planes
+from napari_salt.regions import RegionPlanes, with_regions
 
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 0.7
@@ -66,7 +67,7 @@ class _Job:
 
     number: int
     request: Request
-    planes: Planes | None
+    planes: RegionPlanes | None
     stop: threading.Event = field(default_factory=threading.Event)
 
 
@@ -133,7 +134,8 @@ class Engine:
         JobFailed
             When the task raised, its process died, or another job is running.
         """
-        job = _Job(next(self._numbers), request, planes)
+        regions = None if planes is None else with_regions(planes)
+        job = _Job(next(self._numbers), request, regions)
         with self._guard:
             if self.busy:
                 raise JobFailed("Another job is still running; wait for it or press Stop first.")
@@ -199,7 +201,7 @@ class Engine:
                     continue
                 answered = True
                 if isinstance(message, NeedPlane):
-                    running.send(_plane(job, message.index))
+                    running.send(_plane(job, message))
                 elif isinstance(message, JobReport):
                     yield message.report
                 else:
@@ -265,12 +267,14 @@ class Engine:
         )
 
 
-def _plane(job: _Job, index: int) -> HerePlane:
-    """The plane that the child asked for, or the sentence that it will fail with."""
+def _plane(job: _Job, need: NeedPlane) -> HerePlane:
+    """The plane or part that the child asked for, or the sentence that it will fail with."""
     if job.planes is None:
         return HerePlane(job.number, None, "This job was started without an image.")
     try:
-        return HerePlane(job.number, as_plane(job.planes.plane(index)))
+        if need.part is None:
+            return HerePlane(job.number, as_plane(job.planes.plane(need.index)))
+        return HerePlane(job.number, as_plane(job.planes.region(need.index, *need.part)))
     except NapariSaltError as error:
         return HerePlane(job.number, None, str(error))
     except Exception as error:  # noqa: BLE001
@@ -279,7 +283,7 @@ def _plane(job: _Job, index: int) -> HerePlane:
         return HerePlane(
             job.number,
             None,
-            f"Slice {index} of the image could not be read ({type(error).__name__}: {text}); "
+            f"Slice {need.index} of the image could not be read ({type(error).__name__}: {text}); "
             "check that its file is still there.",
         )
 

@@ -26,7 +26,7 @@ class RunJob:
 
 @dataclass(frozen=True, eq=False)
 class HerePlane:
-    """Parent: the plane that was asked for, or the sentence that says why it cannot be read."""
+    """Parent: the plane or part of it that was asked for, or the sentence that says why it cannot be read."""
 
     job: int
     plane: NDArray[Any] | None
@@ -42,10 +42,11 @@ class StopJob:
 
 @dataclass(frozen=True)
 class NeedPlane:
-    """Child: send slice ``index``."""
+    """Child: send slice ``index``, or the part of it inside ``part`` (rows, columns)."""
 
     job: int
     index: int
+    part: tuple[slice, slice] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from napari_salt.io import label_text
 from napari_salt.io.opened import Opened, distinct_axes
 from napari_salt.io.pages import Pages
 from napari_salt.io.pillow_pages import DECODES, PillowPages
+from napari_salt.io.tiles import Tiles, worth_tiles
 from napari_salt.io.units import PIXEL, normalise_unit, tidy
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class _Found:
 
 
 def open_tiff(path: Path, level: int = 0) -> Opened:
-    """Open a TIFF; contiguous pixels are memory-mapped, others are read page by page.
+    """Open a TIFF; contiguous pixels are memory-mapped, others are read page by page, or tile by tile.
 
     ``level`` is that of a pyramid, 0 being the finest; sizes are those of the level.
 
@@ -113,7 +114,7 @@ def _pixels(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries)
             f"{path.name} is compressed with {kind}; install the package imagecodecs, or save the "
             "file without compression."
         ) from error
-    return Pages(tif, series, path.name)
+    return (Tiles if worth_tiles(series) else Pages)(tif, series, path.name)
 
 
 def _metadata(tif: tifffile.TiffFile) -> _Found:

@@ -16,6 +16,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from napari_salt.intensity import Limits
+    from napari_salt.model.decide import Decision
     from napari_salt.model.framing import Intensity
     from napari_salt.records import SlicePrediction, StackInfo
 
@@ -44,7 +45,7 @@ def slices_to_look_at(count: int) -> list[int]:
     return sorted({round(float(place)) for place in places})
 
 
-def doubt(predictions: Sequence[SlicePrediction]) -> float | None:
+def doubt(predictions: Sequence[SlicePrediction | Decision]) -> float | None:
     """Mean uncertainty inside the masks, 0..1; None where nothing was found."""
     found = [one.uncertainty[one.labels > 0].astype(np.float32) for one in predictions]
     inside = np.concatenate(found) if found else np.zeros(0, np.float32)

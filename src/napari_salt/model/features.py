@@ -59,16 +59,21 @@ class SliceView:
 
     layout: Layout
     filters: Tensor
-    """(F, *layout.detail) responses."""
+    """(F, *layout.grid) responses."""
     depth: float | None
     """Position of the slice in its stack, -1..1; None where it tells nothing."""
 
     def filters_at(self, rows: Tensor, columns: Tensor) -> Tensor:
         """(M, F) at pixels of the slice."""
         height, width = self.layout.size
+        top, left = self.layout.start
         if self.layout.detail == self.layout.size:
-            return self.filters[:, rows, columns].T
+            return self.filters[:, rows - top, columns - left].T
         position = torch.stack([(rows + 0.5) / height, (columns + 0.5) / width], -1)
+        if self.layout.part is not None:
+            grid = torch.tensor(self.layout.grid)
+            begin = torch.tensor((top, left))
+            position = (position * torch.tensor(self.layout.detail) - begin) / grid
         return sample_points(self.filters, position)
 
     def samples_at(self, rows: Tensor, columns: Tensor) -> Tensor:
@@ -77,8 +82,9 @@ class SliceView:
         return torch.cat([self.filters_at(rows, columns), place], 1)
 
     def detail_at(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """(M, F + 2 or 3): the same at pixels of the detail grid."""
-        place = self._place(rows, columns, self.layout.detail)
+        """(M, F + 2 or 3): the same at pixels of the detail grid, counted in the part at hand."""
+        top, left = self.layout.start
+        place = self._place(rows + top, columns + left, self.layout.detail)
         return torch.cat([self.filters[:, rows, columns].T, place], 1)
 
     def _place(self, rows: Tensor, columns: Tensor, size: tuple[int, int]) -> Tensor:
@@ -102,6 +108,18 @@ class SliceView:
                 picked[here] = sample_points(values[index].float(), position[here])
             columns_of.append(picked)
         return torch.cat(columns_of, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class SampledView(SliceView):
+    """A view that knows filters and place at some pixels only, ``samples`` (M, F + 2 or 3), and no filters else."""
+
+    samples: Tensor
+
+    def samples_at(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """The samples; ``rows`` and ``columns`` (M,) must be those that they were taken at."""
+        assert len(rows) == len(self.samples)
+        return self.samples
 
 
 def view_slice(

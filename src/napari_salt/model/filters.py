@@ -12,11 +12,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_salt.model.framing import resize
+from napari_salt.model.resampling import Axis, resize_part
 
 SCALES = (0.7, 1.5, 3.0, 6.0, 12.0)
 """Standard deviations of the Gaussians, in pixels of the detail grid."""
 COARSE = 3.0
 """A scale at least this wide (in pixels of its pyramid level) is computed on the next coarser level."""
+REACH = 80
+"""Pixels from which a response can be told, at the most."""
 FILTERS_PER_CHANNEL = 1 + 4 * len(SCALES)
 
 
@@ -39,22 +42,71 @@ def filters(image: Tensor) -> Tensor:
     responses = [image]
     level, factor = image, 1.0
     for scale in SCALES:
-        while scale / factor >= 2 * COARSE and min(level.shape[1:]) >= 16:
+        while _next_level(scale, factor, (level.shape[1], level.shape[2])):
             half = ((level.shape[1] + 1) // 2, (level.shape[2] + 1) // 2)
             level, factor = resize(level, half), factor * 2
-        # shrinking has blurred already: a box of two pixels has variance 1/4 on the finer level
-        blurred = (factor**2 - 1) / 12
-        rest = math.sqrt(max(scale**2 - blurred, 0.04)) / factor
-        smooth = gaussian(level, rest)
-        sigma = scale / factor
-        dy, dx = _slopes(smooth)
-        dyy, dyx = _slopes(dy)
-        dxx = _slopes(dx)[1]
-        mean, half_gap = (dyy + dxx) / 2, (((dyy - dxx) / 2) ** 2 + dyx**2).sqrt()
-        edge = (dy**2 + dx**2).sqrt() * sigma
-        found = [smooth, edge, (mean + half_gap) * sigma**2, (mean - half_gap) * sigma**2]
-        responses += [resize(one, size) for one in found]
+        responses += [resize(one, size) for one in _responses(level, scale, factor)]
     return torch.cat(responses)
+
+
+def filters_of_part(
+    image: Tensor, begin: tuple[int, int], size: tuple[int, int], part: tuple[slice, slice]
+) -> Tensor:
+    """`filters` of the ``part`` (rows, columns) of an image of ``size`` that is too large to be held.
+
+    ``image`` (C, h, w) holds it from pixel ``begin`` on: the part and, where there is more, `REACH` pixels around it.
+    """
+    rows, columns = part
+    responses = [image[:, rows.start - begin[0] : rows.stop - begin[0]]]
+    responses[0] = responses[0][:, :, columns.start - begin[1] : columns.stop - begin[1]]
+    level, start, whole, factor = image, begin, size, 1.0
+    for scale in SCALES:
+        while _next_level(scale, factor, whole):
+            level, start, whole = _half(level, start, whole)
+            factor *= 2
+        back = [Axis(whole[axis], size[axis], part[axis].start, part[axis].stop) for axis in (0, 1)]
+        responses += [resize_part(one, start, *back) for one in _responses(level, scale, factor)]
+    return torch.cat(responses)
+
+
+def _half(
+    level: Tensor, start: tuple[int, int], whole: tuple[int, int]
+) -> tuple[Tensor, tuple[int, int], tuple[int, int]]:
+    """Of a part of an image the next coarser level, where its part starts, and the size of the whole level."""
+    axes = []
+    for axis in (0, 1):
+        first, length = start[axis], whole[axis]
+        last, half = first + level.shape[axis + 1], (length + 1) // 2
+        # two pixels less at a cut: those would need what is not at hand
+        begin = 0 if first == 0 else first // 2 + 2
+        end = half if last == length else last // 2 - 2
+        axes.append(Axis(length, half, begin, end))
+    rows, columns = axes
+    return (
+        resize_part(level, start, rows, columns),
+        (rows.start, columns.start),
+        (rows.new, columns.new),
+    )
+
+
+def _next_level(scale: float, factor: float, size: tuple[int, int]) -> bool:
+    """Whether a ``scale`` is better computed on a level coarser than this one of ``size``."""
+    return scale / factor >= 2 * COARSE and min(size) >= 16
+
+
+def _responses(level: Tensor, scale: float, factor: float) -> list[Tensor]:
+    """The four responses of one ``scale`` on a level that is ``factor`` times coarser than the image."""
+    # shrinking has blurred already: a box of two pixels has variance 1/4 on the finer level
+    blurred = (factor**2 - 1) / 12
+    rest = math.sqrt(max(scale**2 - blurred, 0.04)) / factor
+    smooth = gaussian(level, rest)
+    sigma = scale / factor
+    dy, dx = _slopes(smooth)
+    dyy, dyx = _slopes(dy)
+    dxx = _slopes(dx)[1]
+    mean, half_gap = (dyy + dxx) / 2, (((dyy - dxx) / 2) ** 2 + dyx**2).sqrt()
+    edge = (dy**2 + dx**2).sqrt() * sigma
+    return [smooth, edge, (mean + half_gap) * sigma**2, (mean - half_gap) * sigma**2]
 
 
 def gaussian(image: Tensor, sigma: float) -> Tensor:

@@ -32,7 +32,7 @@ from napari_salt.model.label_prompts import embed_names
 from napari_salt.model.limits import measure_limits
 from napari_salt.model.predict import segment_slices
 from napari_salt.model.segmenter import EncodedSlice, Encoder, Segmenter
-from napari_salt.model.training_set import TrainingSet
+from napari_salt.model.training_set import Painting, TrainingSet
 from napari_salt.model.tuning import TIME_NOTE, Tuned, mean_dice, tune
 from napari_salt.records import (
     BACKGROUND_NAME,
@@ -46,6 +46,7 @@ from napari_salt.records import (
     SlicePrediction,
     StepReport,
 )
+from napari_salt.regions import is_large, with_regions
 
 if TYPE_CHECKING:
     import torch
@@ -56,6 +57,9 @@ if TYPE_CHECKING:
 
 
 _T = TypeVar("_T")
+
+MOST_PREVIEWED = 100
+"""Frames of a slice up to which it is segmented in the middle of a fit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +104,7 @@ def fit(
     init
         Adapter of an earlier round to start from; all of ``annotated`` is trained on again.
     preview
-        A slice to segment as soon as the first fit stands.
+        A slice to segment as soon as the first fit stands, unless it is so large that this takes minutes.
     cache
         Where prefix activations are kept between jobs.
 
@@ -180,7 +184,7 @@ class _Fit:
         assert fitted is not None  # it has no deadline: without it there is nothing to keep
         segmenter = data.segmenter(fitted)
         yield FirstFit(self._pack(encoder, segmenter, {}, self._record(segmenter)))
-        if self.preview is not None:
+        if self.preview is not None and self._quick(encoder):
             looking = segment_slices(segmenter, encoder, self.planes, [self.preview], self.labels)
             for found in looking:
                 yield replace(found, provisional=True) if found else StepReport("segmenting", 0, 1)
@@ -208,6 +212,10 @@ class _Fit:
         other = None if elsewhere is None else (yield from _progress("scoring", elsewhere))
         record = self._record(segmenter, tuned, scores)
         return FitOutcome(self._pack(encoder, segmenter, tuned.layers, record, other), record)
+
+    def _quick(self, encoder: Encoder) -> bool:
+        """Whether a slice is segmented soon enough for a first look."""
+        return len(encoder.framing.layout(*self.planes.info.shape[1:]).origins) <= MOST_PREVIEWED
 
     def _no_gain(self) -> tuple[int, ...]:
         """The earlier round's trial without gain, if that was with this method and these labels."""
@@ -245,15 +253,37 @@ class _Fit:
         assert found is not None
         return found
 
-    def _encode(
-        self, encoder: Encoder, backbone: Backbone, embeddings: Tensor
-    ) -> Generator[StepReport, None, TrainingSet]:
-        total = len(self.painted)
-        encoded = []
+    def _encode_all(self, encoder: Encoder) -> Generator[StepReport, None, list[EncodedSlice]]:
+        """Encode the painted slices whole."""
+        total, encoded = len(self.painted), []
         for number, one in enumerate(self.painted):
             now = StepReport("embedding", number, total, seconds_left=self._left(number, total))
             yield now
             encoded.append((yield from self._encode_one(encoder, one.index, now)))
+        return encoded
+
+    def _encode_large(self, encoder: Encoder) -> Generator[StepReport, None, Painting]:
+        """Encode what shows paint of slices that are too large to be encoded whole."""
+        planes, painting, total = with_regions(self.planes), Painting(), len(self.painted)
+        layout = encoder.framing.layout(*planes.info.shape[1:])
+        drawing = Painting.draw(self.painted, layout, self.labels, self.settings.seed)
+        for number, (one, drawn) in enumerate(zip(self.painted, drawing, strict=True)):
+            now = StepReport("embedding", number, total, seconds_left=self._left(number, total))
+            yield now
+            frames = []
+            for found in encoder.painted_steps(planes, one.index, drawn):
+                if found is not None:
+                    frames.append(found)
+                yield now
+            painting.add(drawn, frames)
+        return painting
+
+    def _encode(
+        self, encoder: Encoder, backbone: Backbone, embeddings: Tensor
+    ) -> Generator[StepReport, None, TrainingSet]:
+        total = len(self.painted)
+        large = is_large(self.planes.info)
+        encoded = yield from (self._encode_large if large else self._encode_all)(encoder)
         yield StepReport("embedding", total, total)
         data = TrainingSet(
             backbone,

@@ -20,6 +20,7 @@ from napari_salt.errors import InputError
 from napari_salt.intensity import AUTO
 from napari_salt.model.limits import measure_limits
 from napari_salt.records import BACKGROUND, UNLABELLED
+from napari_salt.sparse_plane import SparsePlane
 
 if TYPE_CHECKING:
     from napari_salt.intensity import Limits
@@ -106,7 +107,8 @@ class Layout:
     """Where the frames of one slice lie.
 
     ``size`` is the slice (Y, X), ``zoomed`` its size on the network's scale, ``detail`` the grid of filters and output,
-    ``origins`` the top-left corners of the frames in zoomed pixels.
+    ``origins`` the top-left corners of the frames in zoomed pixels. Of a slice that is too large to be worked on whole,
+    ``part`` holds the rows and columns of the detail grid at hand, and ``origins`` the frames that show them.
     """
 
     size: tuple[int, int]
@@ -114,6 +116,20 @@ class Layout:
     detail: tuple[int, int]
     frame_size: int
     origins: tuple[tuple[int, int], ...]
+    part: tuple[slice, slice] | None = None
+
+    @property
+    def start(self) -> tuple[int, int]:
+        """First row and column of the part at hand."""
+        return (0, 0) if self.part is None else (self.part[0].start, self.part[1].start)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the part at hand."""
+        if self.part is None:
+            return self.detail
+        rows, columns = self.part
+        return rows.stop - rows.start, columns.stop - columns.start
 
     def frames(self, image: Tensor) -> Tensor:
         """(C, Y, X) → (T, 3, S, S), zero-padded at the bottom and right as SAM was trained."""
@@ -131,8 +147,9 @@ class Layout:
         return self._locate(rows, columns, self.size)
 
     def locate_detail(self, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-        """The same for pixels of the detail grid."""
-        return self._locate(rows, columns, self.detail)
+        """The same for pixels of the detail grid, counted in the part at hand."""
+        top, left = self.start
+        return self._locate(rows + top, columns + left, self.detail)
 
     def _locate(
         self, rows: Tensor, columns: Tensor, size: tuple[int, int]
@@ -146,15 +163,17 @@ class Layout:
         return tile, (position - corners[tile]) / self.frame_size
 
     def paste(self, maps: Sequence[Tensor]) -> Tensor:
-        """One (K, h, w) map per frame, each covering its whole frame → (K, *detail), blended where frames overlap."""
+        """One (K, h, w) map per frame, each covering its whole frame → (K, *grid), blended where frames overlap."""
         device = maps[0].device
         if len(self.origins) == 1:
             (_, y), (_, x) = self._inside(0, device)
             return _sample_grid(maps[0], y, x)
-        total = maps[0].new_zeros((maps[0].shape[0], *self.detail))
-        weight = maps[0].new_zeros(self.detail)
+        total = maps[0].new_zeros((maps[0].shape[0], *self.grid))
+        weight = maps[0].new_zeros(self.grid)
         for tile, values in enumerate(maps):
             (r, y), (c, x) = self._inside(tile, device)
+            if not (len(r) and len(c)):
+                continue  # it ends just where the part at hand begins
             tent = _tent(y)[:, None] * _tent(x)[None]
             area = (slice(int(r[0]), int(r[-1]) + 1), slice(int(c[0]), int(c[-1]) + 1))
             total[(slice(None), *area)] += tent * _sample_grid(values, y, x)
@@ -164,11 +183,11 @@ class Layout:
     def _inside(
         self, tile: int, device: torch.device
     ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """Detail rows and columns that a frame shows, with their positions in it (0..1)."""
+        """Rows and columns of the part at hand that a frame shows, with their positions in it (0..1)."""
         found = []
         for axis in (0, 1):
-            index = torch.arange(self.detail[axis], device=device)
-            place = (index + 0.5) * (self.zoomed[axis] / self.detail[axis])
+            index = torch.arange(self.grid[axis], device=device)
+            place = (index + self.start[axis] + 0.5) * (self.zoomed[axis] / self.detail[axis])
             place = (place - self.origins[tile][axis]) / self.frame_size
             keep = (place >= 0) & (place <= 1)
             found.append((index[keep], place[keep]))
@@ -273,14 +292,20 @@ def _tent(position: Tensor) -> Tensor:
     return (1 - (2 * position - 1).abs()).clamp(min=0.02)
 
 
+def _pieces(one: AnnotatedSlice) -> list[NDArray[np.unsignedinteger]]:
+    """The paint of a slice, in tiles where it is sparse: an object larger than those needs no tiling either way."""
+    targets = one.targets
+    return list(targets.tiles.values()) if isinstance(targets, SparsePlane) else [targets]
+
+
 def _diameters(slices: Sequence[AnnotatedSlice]) -> list[float]:
     """Median object diameter of each label that is more than specks, in slice pixels."""
     areas: dict[int, list[float]] = {}
-    for one in slices:
-        for label_id in np.unique(one.targets):
+    for targets in (part for one in slices for part in _pieces(one)):
+        for label_id in np.unique(targets):
             if label_id in (UNLABELLED, BACKGROUND):
                 continue
-            objects, count = ndimage.label(one.targets == label_id)
+            objects, count = ndimage.label(targets == label_id)
             if count:
                 sizes = np.bincount(objects.ravel())[1:]
                 # specks of a few pixels are slips of the brush; they must not decide

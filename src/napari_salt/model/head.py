@@ -148,8 +148,8 @@ class LabelHead(nn.Module):
         return found
 
     def assemble(self, view: SliceView, frames: Sequence[FrameMaps]) -> Tensor:
-        """(K + 1, *view.layout.detail): probabilities, from the `frame_maps` of all frames in order."""
-        total = self.bias[:, None, None].expand(-1, *view.layout.detail)
+        """(K + 1, *view.layout.grid): probabilities, from the `frame_maps` of all frames in order."""
+        total = self.bias[:, None, None].expand(-1, *view.layout.grid)
         for size in frames[0].logits:
             total = total + view.layout.paste([one for maps in frames for one in maps.logits[size]])
         linear = total.masked_fill(self.absent[:, None, None], NEVER).softmax(0)
@@ -158,8 +158,8 @@ class LabelHead(nn.Module):
         return mix(linear, self._forest_map(view, frames).to(linear.device), self.linear_share)
 
     def _forest_map(self, view: SliceView, frames: Sequence[FrameMaps]) -> Tensor:
-        """(K + 1, *view.layout.detail): coarse first, then every pixel where neighbours are not sure of one label."""
-        height, width = view.layout.detail
+        """(K + 1, *view.layout.grid): coarse first, then every pixel where neighbours are not sure of one label."""
+        height, width = view.layout.grid
         maps = {
             size: torch.cat([one.directions[size] for one in frames]).cpu()
             for size in frames[0].directions
@@ -178,7 +178,7 @@ class LabelHead(nn.Module):
     def _ask_forest(
         self, view: SliceView, maps: Mapping[tuple[int, int], Tensor], rows: Tensor, columns: Tensor
     ) -> Tensor:
-        """(M, K + 1) at pixels of the detail grid, from the directions (T, P, h, w) of all frames."""
+        """(M, K + 1) at pixels of the part at hand, from the directions (T, P, h, w) of all frames."""
         assert self.forest is not None
         found = [torch.zeros(0, len(self.bias))]
         for row, column in zip(

@@ -10,6 +10,7 @@ import numpy as np
 from napari_salt.errors import AdapterError, InputError
 from napari_salt.intensity import why_outside, words
 from napari_salt.records import BACKGROUND, UNLABELLED, AnnotatedSlice, Label, Planes
+from napari_salt.sparse_plane import ids_of
 
 if TYPE_CHECKING:
     from napari_salt.intensity import Limits
@@ -37,7 +38,7 @@ def check_annotations(
                 f"The labels of slice {one.index} are {one.targets.shape} pixels and the image is {size}; "
                 "give labels of the image's shape."
             )
-        ids = {int(value) for value in np.unique(one.targets)}
+        ids = ids_of(one.targets)
         if ids - known:
             raise InputError(
                 f"Slice {one.index} carries the unknown label id {min(ids - known)}; give it a name first."
@@ -57,7 +58,7 @@ def check_annotations(
 
 def painted_labels(annotated: Sequence[AnnotatedSlice], labels: Sequence[Label]) -> list[Label]:
     """Those of ``labels`` that occur in ``annotated``, in order."""
-    seen = {int(value) for one in annotated for value in np.unique(one.targets)}
+    seen = set().union(*(ids_of(one.targets) for one in annotated))
     return [label for label in labels if label.label_id in seen]
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_salt.intensity import AUTO, Limits
+from napari_salt.regions import is_large, with_regions
 
 if TYPE_CHECKING:
     from napari_salt.records import IntensityChoice, Planes
 
 SAMPLED_PLANES = 16
 SAMPLED_PIXELS = 65536
+SAMPLED_BLOCKS, SAMPLED_BLOCK = 12, 24
+"""Of a slice that is too large to be read, so many blocks a side are sampled, of so many pixels a side."""
 
 
 def measure_limits(planes: Planes, choice: IntensityChoice = AUTO) -> Limits:
@@ -26,7 +29,8 @@ def measure_limits(planes: Planes, choice: IntensityChoice = AUTO) -> Limits:
     indices = np.unique(np.linspace(0, info.shape[0] - 1, count).round().astype(int))
     samples = []
     for index in indices:
-        plane = np.asarray(planes.plane(int(index)))
+        large = is_large(info)
+        plane = np.asarray(_blocks(planes, int(index)) if large else planes.plane(int(index)))
         pixels = plane.reshape(-1, plane.shape[-1] if plane.ndim == 3 else 1)
         step = max(1, len(pixels) // SAMPLED_PIXELS)
         samples.append(pixels[::step].astype(np.float64))
@@ -38,6 +42,28 @@ def measure_limits(planes: Planes, choice: IntensityChoice = AUTO) -> Limits:
     low, high, least, most = zip(*found, strict=True)
     repeat = 3 if info.rgb else 1
     return Limits(low * repeat, high * repeat, least * repeat, most * repeat)
+
+
+def _blocks(planes: Planes, index: int) -> NDArray[Any]:
+    """Small blocks spread evenly over a large slice, as one plane (h, w[, C])."""
+    regions, (_, *size) = with_regions(planes), planes.info.shape
+    edges = [min(length, SAMPLED_BLOCK) for length in size]
+    starts = [
+        np.unique(np.linspace(0, length - edge, SAMPLED_BLOCKS).round().astype(int))
+        for length, edge in zip(size, edges, strict=True)
+    ]
+    return np.concatenate(
+        [
+            np.concatenate(
+                [
+                    regions.region(index, slice(y, y + edges[0]), slice(x, x + edges[1]))
+                    for x in starts[1].tolist()
+                ],
+                axis=1,
+            )
+            for y in starts[0].tolist()
+        ]
+    )
 
 
 def _robust_range(

@@ -16,19 +16,28 @@ from napari_salt.model import elsewhere
 from napari_salt.model.adapter_file import AdapterFile, build_segmenter
 from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.model.batches import with_fallback
+from napari_salt.model.decide import (
+    Decision,
+    contested,
+    decide,
+    direction,
+    look_at,
+    shown_ids,
+)
 from napari_salt.model.device import pick_device
 from napari_salt.model.framing import Intensity, intensity_for, resize
 from napari_salt.model.head import FrameMaps
 from napari_salt.model.input_checks import check_channels, check_slices, check_unit
 from napari_salt.model.limits import measure_limits
+from napari_salt.model.segment_large import LargeRun, segment_large
 from napari_salt.model.segmenter import Encoder, Segmenter
 from napari_salt.records import SlicePrediction, SliceSummary
+from napari_salt.regions import is_large
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_salt.model.feature_cache import FeatureCache
-    from napari_salt.model.features import SliceView
     from napari_salt.records import Label, Planes
 
 
@@ -76,7 +85,8 @@ def predict(
     chosen = _chosen(adapter, labels)
     check_slices(planes, slices)
     check_channels(planes, adapter.info)
-    if cache is not None and not cache.holds(len(slices)):
+    frames = _frames_of_large(planes, adapter)
+    if cache is not None and not cache.holds(len(slices) * frames):
         cache = (
             None  # a stack that outgrows the limit would only push out what the next round needs
         )
@@ -98,13 +108,20 @@ def predict(
             yield from _match_contrast(segmenter, encoder, planes, adapter, told)
         while left:
             group = [left[i] for i in range(min(len(left), _slices_at_once(encoder, planes)))]
-            found = segment_slices(segmenter, encoder, planes, group, adapter.labels, chosen)
+            found = segment_slices(segmenter, encoder, planes, group, adapter.labels, chosen, tell)
             for one in found:
                 if one is not None:
                     left.popleft()
                 yield one
 
     yield from with_fallback(pick_device(device), work, told)
+
+
+def _frames_of_large(planes: Planes, adapter: AdapterFile) -> int:
+    """Frames of a slice where it is large; any other counts as one."""
+    if not is_large(planes.info):
+        return 1
+    return len(adapter.framing().layout(*planes.info.shape[1:]).origins)
 
 
 def _network(
@@ -144,9 +161,9 @@ def _match_contrast(
     doubts: dict[float, float | None] = {}
     for gamma in elsewhere.GAMMAS:
         encoder.intensity = replace(plain, gamma=gamma)
-        found: list[SlicePrediction] = []
+        found: list[SlicePrediction | Decision] = []
         for index in looked_at:
-            for one in segment_slices(segmenter, encoder, planes, [index], adapter.labels):
+            for one in _looks(segmenter, encoder, planes, index, adapter.labels, len(looked_at)):
                 if one is not None:
                     found.append(one)
                 yield None
@@ -158,13 +175,27 @@ def _match_contrast(
         )
 
 
+def _looks(
+    segmenter: Segmenter,
+    encoder: Encoder,
+    planes: Planes,
+    index: int,
+    labels: Sequence[Label],
+    slices: int,
+) -> Generator[SlicePrediction | Decision | None, None, None]:
+    """Masks of a slice, or of some parts of a large one, of ``slices`` to look at."""
+    if not is_large(planes.info):
+        return segment_slices(segmenter, encoder, planes, [index], labels)
+    run = LargeRun(segmenter, encoder, planes, index, labels)
+    return run.glimpse(-(-elsewhere.LOOKED_AT // slices))
+
+
 def _slices_at_once(encoder: Encoder, planes: Planes) -> int:
     """As many as fill a batch of frames, at least one."""
     _, height, width = planes.info.shape
     return max(1, encoder.batches.size // len(encoder.framing.layout(height, width).origins))
 
 
-@torch.inference_mode()
 def segment_slices(
     segmenter: Segmenter,
     encoder: Encoder,
@@ -172,6 +203,24 @@ def segment_slices(
     indices: Sequence[int],
     labels: Sequence[Label],
     chosen: Sequence[Label] | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Generator[SlicePrediction | None, None, None]:
+    """Masks of slices; those of a large one come from `segment_large`, which ``tell``s how far it is."""
+    if not is_large(planes.info):
+        yield from _segment_together(segmenter, encoder, planes, indices, labels, chosen)
+        return
+    for index in indices:
+        yield from segment_large(segmenter, encoder, planes, index, labels, chosen, tell)
+
+
+@torch.inference_mode()
+def _segment_together(
+    segmenter: Segmenter,
+    encoder: Encoder,
+    planes: Planes,
+    indices: Sequence[int],
+    labels: Sequence[Label],
+    chosen: Sequence[Label] | None,
 ) -> Generator[SlicePrediction | None, None, None]:
     """Masks of slices whose frames share batches; batch by batch, so that memory does not grow with the frames.
 
@@ -190,7 +239,7 @@ def segment_slices(
         return [
             (
                 maps.frame(i),
-                _look(taps["neck"][i : i + 1], views[owner]),
+                look_at(taps["neck"][i : i + 1], views[owner].layout),
             )
             for i, owner in enumerate(owners[part])
         ]
@@ -217,23 +266,16 @@ def _prediction(
     look: Tensor,
 ) -> SlicePrediction:
     """From probabilities (K + 1, Y, X), row 0 the background."""
-    rows = probabilities.argmax(0)
-    two = np.partition(probabilities, -2, axis=0)[-2:]
-    unsure = np.clip(1 - (two[1] - two[0]), 0, 1)
-    shown = [label for label in labels if chosen is None or label in chosen]
-    kept = {label.label_id for label in shown}
-    ids = np.array([0, *(one.label_id if one.label_id in kept else 0 for one in labels)])
-    image = ids.astype(np.uint8 if ids.max() < 256 else np.uint16)[rows]
+    decision = decide(probabilities, shown_ids(labels, chosen))
+    unsure = decision.uncertainty
     doubts, areas = {}, {}
     for row, label in enumerate(labels, start=1):
-        if label in shown:
-            # where the label is contested: the sure inside of a large one would drown its rim
-            around = (probabilities[row] > 0.05) & (probabilities[row] < 0.95)
+        if chosen is None or label in chosen:
+            around = contested(probabilities[row])
             doubts[label.label_id] = float(unsure[around].mean()) if around.any() else 0.0
-            areas[label.label_id] = int(np.count_nonzero(rows == row))
-    vector = (look / look.norm().clamp(min=1e-12)).cpu().numpy()
-    summary = SliceSummary(index, float(unsure.mean()), areas, doubts, vector)
-    return SlicePrediction(index, image, unsure.astype(np.float16), summary)
+            areas[label.label_id] = int(np.count_nonzero(decision.rows == row))
+    summary = SliceSummary(index, float(unsure.mean()), areas, doubts, direction(look))
+    return SlicePrediction(index, decision.labels, unsure.astype(np.float16), summary)
 
 
 def _chosen(adapter: AdapterFile, names: Sequence[str] | None) -> list[Label] | None:
@@ -247,13 +289,3 @@ def _chosen(adapter: AdapterFile, names: Sequence[str] | None) -> list[Label] | 
             f"This adapter was never trained on '{unknown[0]}'; it knows {known}."
         )
     return [by_name[name] for name in names]
-
-
-def _look(neck: Tensor, view: SliceView) -> Tensor:
-    """(2 C,): mean and spread of the embedding (T, C, h, w) over the slice, without the padding of its frames."""
-    layout = view.layout
-    shown = [min(1.0, length / layout.frame_size) for length in layout.zoomed]
-    height = max(1, round(neck.shape[2] * shown[0]))
-    width = max(1, round(neck.shape[3] * shown[1]))
-    values = neck[:, :, :height, :width].float().permute(1, 0, 2, 3).flatten(1)
-    return torch.cat([values.mean(1), values.std(1)])

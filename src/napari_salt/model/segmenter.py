@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +14,7 @@ from napari_salt.model.batches import Batches
 from napari_salt.model.device import autocast, autocast_dtype, to_device
 from napari_salt.model.feature_cache import rounded
 from napari_salt.model.features import SliceView, Taps, view_slice
+from napari_salt.model.large_slice import LargeSlice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from napari_salt.model.feature_cache import FeatureCache
     from napari_salt.model.framing import Framing, Intensity
     from napari_salt.model.head import LabelHead
+    from napari_salt.model.large_paint import DrawnPixels
+    from napari_salt.regions import RegionPlanes
 
 UNUSED_TAPS = ("stage0",)
 """Taps that the head leaves out: at full frame resolution the filters say the same for a fraction of the memory."""
@@ -70,10 +74,18 @@ class Encoder:
 
     def view(self, plane: NDArray[Any], index: int, count: int) -> tuple[SliceView, Tensor]:
         """View of slice ``index`` of ``count``, and its frames (T, 3, S, S)."""
-        depth = None
-        if self.along_stack:
-            depth = 2 * index / (count - 1) - 1 if count > 1 else 0.0
-        return view_slice(plane, depth, self.intensity, self.framing)
+        return view_slice(plane, self._depth(index, count), self.intensity, self.framing)
+
+    def large_slice(self, planes: RegionPlanes, index: int) -> LargeSlice:
+        """Slice ``index``, to be looked at part by part."""
+        count, height, width = planes.info.shape
+        layout = self.framing.layout(height, width)
+        return LargeSlice(planes, index, self._depth(index, count), self.intensity, layout)
+
+    def _depth(self, index: int, count: int) -> float | None:
+        if not self.along_stack:
+            return None
+        return 2 * index / (count - 1) - 1 if count > 1 else 0.0
 
     def prefix(self, frames: Tensor) -> Activations:
         """Prefix of ``frames`` (B, 3, S, S) on the device, in one pass; only the taps that the head uses."""
@@ -107,6 +119,23 @@ class Encoder:
             yield None
         whole = _join(parts)
         yield EncodedSlice(view, whole.tail_input, whole.taps)
+
+    def painted_steps(
+        self, planes: RegionPlanes, index: int, drawn: DrawnPixels
+    ) -> Iterator[EncodedSlice | None]:
+        """Encode the frames of a large slice that show drawn pixels, rising; None after each batch, then each frame."""
+        large = self.large_slice(planes, index)
+        numbers = np.unique(drawn.frames).tolist()
+        parts: list[Activations] = []
+        for found in self.batches.run(
+            len(numbers), lambda part: self.prefix(large.frames(numbers[part]))
+        ):
+            parts += _split(found)
+            yield None
+        for number, one in zip(numbers, parts, strict=True):
+            here = drawn.frames == number
+            rows, columns = (torch.from_numpy(p[here]) for p in (drawn.rows, drawn.columns))
+            yield EncodedSlice(large.samples(number, rows, columns), one.tail_input, one.taps)
 
     def _run(self, frames: Tensor) -> Activations:
         with autocast(self.device):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,13 +14,18 @@ from napari_salt.model import probe
 from napari_salt.model.adapters import load_adapter_state, merge
 from napari_salt.model.features import Standard
 from napari_salt.model.head import LabelHead
+from napari_salt.model.large_paint import MOST_FRAMES, DrawnPixels, draw_large
 from napari_salt.model.probe import Fitted, Samples
 from napari_salt.model.segmenter import EncodedSlice, Segmenter, head_taps, join_taps
 from napari_salt.records import BACKGROUND, AnnotatedSlice, Label
+from napari_salt.sparse_plane import SparsePlane
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_salt.model.backbones.base import Backbone
     from napari_salt.model.forest import Forest
+    from napari_salt.model.framing import Layout
 
 MOST_SAMPLES, FEWEST_A_SLICE, MOST_A_SLICE = 30000, 1500, 20000
 """Pixels drawn in all, and the bounds of how many come from one slice."""
@@ -52,7 +57,7 @@ class TrainingSet:
     Parameters
     ----------
     encoded, annotated
-        The painted slices, in the same order.
+        The painted slices, in the same order; of large ones what was drawn and encoded already.
     embeddings
         Unit text embeddings (K + 1, E) of "background" and the names of ``labels``.
     layers
@@ -64,7 +69,7 @@ class TrainingSet:
     def __init__(
         self,
         backbone: Backbone,
-        encoded: Sequence[EncodedSlice],
+        encoded: Sequence[EncodedSlice] | Painting,
         annotated: Sequence[AnnotatedSlice],
         labels: Sequence[Label],
         embeddings: Tensor,
@@ -79,8 +84,11 @@ class TrainingSet:
         self.layers = dict(layers or {})
         self._learned_from = frozenset(learned_from) if self.layers else frozenset()
         self.rows = len(embeddings)
-        self.slices = _draw(encoded, annotated, labels, seed)
-        self.frames = [_split_frames(one) for one in self.slices]
+        if isinstance(encoded, Painting):
+            self.frames = _frames_of(encoded, annotated)
+        else:
+            drawn = _draw(encoded, annotated, labels, seed)
+            self.frames = [_split_frames(one) for one in drawn]
         self.taps = head_taps(backbone)
         self.linear_share = probe.LINEAR_SHARE
 
@@ -101,7 +109,7 @@ class TrainingSet:
     @property
     def count(self) -> int:
         """Number of painted slices."""
-        return len(self.slices)
+        return len(self.frames)
 
     @property
     def folds(self) -> int:
@@ -111,7 +119,7 @@ class TrainingSet:
     @property
     def fresh(self) -> list[int]:
         """Numbers of the painted slices that the starting tail was not trained on."""
-        return [i for i, one in enumerate(self.slices) if one.index not in self._learned_from]
+        return [i for i, one in enumerate(self.frames) if one[0].index not in self._learned_from]
 
     def trial_fold(self) -> int:
         """The fold to leave out of a trial: of the middle-most fresh slice, or of the middle one."""
@@ -236,15 +244,14 @@ def _draw(
     seed: int,
 ) -> list[TrainingSlice]:
     rng = np.random.default_rng(seed)
-    row_of = np.full(1 << 16, -1, np.int64)
-    row_of[BACKGROUND] = 0
-    for row, label in enumerate(labels, start=1):
-        row_of[label.label_id] = row
+    row_of = _rows_of_ids(labels)
     share = int(np.clip(MOST_SAMPLES // len(annotated), FEWEST_A_SLICE, MOST_A_SLICE))
     folds = min(len(annotated), probe.MOST_FOLDS)
     found = []
     for number, (one, slice_) in enumerate(zip(annotated, encoded, strict=True)):
-        rows, columns, targets, weights = probe.draw_pixels(row_of[one.targets], share, rng)
+        rows, columns, targets, weights = probe.draw_pixels(
+            row_of[np.asarray(one.targets)], share, rng
+        )
         fold = torch.full((len(rows),), number % folds)
         if len(annotated) == 1:
             height, width = one.targets.shape
@@ -253,6 +260,73 @@ def _draw(
             TrainingSlice(number, one.index, slice_, rows, columns, targets, weights, fold)
         )
     return found
+
+
+def _rows_of_ids(labels: Sequence[Label]) -> NDArray[np.int64]:
+    """(65536,): row of the head for each id, -1 where it has none."""
+    row_of = np.full(1 << 16, -1, np.int64)
+    row_of[BACKGROUND] = 0
+    for row, label in enumerate(labels, start=1):
+        row_of[label.label_id] = row
+    return row_of
+
+
+class Painting:
+    """What was drawn of large slices, and the frames that show it, in the order of the painted slices."""
+
+    def __init__(self) -> None:
+        self.drawn: list[DrawnPixels] = []
+        self.encoded: list[list[EncodedSlice]] = []
+
+    @staticmethod
+    def draw(
+        annotated: Sequence[AnnotatedSlice], layout: Layout, labels: Sequence[Label], seed: int
+    ) -> Iterator[DrawnPixels]:
+        """Pixels of one slice after the other."""
+        rng, row_of = np.random.default_rng(seed), _rows_of_ids(labels)
+        share = int(np.clip(MOST_SAMPLES // len(annotated), FEWEST_A_SLICE, MOST_A_SLICE))
+        most = max(1, MOST_FRAMES // len(annotated))
+        for one in annotated:
+            targets = one.targets
+            plane = targets if isinstance(targets, SparsePlane) else SparsePlane.of(targets)
+            yield draw_large(plane, layout, row_of, share, most, rng)
+
+    def add(self, drawn: DrawnPixels, encoded: list[EncodedSlice]) -> None:
+        """Take the frames of the next slice, rising by number."""
+        self.drawn.append(drawn)
+        self.encoded.append(encoded)
+
+
+def _frames_of(
+    painting: Painting, annotated: Sequence[AnnotatedSlice]
+) -> list[list[TrainingSlice]]:
+    """One training slice for each frame that was encoded."""
+    folds = min(len(annotated), probe.MOST_FOLDS)
+    found = []
+    for number, (one, drawn) in enumerate(zip(annotated, painting.drawn, strict=True)):
+        fold = np.full(len(drawn.rows), number % folds)
+        if len(annotated) == 1:
+            fold = (_block(drawn.rows) + _block(drawn.columns)) % 2
+        frames = []
+        for frame, encoded in zip(np.unique(drawn.frames), painting.encoded[number], strict=True):
+            here = drawn.frames == frame
+            rows, columns, targets, weights, folds_here = (
+                torch.from_numpy(values[here])
+                for values in (drawn.rows, drawn.columns, drawn.targets, drawn.weights, fold)
+            )
+            frames.append(
+                TrainingSlice(
+                    number, one.index, encoded, rows, columns, targets, weights, folds_here
+                )
+            )
+        found.append(frames)
+    return found
+
+
+def _block(places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Which of `BLOCKS` blocks each place lies in, from the first painted one to the last."""
+    first, last = int(places.min()), int(places.max())
+    return (places - first) * BLOCKS // (last + 1 - first)
 
 
 def _split_frames(whole: TrainingSlice) -> list[TrainingSlice]:

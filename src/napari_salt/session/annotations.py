@@ -10,7 +10,9 @@ from psygnal import Signal
 
 from napari_salt.errors import InputError
 from napari_salt.records import BACKGROUND, UNLABELLED, AnnotatedSlice
+from napari_salt.regions import LARGE
 from napari_salt.session.undo import PaintHistory, PaintStep, PaintSteps, Step
+from napari_salt.sparse_plane import SparsePlane
 
 _IDS = np.iinfo(np.uint16).max + 1
 
@@ -122,16 +124,28 @@ class Annotations:
     ) -> tuple[AnnotatedSlice, ...]:
         """Frozen copies of ``slices`` (all usable ones when None), for a job to work on.
 
-        Arrays are read-only and share no memory with ``paint``; ``label_ids`` as in
-        ``slice_targets``.
+        Arrays are read-only and share no memory with ``paint``; those of large slices are sparse.
+        ``label_ids`` as in ``slice_targets``.
         """
         wanted = self.usable_slices() if slices is None else slices
+        _, height, width = self._paint.shape
         frozen = []
         for index in wanted:
+            if height * width > LARGE:
+                frozen.append(self._sparse(int(index), label_ids))
+                continue
             targets = self.slice_targets(index, label_ids)
             targets.flags.writeable = False
             frozen.append(AnnotatedSlice(int(index), targets, index in self._complete))
         return tuple(frozen)
+
+    def _sparse(self, index: int, label_ids: Collection[int] | None) -> AnnotatedSlice:
+        """A frozen copy of a large slice that holds only what is painted."""
+        complete = index in self._complete
+        plane = self._paint[self._checked(index)]
+        known = None if label_ids is None else {UNLABELLED, BACKGROUND, *label_ids}
+        targets = SparsePlane.of(plane, BACKGROUND if complete else UNLABELLED, known)
+        return AnnotatedSlice(index, targets, complete)
 
     # ---- changing
 

@@ -138,6 +138,16 @@ class Stack:
         InputError
             When there is no such slice.
         """
+        return self.region(index, slice(None), slice(None))
+
+    def region(self, index: int, rows: slice, columns: slice) -> NDArray[Any]:
+        """Part of slice ``index`` inside ``rows`` and ``columns``, as ``plane``; only that part is read.
+
+        Raises
+        ------
+        InputError
+            When there is no such slice.
+        """
         count = len(self)
         if not 0 <= index < count:
             raise InputError(
@@ -146,6 +156,8 @@ class Stack:
         key: list[int | slice] = [slice(None)] * len(self._data.shape)
         for axis, at in self._fixed.items():
             key[axis] = at
+        for axis, part in zip(self._plane_axes, (rows, columns), strict=True):
+            key[axis] = part
         if self._slice_axis is not None:
             key[self._slice_axis] = int(index)
         if self._channel_axis is not None and self._info.channels == 1:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 from napari.layers import Labels
 
+from napari_salt.scratch import Scratch, scratch
 from napari_salt.viewer_link import ownership, registry
 from napari_salt.viewer_link.box_tool import BoxTool
 from napari_salt.viewer_link.compare import CompareLayers
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from napari_salt.session.session import Session
     from napari_salt.views import LabelRow
 
+_LARGEST_IN_MEMORY = 512 * 1024**2
+"""Bytes of predictions beyond which they go to a temporary file."""
 _LEAST_3D_REFRESH = 1.0
 """Seconds between refreshes while volumes are shown: each one uploads the volume anew."""
 
@@ -347,10 +350,15 @@ class ViewerLink:
 
     def _empty(self, role: Role) -> NDArray[Any]:
         dtype = np.float16 if role == "uncertainty" else np.uint16
-        return np.zeros(self._data["paint"].shape, dtype)
+        shape = self._data["paint"].shape
+        large = np.prod(shape, dtype=np.int64) * np.dtype(dtype).itemsize > _LARGEST_IN_MEMORY
+        return scratch(shape, dtype, reserve=False) if large else np.zeros(shape, dtype)
 
     def _fill(self, role: Role, index: int, plane: NDArray[Any]) -> None:
-        self._array(role)[index] = plane
+        array = self._array(role)
+        array[index] = plane
+        if isinstance(array, Scratch):
+            array.release()
         if role not in self._layers:
             # A layer costs the window a tenth of a second or two: not for what nobody looks at.
             if role == "prediction" or self._shown[role]:

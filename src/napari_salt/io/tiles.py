@@ -1,0 +1,67 @@
+"""Large pages of a TIFF as an array that reads only the tiles or strips that it is asked for."""
+
+from __future__ import annotations
+
+import math
+import weakref
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from napari_salt.errors import InputError
+from napari_salt.regions import LARGE
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile, TiffPageSeries
+
+
+class Tiles:
+    """Array over a series, by tifffile's own view of its tiles as chunks.
+
+    The file stays open as long as the object lives. Reading is safe from several threads.
+    """
+
+    def __init__(self, tif: TiffFile, series: TiffPageSeries, name: str) -> None:
+        self._name = name
+        weakref.finalize(self, tif.close)
+        tif.filehandle.set_lock(True)
+        self._array = zarr.open_array(series.aszarr(level=0), mode="r")
+        self.shape = tuple(int(length) for length in series.shape)
+        self.dtype: np.dtype[Any] = np.dtype(series.dtype)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """The whole array in memory."""
+        return np.asarray(self[...], dtype)
+
+    def __getitem__(self, key: Any, /) -> NDArray[Any]:
+        """Basic indexing; only the tiles that are touched are read."""
+        try:
+            return np.asarray(self._array[key])
+        except (OSError, EOFError, ValueError, RuntimeError, zlib.error) as error:
+            raise InputError(
+                f"A part of {self._name} cannot be read ({error}); the file may be cut short."
+            ) from error
+
+
+def worth_tiles(series: TiffPageSeries) -> bool:
+    """Whether pages are large and lie in one file, in parts that can be read by themselves."""
+    page = series.keyframe
+    if math.prod(page.shape) <= LARGE or len(page.dataoffsets) <= 1:
+        return False
+    return all(one is not None and one.parent is page.parent for one in series.pages)

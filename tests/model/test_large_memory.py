@@ -1,0 +1,35 @@
+"""A large slice is adapted to and segmented in bounded memory.
+
+A quarter of 16k × 16k, so that it does not take minutes; ``python tests/model/large_run.py`` runs the whole.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROWS, COLUMNS = 4096, 16384
+MEGABYTES = 1000
+"""Above what the process holds with torch loaded, the text model (some 370 MB) counted. The probabilities of the whole
+slice alone would be 512 MB, those with their temporaries several times that."""
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/status").is_file(), reason="reads the memory of the process the Linux way"
+)
+def test_a_large_slice_takes_bounded_memory():
+    script = Path(__file__).parent / "large_run.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(ROWS)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    told = json.loads(done.stdout)
+    assert told["shape"] == [ROWS, COLUMNS]
+    assert told["wrong"] < 0.01
+    assert told["areas"]["1"] == pytest.approx(ROWS * COLUMNS / 2, rel=0.02)
+    assert told["predict"] - told["baseline"] < MEGABYTES
+    assert told["largest"] < ROWS * COLUMNS / 10
