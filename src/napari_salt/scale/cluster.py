@@ -1,0 +1,110 @@
+"""Connections to workers by dask.distributed; it is imported, and ports are opened, only when one is asked for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from napari_salt.errors import JobFailed
+from napari_salt.optional import need
+from napari_salt.scale.settings import ClusterSettings
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+LOOPBACK = "127.0.0.1"
+CONNECT_SECONDS = 10
+WHAT = "Working on a cluster"
+
+
+@contextmanager
+def open_client(settings: ClusterSettings) -> Iterator[Client]:
+    """A client of the cluster that ``settings`` name; workers of our own end with it.
+
+    Raises
+    ------
+    InputError
+        Settings that mean nothing, or an unencrypted connection nobody asked for.
+    MissingExtra
+        distributed is not installed.
+    JobFailed
+        There is no scheduler at the address, or it does not trust our certificate.
+    """
+    settings.check()
+    distributed: Any = need("distributed", "cluster", WHAT)
+    with ExitStack() as stack:
+        stack.enter_context(_quiet())
+        if settings.workers:
+            address, security = _own_workers(settings.workers, distributed, stack)
+        else:
+            address, security = settings.address, _security(settings, distributed)
+        try:
+            client = distributed.Client(
+                address, security=security, timeout=CONNECT_SECONDS, set_as_default=False
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            raise JobFailed(
+                f"There is no answer from a scheduler at {address} ({_short(error)}); check that it runs, the "
+                "address, and the TLS files where it uses them."
+            ) from error
+        stack.callback(client.close, timeout=2)
+        yield client
+
+
+def _own_workers(count: int, distributed: Any, stack: ExitStack) -> tuple[Any, Any]:
+    """Start processes on this computer that only this job can speak to."""
+    need("cryptography", "cluster", "Starting workers")
+    security = distributed.Security.temporary()
+    threads = str(max(1, (os.cpu_count() or 1) // count))
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    cluster = distributed.LocalCluster(
+        n_workers=count,
+        threads_per_worker=1,
+        processes=True,
+        protocol="tls",
+        host=LOOPBACK,
+        security=security,
+        dashboard_address=None,
+        worker_dashboard_address=None,
+        memory_limit=0,
+        silence_logs=logging.CRITICAL,
+        env={name: os.environ.get(name, threads) for name in names},
+    )
+    stack.callback(cluster.close, timeout=5)
+    return cluster, security
+
+
+def _security(settings: ClusterSettings, distributed: Any) -> Any:
+    if settings.tls_ca is None:
+        return None
+    return distributed.Security(
+        tls_ca_file=str(settings.tls_ca),
+        tls_client_cert=str(settings.tls_cert),
+        tls_client_key=str(settings.tls_key),
+        require_encryption=True,
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The library's own log is for those who look after clusters; what users need to know is said by us."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "tornado", "asyncio")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+def _short(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return (text if len(text) <= 120 else f"{text[:117]}...") or type(error).__name__
