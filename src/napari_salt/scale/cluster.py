@@ -61,6 +61,11 @@ def _own_workers(count: int, distributed: Any, stack: ExitStack) -> tuple[Any, A
     security = distributed.Security.temporary()
     threads = str(max(1, (os.cpu_count() or 1) // count))
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    # both sides bring a web server along; it is bound to loopback and has nothing to show
+    dask: Any = need("dask", "cluster", WHAT)
+    stack.enter_context(
+        dask.config.set({f"distributed.{side}.http.routes": [] for side in ("scheduler", "worker")})
+    )
     cluster = distributed.LocalCluster(
         n_workers=count,
         threads_per_worker=1,
@@ -68,8 +73,9 @@ def _own_workers(count: int, distributed: Any, stack: ExitStack) -> tuple[Any, A
         protocol="tls",
         host=LOOPBACK,
         security=security,
-        dashboard_address=None,
-        worker_dashboard_address=None,
+        dashboard_address=f"{LOOPBACK}:0",
+        worker_dashboard_address=f"{LOOPBACK}:0",
+        scheduler_kwargs={"dashboard": False},
         memory_limit=0,
         silence_logs=logging.CRITICAL,
         env={name: os.environ.get(name, threads) for name in names},
