@@ -598,6 +598,20 @@ def test_a_stopped_segmentation_keeps_what_it_has(bench, tmp_path):
     assert bench.session.predicted_slices() == (2, 3)
 
 
+def test_segment_all_goes_on_with_what_is_missing_and_begins_anew_when_nothing_is(bench, tmp_path):
+    adapted(bench, tmp_path)
+    bench.wishes.segment_all.emit()
+    bench.runner.report(prediction(2), prediction(3))
+    bench.wishes.stop.emit()
+    bench.runner.end("on_stopped")
+    bench.wishes.segment_all.emit()
+    assert bench.runner.requests[-1].slices == (1, 4, 0, 5)
+    bench.runner.report(*(prediction(index) for index in (1, 4, 0, 5)))
+    bench.runner.end("on_done", SegmentResult(4, 1.0))
+    bench.wishes.segment_all.emit()
+    assert bench.runner.requests[-1].slices == (2, 3, 1, 4, 0, 5)
+
+
 def test_restore_uses_the_older_adapter(bench, tmp_path):
     first = adapted(bench, tmp_path)
     bench.wishes.adapt.emit()

@@ -33,8 +33,14 @@ LOOK_AHEAD = 3
 class LoopController:
     """Turns the session into requests, and reports into predictions, rounds and suggestions."""
 
-    def __init__(self, desk: Desk, jobs: JobController) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        jobs: JobController,
+        keep: Callable[[Session, SlicePrediction, Path], None],
+    ) -> None:
         self._desk = desk
+        self._keep = keep
         self._jobs = jobs
         self.suggestion = SuggestionState()
 
@@ -128,12 +134,17 @@ class LoopController:
             self._segment((index,))
 
     def segment_all(self) -> None:
-        """Predict every slice: the one on screen first, then its neighbours outwards."""
+        """Predict every slice: the one on screen first, then its neighbours outwards.
+
+        Slices that this adapter has predicted already, before a stop or a crash, are not predicted again.
+        """
         session = self._desk.session
         if session is not None:
             count = session.stack.info.shape[0]
             start = self._desk.link.current_slice()
-            self._segment(outwards(count, count // 2 if start is None else start))
+            order = outwards(count, count // 2 if start is None else start)
+            fresh = frozenset(session.fresh_slices())
+            self._segment(tuple(index for index in order if index not in fresh) or order)
 
     def _segment(self, slices: tuple[int, ...]) -> None:
         session = self._desk.session
@@ -186,6 +197,8 @@ class LoopController:
         )
         self._desk.link.write_prediction(prediction)
         session.add_prediction(prediction.summary, provisional=prediction.provisional)
+        if isinstance(request, SegmentRequest):
+            self._keep(session, prediction, request.adapter)
 
     # ---- suggest
 

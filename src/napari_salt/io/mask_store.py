@@ -340,7 +340,8 @@ def _create_arrays(path: Path, made_of: MadeOf, info: StackInfo) -> None:
 
 def _open_array(path: Path, name: str, shape: tuple[int, int, int]) -> Any:
     array = zarr.open_array(path / name, mode="r+")
-    if array.shape != shape or array.chunks[0] != 1:
+    kind = "f" if name == UNCERTAINTY else "u"
+    if array.shape != shape or array.chunks[0] != 1 or array.dtype.kind != kind:
         raise ValueError("not an array of these masks")
     return array
 
