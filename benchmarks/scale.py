@@ -222,8 +222,8 @@ def estimate(overheads: Overheads) -> str:
     rate = GPUS / (GPU_SECONDS[0] + overheads.put)
     lines += [
         f"- Client and scheduler: {MILLION:,} / {LONGEST} = {chunks:,.0f} chunks × {overheads.chunk * 1000:.0f} ms "
-        f"(asking, opening the store, answering, measured one after the other on one worker; with {GPUS} workers only part of "
-        f"it is in turn) = {client / 60:.0f} min at the most.",
+        f"(asking, opening the store, answering, measured one after the other on one worker; with {GPUS} workers "
+        f"only part of it is in turn) = {client / 60:.0f} min at the most.",
         f"- Disk: {MILLION:,} × {overheads.stored / 1000:.1f} kB = {disk / 1e9:.1f} GB of masks of such slices, in "
         f"{MILLION:,} files; at the faster rate {rate:,.0f} slices a second, each with some six waits for the disk. A "
         "shared drive must bear that; it is the likeliest limit.",

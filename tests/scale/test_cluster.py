@@ -154,15 +154,30 @@ def test_a_stopped_job_is_gone_on_with_and_planes_are_sent_where_the_image_canno
     done = MaskStore.open_store(store.path).done()
     assert 0 < len(done) < 300
     left = [index for index in range(300) if index not in done]
-    request = work.request(store, left, image="", show=True, cluster=scheduler)
-    reports, result = finish(tasks.segment(request, work.stack))
+    request = work.request(store, left, image="", cluster=scheduler)
+    _, result = finish(tasks.segment(request, work.stack))
     assert result.slices == len(left)
-    shown = [one for one in reports if isinstance(one, SlicePrediction)]
-    assert {one.index for one in shown} == set(left)
-    for one in shown:
-        assert np.array_equal(one.labels, work.masks[one.index])
-        assert one.summary.descriptor is not None
     assert_same(store, work)
+
+
+def test_masks_that_are_to_be_shown_come_back_and_leave_nothing_behind(work, tmp_path, scheduler):
+    request = ClusterSegmentRequest(
+        work.adapter,
+        (7, 3, 120),
+        ("box",),
+        "cpu",
+        store=tmp_path / "sessions" / ".segment-1",
+        cluster=scheduler,
+        show=True,
+    )
+    reports, _ = finish(run_task(request, work.stack))
+    shown = [one for one in reports if isinstance(one, SlicePrediction)]
+    assert {one.index for one in shown} == {7, 3, 120}
+    for one in shown:
+        assert np.array_equal(one.labels, np.where(work.masks[one.index] == 2, 2, 0))
+        assert np.array_equal(one.uncertainty, work.uncertainty[one.index])
+        assert one.summary.descriptor is not None
+    assert list((tmp_path / "sessions").iterdir()) == []
 
 
 def test_a_scheduler_that_does_not_trust_us_is_a_sentence(work, tmp_path, scheduler, monkeypatch):

@@ -54,8 +54,9 @@ def test_what_is_no_address_is_refused(address):
 
 
 def test_tls_files_are_asked_for_one_by_one(files):
+    ClusterSettings("tls://head:8786").check()  # all of them from Dask's own configuration
     with pytest.raises(InputError, match="needs the CA as well"):
-        ClusterSettings("tls://head:8786").check()
+        ClusterSettings("tls://head:8786", **(files | {"tls_ca": None})).check()
     with pytest.raises(InputError, match="needs the key as well"):
         ClusterSettings("tls://head:8786", **(files | {"tls_key": None})).check()
     files["tls_cert"].unlink()

@@ -55,7 +55,7 @@ class Controller:
         self.paint = PaintController(self.desk, self.jobs)
         self.exports = ExportController(self.desk, self.refresh)
         self.saving = SavingController(self.desk, store or SessionStore(), changed=self.refresh)
-        self.loop = LoopController(self.desk, self.jobs, self.saving.predicted)
+        self.loop = LoopController(self.desk, self.jobs, self.saving)
         self.files = FilesController(self.desk, self.jobs)
         self.fill = FillController(self.desk)
         self.keys = KeyController(self.desk, lambda: self._readiness(link.current_slice()))

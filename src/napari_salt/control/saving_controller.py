@@ -6,6 +6,7 @@ thread, and written by one thread of its own, so that a slow disk never holds up
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -145,6 +146,14 @@ class SavingController:
         if kept is not None and kept.session is session and not prediction.provisional:
             kept.predictions.add(prediction, adapter)
             self._keep_predictions(kept)
+
+    def exchange_folder(self) -> Path:
+        """A path that nothing has yet, beside the session, for what the workers of a cluster hand over."""
+        kept = self._kept
+        beside = (
+            self._store.folder if kept is None or kept.folder is None else kept.folder.path.parent
+        )
+        return beside / f".segment-{secrets.token_hex(4)}"
 
     def close(self) -> None:
         """Write the rest and wait for it, but not for ever."""

@@ -46,7 +46,7 @@ def open_client(settings: ClusterSettings) -> Iterator[Client]:
             client = distributed.Client(
                 address, security=security, timeout=CONNECT_SECONDS, set_as_default=False
             )
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise JobFailed(
                 f"There is no answer from a scheduler at {address} ({_short(error)}); check that it runs, the "
                 "address, and the TLS files where it uses them."
@@ -85,8 +85,12 @@ def _own_workers(count: int, distributed: Any, stack: ExitStack) -> tuple[Any, A
 
 
 def _security(settings: ClusterSettings, distributed: Any) -> Any:
-    if settings.tls_ca is None:
+    if settings.address.startswith("tcp:"):
         return None
+    if settings.tls_ca is None:
+        return distributed.Security(
+            require_encryption=True
+        )  # files as Dask's configuration has them
     return distributed.Security(
         tls_ca_file=str(settings.tls_ca),
         tls_client_cert=str(settings.tls_cert),

@@ -16,8 +16,8 @@ class ClusterSegmentRequest(SegmentRequest):
 
     ``store`` is a begun `io.mask_store.MaskStore` on a disk that all machines share; the workers write to it. ``image``
     is where they may open the image themselves; empty where it is in no file. With ``show`` the masks are read back and
-    reported. Reports: ``StackPrepared``, and of each slice ``SlicePrediction`` with ``show``, else ``SliceStored``.
-    Result: ``SegmentResult``.
+    reported, and the store is made when the job begins and removed when it ends. Reports: ``StackPrepared``, and of
+    each slice ``SlicePrediction`` with ``show``, else ``SliceStored``. Result: ``SegmentResult``.
     """
 
     store: Path

@@ -23,7 +23,8 @@ class ClusterSettings:
     workers
         How many processes to start here; loopback only, with certificates made for the occasion.
     tls_ca, tls_cert, tls_key
-        PEM files: the authority that both sides trust, our certificate, its key.
+        PEM files: the authority that both sides trust, our certificate, its key. None of them: those that Dask's own
+        configuration names.
     insecure
         Whether an unencrypted connection to another machine is wanted.
     """
@@ -52,7 +53,7 @@ class ClusterSettings:
         if protocol == "tcp":
             self._check_plain(host, any(files.values()))
             return
-        for what, path in files.items():
+        for what, path in files.items() if any(files.values()) else ():
             if path is None:
                 raise InputError(
                     f"An encrypted connection needs the {what} as well; give --tls-ca, --tls-cert and --tls-key."

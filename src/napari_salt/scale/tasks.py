@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_salt import __version__, wording
 from napari_salt.engine.requests import Report, SegmentResult, SliceStored, StackPrepared
 from napari_salt.errors import InputError, JobFailed
-from napari_salt.io.mask_store import MaskStore
+from napari_salt.io.mask_store import MadeOf, MaskStore
+from napari_salt.io.session_folder import identity
+from napari_salt.model.adapter_info import read_info
+from napari_salt.model.weights import file_sha256
 from napari_salt.records import StepReport
 from napari_salt.scale.chunks import MOST_SENT, chunks_of, sent_with
 from napari_salt.scale.cluster import open_client
@@ -39,16 +43,44 @@ def segment(
     JobFailed
         No scheduler, workers of another version or without the store's disk, or workers that end again and again.
     """
-    job = _Job(request, planes, MaskStore.open_store(request.store))
-    yield job.loading(
-        "Starting workers" if request.cluster.workers else "Connecting to the cluster"
-    )
-    with open_client(request.cluster) as client, Crew(client) as crew:
+    started = time.monotonic()
+    starting = "Starting workers" if request.cluster.workers else "Connecting to the cluster"
+    yield StepReport("loading", 0, len(request.slices), message=starting)
+    request.cluster.check()
+    with (
+        _store(request, planes) as store,
+        open_client(request.cluster) as client,
+        Crew(client) as crew,
+    ):
+        job = _Job(request, planes, store)
         yield from _wait_for_workers(job, crew)
         yield from _look_around(job, crew)
         yield from _prepare(job, crew)
         yield from _segment(job, crew)
-    return SegmentResult(len(request.slices), time.monotonic() - job.started)
+    return SegmentResult(len(request.slices), time.monotonic() - started)
+
+
+@contextmanager
+def _store(request: ClusterSegmentRequest, planes: Planes) -> Iterator[MaskStore]:
+    """The store that the workers fill: the one that was begun, or one for this job only."""
+    if not request.show:
+        yield MaskStore.open_store(request.store)
+        return
+    labels = tuple(
+        label
+        for label in read_info(request.adapter).labels
+        if request.labels is None or label.name in request.labels
+    )
+    made_of = MadeOf(
+        file_sha256(request.adapter), identity(planes), planes.info.shape, labels, uncertainty=True
+    )
+    request.store.parent.mkdir(parents=True, exist_ok=True)
+    store = MaskStore.begin(request.store, made_of, planes.info)
+    try:
+        store.keep_adapter(request.adapter)
+        yield store
+    finally:
+        store.remove()
 
 
 @dataclass(eq=False)
