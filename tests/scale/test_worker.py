@@ -31,7 +31,7 @@ def order(tiny_work, tmp_path):
 
 @pytest.fixture(autouse=True)
 def fresh():
-    worker._stack.cache_clear()
+    worker._open_image.cache_clear()
     worker._open_adapter.cache_clear()
 
 

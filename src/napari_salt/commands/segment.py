@@ -47,6 +47,8 @@ class _Job:
     uncertainty: Path | None
     device: str
     image: Path
+    level: int
+    series: str | None
     resume: bool
     cluster: ClusterSettings | None
 
@@ -73,6 +75,8 @@ def run(args: argparse.Namespace, console: Console) -> None:
         uncertainty,
         args.device,
         args.image,
+        args.level,
+        args.series,
         args.resume,
         cluster,
     )
@@ -170,6 +174,8 @@ def _predict(job: _Job, store: MaskStore, missing: tuple[int, ...], console: Con
             conditions,
             store=store.path,
             image=str(job.image.resolve()),
+            level=job.level,
+            series=job.series,
             cluster=job.cluster,
         )
     run_here(request, job.stack, console, on_report=keep)

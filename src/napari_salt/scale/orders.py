@@ -25,8 +25,8 @@ class Order:
         Of napari-salt where the job was started.
     store
         Folder of the `io.mask_store.MaskStore` that the masks go to.
-    image
-        Path of the image; empty where its planes are sent.
+    image, level, series
+        How `io.read.read_stack` opens the image; an empty path where its planes are sent.
     identity, info
         `io.session_folder.identity` and geometry of the stack.
     labels
@@ -44,6 +44,8 @@ class Order:
     device: str
     conditions: Conditions | None = None
     descriptors: bool = False
+    level: int = 0
+    series: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

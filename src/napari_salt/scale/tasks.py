@@ -107,6 +107,8 @@ class _Job:
             request.device,
             request.conditions,
             descriptors=request.show,
+            level=request.level,
+            series=request.series,
         )
 
     def loading(self, message: str) -> StepReport:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from napari_salt import __version__
-from napari_salt.errors import InputError, NapariSaltError, WorkerError
+from napari_salt.errors import NapariSaltError, WorkerError
 from napari_salt.io.mask_store import ADAPTER, MaskStore
 from napari_salt.io.read import read_stack
 from napari_salt.io.session_folder import identity
@@ -60,7 +60,7 @@ def looked_around(order: Order) -> Ready:
     """Whether this worker is of the right version, sees the store, and sees the image."""
     _adapter(order)
     release = version("torch").partition("+")[0]  # whichever GPU it was built for
-    return Ready(release, sees_image=_stack(order.image, order.identity) is not None)
+    return Ready(release, sees_image=_stack(order) is not None)
 
 
 @answers
@@ -153,7 +153,7 @@ def _open_adapter(store: str, sha256: str) -> AdapterFile:
 def _planes(order: Order, sent: SentPlanes | None) -> Planes:
     if sent is not None:
         return sent
-    stack = _stack(order.image, order.identity)
+    stack = _stack(order)
     if stack is None:
         raise WorkerError(
             f"the worker cannot open the image '{order.image}', or finds another one there; put it on a disk that all "
@@ -162,15 +162,20 @@ def _planes(order: Order, sent: SentPlanes | None) -> Planes:
     return stack
 
 
+def _stack(order: Order) -> Planes | None:
+    """The image of a job; None where it is not to be had here."""
+    return _open_image(order.image, order.level, order.series, order.identity)
+
+
 @functools.lru_cache(maxsize=1)
-def _stack(path: str, wanted: str) -> Planes | None:
+def _open_image(path: str, level: int, series: str | None, wanted: str) -> Planes | None:
     """The image at ``path`` where it is the one of that identity; looked for once a process."""
     if not path:
         return None
     try:
-        stack = read_stack(path)
+        stack = read_stack(path, level=level, series=series)
         return stack if identity(stack) == wanted else None
-    except (InputError, OSError):
+    except (NapariSaltError, OSError):
         return None
 
 
