@@ -273,7 +273,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), options.slices or 120)
-        runs = [bench.alone(), bench.workers(1), bench.workers(2)]
+        runs = []
+        for measure in (bench.alone, lambda: bench.workers(1), lambda: bench.workers(2)):
+            runs.append(measure())
+            print(runs[-1], flush=True)
         text = section(runs, bench.overheads())
     print(text)
     if options.slices is None or options.write:

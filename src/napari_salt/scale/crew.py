@@ -108,6 +108,10 @@ class Crew:
         from distributed import KilledWorker
 
         self._check_connection()
+        if (
+            future.status == "cancelled"
+        ):  # not by us: so the library tells that the scheduler is gone
+            raise _disconnected()
         error = future.exception() if future.status == "error" else None
         lost = error is None or isinstance(error, KilledWorker)
         if not lost:
@@ -122,9 +126,13 @@ class Crew:
 
     def _check_connection(self) -> None:
         if self._client.status not in ("running", "connecting"):
-            raise JobFailed(
-                "The connection to the scheduler is lost; what is done is kept. Go on when it is back."
-            )
+            raise _disconnected()
+
+
+def _disconnected() -> JobFailed:
+    return JobFailed(
+        "The connection to the scheduler is lost; what is done is kept. Go on when it is back."
+    )
 
 
 def _failure(what: str, answer: object) -> JobFailed:
