@@ -6,7 +6,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from napari_salt.errors import JobFailed
@@ -51,7 +51,7 @@ def open_client(settings: ClusterSettings) -> Iterator[Client]:
                 f"There is no answer from a scheduler at {address} ({_short(error)}); check that it runs, the "
                 "address, and the TLS files where it uses them."
             ) from error
-        stack.callback(client.close, timeout=2)
+        stack.callback(_close, client, 5)
         yield client
 
 
@@ -80,7 +80,7 @@ def _own_workers(count: int, distributed: Any, stack: ExitStack) -> tuple[Any, A
         silence_logs=logging.CRITICAL,
         env={name: os.environ.get(name, threads) for name in names},
     )
-    stack.callback(cluster.close, timeout=5)
+    stack.callback(_close, cluster, 30)
     return cluster, security
 
 
@@ -97,6 +97,12 @@ def _security(settings: ClusterSettings, distributed: Any) -> Any:
         tls_client_key=str(settings.tls_key),
         require_encryption=True,
     )
+
+
+def _close(what: Any, seconds: float) -> None:
+    """Everything is on the disk by now: one that is slow to end fails no job, and ends with this process."""
+    with suppress(TimeoutError):
+        what.close(timeout=seconds)
 
 
 @contextmanager
