@@ -141,7 +141,9 @@ def _segment(job: _Job, console: Console) -> dict[int, int]:
         job.labels,
         job.uncertainty is not None,
     )
-    with unfinished_masks(job.out.path, made_of, job.stack.info, console, resume=job.resume) as store:
+    with unfinished_masks(
+        job.out.path, made_of, job.stack.info, console, resume=job.resume
+    ) as store:
         done = store.done()
         missing = tuple(index for index in job.slices if index not in done)
         if missing:

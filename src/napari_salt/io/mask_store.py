@@ -48,8 +48,6 @@ MASKS, UNCERTAINTY, DONE = "0", "uncertainty", "done"
 MADE_OF, CONDITIONS, LOCK = "made_of.json", "conditions.json", "lock"
 ADAPTER = "adapter.salt.safetensors"
 """A copy of the adapter for those who have nothing but the store."""
-BOOKS = (UNCERTAINTY, DONE, MADE_OF, CONDITIONS, LOCK, ADAPTER)
-"""What is of no use once all masks are there."""
 WHOLE_SLICE = 2048 * 2048
 """Pixels of a slice up to which it is one chunk."""
 TILE = 1024
@@ -202,27 +200,6 @@ class MaskStore:
         """Keep a copy of the adapter for workers; ``OutputError`` when the disk refuses."""
         with atomic_write(self.path / ADAPTER) as part:
             shutil.copyfile(path, part)
-
-    def become(self, path: Path, slices: Collection[int]) -> None:
-        """Finished: be the OME-Zarr label image ``path``, which nothing has yet, and no store any more.
-
-        Only the masks of ``slices`` are kept. Raises ``OutputError`` when the disk refuses.
-        """
-        self.close()
-        try:
-            for index in self.done() - frozenset(slices):
-                self._masks[index] = 0
-            self.path.rename(path)
-            reach_disk(path.parent)
-        except OSError as error:
-            raise OutputError(refusal(error, path)) from error
-        # whole by now: books that a crash leaves behind do no harm
-        for name in BOOKS:
-            part = path / name
-            if part.is_dir():
-                shutil.rmtree(part, ignore_errors=True)
-            else:
-                part.unlink(missing_ok=True)
 
     # ---- reading
 
