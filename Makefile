@@ -7,6 +7,7 @@
 #   make bench   all benchmarks       make bench ARGS="--tasks nuclei --n 1"   a part of the accuracy tables
 #   make speed   speed alone          make speed ARGS="--quick"
 #   make latency stalls of the window while the engine works   make latency ARGS="--quick"
+#   make scale   many workers, and what follows for a million slices   make scale ARGS="--slices 16"
 #   make clean   remove what make made (keeps downloaded data)
 
 SHELL := /bin/bash
@@ -16,10 +17,10 @@ ARGS ?=
 BENCH_JOBS ?= 2
 BENCH_MINUTES ?= 60
 
-.PHONY: help demo test check format bench speed latency clean setup window
+.PHONY: help demo test check format bench speed latency scale clean setup window
 
 help:
-	@sed -n '4,10s/^#//p' Makefile
+	@sed -n '4,11s/^#//p' Makefile
 
 setup:
 	@bash scripts/setup.sh python test,check
@@ -60,6 +61,9 @@ speed: setup
 
 latency: setup window
 	QT_API=pyqt6 $(BIN)/python benchmarks/latency.py $(ARGS)
+
+scale: setup
+	$(BIN)/python benchmarks/scale.py $(ARGS)
 
 clean:
 	rm -rf .venv demo_out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

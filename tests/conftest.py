@@ -13,6 +13,18 @@ os.environ.setdefault("NAPARI_CONFIG", "")
 """Settings of whoever runs the tests (keys, say) are not theirs to read or write."""
 
 
+@pytest.fixture(scope="session")
+def tiny_work(tmp_path_factory):
+    """A folder with image.tif (300 small slices), labels and a.salt.safetensors, see `tiny`; to be left as it is."""
+    import tiny
+
+    folder = tmp_path_factory.mktemp("tiny")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAPARI_SALT_CACHE", str(folder / "cache"))
+        tiny.write_work(folder)
+    return folder
+
+
 @pytest.fixture(autouse=True)
 def own_sessions(tmp_path_factory, monkeypatch):
     """Sessions kept by a test are found by no other test, and never by the user."""

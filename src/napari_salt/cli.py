@@ -169,7 +169,24 @@ def _add_segment(commands: Subcommands) -> None:
     parser.add_argument("--labels", metavar='"a,b"', help="names to segment; default: all")
     parser.add_argument("--slices", metavar="10,40,70-72", help="default: all; the first is 0")
     parser.add_argument("--uncertainty", type=Path, metavar="U.tif", help="write it as float32")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with a run that was interrupted, if there is one",
+    )
     _add_device(parser)
+    _add_cluster(parser)
+
+
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("many workers", "by dask.distributed; see docs/cluster.md")
+    add = group.add_argument
+    add("--workers", type=_count, metavar="N", help="processes to start on this computer")
+    add("--cluster", metavar="tls://HOST:8786", help="address of a scheduler")
+    add("--tls-ca", type=Path, metavar="CA.pem", help="authority that both sides trust")
+    add("--tls-cert", type=Path, metavar="CERT.pem", help="certificate of this side")
+    add("--tls-key", type=Path, metavar="KEY.pem", help="its key")
+    add("--insecure", action="store_true", help="allow tcp:// to another computer, unencrypted")
 
 
 def _add_masks_out(parser: argparse.ArgumentParser) -> None:

@@ -57,3 +57,7 @@ class JobFailed(NapariSaltError):
 
 class JobStopped(NapariSaltError):
     """A job ended because the user stopped it."""
+
+
+class WorkerError(NapariSaltError):
+    """A worker of a cluster cannot do its part; the message begins in the middle of a sentence."""

@@ -144,7 +144,8 @@ class FitSettings:
     the rest, ``steps`` the fine-tuning steps after the first fit, ``time_budget`` the wall time of fitting in
     seconds after loading, ``backbone`` a registry name or the path of a checkpoint, ``text_model`` a
     sentence-transformers name or path, ``device`` one of auto, cpu, cuda, cuda:i, mps, ``intensity`` what the network
-    is shown as black and white.
+    is shown as black and white, ``cluster`` the address of a scheduler whose workers segment whole stacks; empty for
+    this computer.
     """
 
     kind: AdapterKind = "salt"
@@ -157,6 +158,7 @@ class FitSettings:
     device: str = "auto"
     text_model: str | None = None
     intensity: IntensityChoice = IntensityChoice()
+    cluster: str = ""
 
 
 Phase = Literal["loading", "embedding", "first fit", "adapting", "scoring", "segmenting"]

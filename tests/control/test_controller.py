@@ -36,6 +36,7 @@ from napari_salt.records import (
     SliceSummary,
     StepReport,
 )
+from napari_salt.scale.requests import ClusterSegmentRequest
 from napari_salt.session.coverage import COMPLETE, PAINTED, PREDICTED, SUGGESTED
 from napari_salt.session.objects import ObjectsChoice
 from napari_salt.session.stack import Stack
@@ -596,6 +597,47 @@ def test_a_stopped_segmentation_keeps_what_it_has(bench, tmp_path):
     bench.runner.end("on_stopped")
     assert bench.shown("status").text == "stopped; 2 slices segmented"
     assert bench.session.predicted_slices() == (2, 3)
+
+
+def test_segment_all_goes_on_with_what_is_missing_and_begins_anew_when_nothing_is(bench, tmp_path):
+    adapted(bench, tmp_path)
+    bench.wishes.segment_all.emit()
+    bench.runner.report(prediction(2), prediction(3))
+    bench.wishes.stop.emit()
+    bench.runner.end("on_stopped")
+    bench.wishes.segment_all.emit()
+    assert bench.runner.requests[-1].slices == (1, 4, 0, 5)
+    bench.runner.report(*(prediction(index) for index in (1, 4, 0, 5)))
+    bench.runner.end("on_done", SegmentResult(4, 1.0))
+    bench.wishes.segment_all.emit()
+    assert bench.runner.requests[-1].slices == (2, 3, 1, 4, 0, 5)
+
+
+def test_segment_all_goes_to_the_cluster_of_the_settings(bench, tmp_path):
+    adapted(bench, tmp_path)
+    bench.wishes.settings_changed.emit(FitSettings(cluster="tls://head:8786", device="cuda"))
+    bench.wishes.segment_all.emit()
+    request = bench.runner.requests[-1]
+    assert isinstance(request, ClusterSegmentRequest)
+    assert (request.cluster.address, request.device, request.show) == (
+        "tls://head:8786",
+        "cuda",
+        True,
+    )
+    bench.runner.report(prediction(2))
+    bench.runner.end("on_stopped")
+    assert bench.session.fresh_slices() == (2,)
+    bench.wishes.segment_slice.emit()
+    assert type(bench.runner.requests[-1]) is SegmentRequest, "not worth the way"
+
+
+def test_a_cluster_that_would_speak_in_the_open_is_refused_and_nothing_starts(bench, tmp_path):
+    adapted(bench, tmp_path)
+    bench.wishes.settings_changed.emit(FitSettings(cluster="tcp://10.0.0.3:8786"))
+    before = len(bench.runner.requests)
+    bench.wishes.segment_all.emit()
+    assert "not encrypted" in bench.shown("status").text
+    assert len(bench.runner.requests) == before
 
 
 def test_restore_uses_the_older_adapter(bench, tmp_path):

@@ -14,9 +14,17 @@ from napari_salt.control.desk import Desk
 from napari_salt.control.saving_controller import SavingController
 from napari_salt.errors import InputError, OutputError
 from napari_salt.intensity import WINDOWS
+from napari_salt.io.mask_store import MaskStore
 from napari_salt.io.session_folder import STATE, SessionFolder
+from napari_salt.io.session_predictions import PREDICTIONS
 from napari_salt.io.session_store import SessionStore
-from napari_salt.records import BACKGROUND, FitRecord, FitSettings
+from napari_salt.records import (
+    BACKGROUND,
+    FitRecord,
+    FitSettings,
+    SlicePrediction,
+    SliceSummary,
+)
 from napari_salt.session.session import Session
 from napari_salt.session.stack import Stack
 from napari_salt.viewer_link import ViewerLink
@@ -302,3 +310,142 @@ def test_the_description_is_never_older_than_its_adapters(office, tmp_path, monk
     assert seen
     assert all(all(one) for one in seen)
     assert (office.folders[0] / STATE).is_file()
+
+
+def predicted(index: int, label_id: int = 1) -> SlicePrediction:
+    labels = np.zeros((8, 8), np.uint16)
+    labels[index : index + 2] = label_id
+    doubts = np.full((8, 8), index / 8, np.float16)
+    summary = SliceSummary(index, 0.25, {label_id: 16}, {label_id: 0.5}, np.ones(3, np.float32))
+    return SlicePrediction(index, labels, doubts, summary)
+
+
+def keep(office: Office, *indices: int, adapter: Path | None = None) -> None:
+    """As the loop does when a slice comes."""
+    for index in indices:
+        one = predicted(index)
+        office.session.add_prediction(one.summary)
+        office.saving.predicted(office.session, one, adapter or Path(office.session.adapter_path))
+
+
+def on_disk(folder: Path) -> frozenset[int]:
+    return MaskStore.open_store(folder / PREDICTIONS).done()
+
+
+def brought_back(office: Office) -> dict[int, SlicePrediction]:
+    """What the viewer was given after a few ticks."""
+    for _ in range(4):
+        office.saving._pool.submit(lambda: None).result()
+        office.tick()
+    calls = office.desk.link.write_prediction.call_args_list
+    return {call.args[0].index: call.args[0] for call in calls}
+
+
+def test_predicted_slices_are_on_disk_at_once_and_come_back(office, tmp_path):
+    worked(office, tmp_path)
+    keep(office, 2, 5)
+    office.saving._pool.submit(lambda: None).result()
+    assert on_disk(office.folders[0]) == {2, 5}, "without a tick or an end: a crash may come now"
+    keep(office, 0)
+    office.saving.close()
+    assert on_disk(office.folders[0]) == {0, 2, 5}
+    later = Office(tmp_path / "store")
+    later.tick()
+    assert later.desk.status.text.endswith("2 slices, 1 round, masks of 3 slices")
+    later.desk.offer()
+    back = brought_back(later)
+    assert set(back) == {0, 2, 5}
+    for index, one in back.items():
+        assert np.array_equal(one.labels, predicted(index).labels)
+        assert np.array_equal(one.uncertainty, predicted(index).uncertainty)
+    assert later.session.fresh_slices() == (0, 2, 5)
+    assert later.session.summaries[5].areas == {1: 16}
+    assert "Segment all goes on with the other 3" in later.desk.status.text
+    later.saving.close()
+
+
+def test_predicted_slices_of_a_stack_without_paint_make_a_session_of_their_own(office, tmp_path):
+    (tmp_path / "loaded").write_bytes(b"weights")
+    office.session.labels.add("cell")
+    office.session.use_adapter(tmp_path / "loaded")
+    keep(office, 3)
+    office.tick()
+    office.tick()
+    office.saving.close()
+    later = Office(tmp_path / "store")
+    later.tick()
+    later.desk.offer()
+    assert set(brought_back(later)) == {3}
+    assert later.session.fresh_slices() == (3,)
+    later.saving.close()
+
+
+def test_slices_of_a_new_adapter_replace_those_of_the_old(office, tmp_path):
+    worked(office, tmp_path)
+    keep(office, 1, 2)
+    (tmp_path / "newer").write_bytes(b"other weights")
+    office.session.add_round(RECORD, tmp_path / "newer", 7)
+    keep(office, 4)
+    office.tick()
+    office.saving.close()
+    assert on_disk(office.folders[0]) == {4}
+
+
+def test_slices_of_an_older_adapter_come_back_as_out_of_date(office, tmp_path):
+    worked(office, tmp_path)
+    keep(office, 1, 2)
+    (tmp_path / "newer").write_bytes(b"other weights")
+    office.session.add_round(RECORD, tmp_path / "newer", 7)
+    office.tick()
+    office.saving.close()
+    later = Office(tmp_path / "store")
+    later.tick()
+    later.desk.offer()
+    assert set(brought_back(later)) == {1, 2}
+    assert later.session.predicted_slices() == (1, 2)
+    assert later.session.fresh_slices() == ()
+    later.saving.close()
+
+
+def test_a_slice_predicted_since_is_not_overwritten_by_what_comes_back(office, tmp_path):
+    worked(office, tmp_path)
+    keep(office, 1, 2)
+    office.saving.close()
+    later = Office(tmp_path / "store")
+    later.tick()
+    later.desk.offer()
+    later.session.add_prediction(predicted(2, 2).summary)
+    assert set(brought_back(later)) == {1}
+    later.saving.close()
+
+
+def test_renaming_a_label_drops_no_predicted_slice(office, tmp_path):
+    worked(office, tmp_path)
+    keep(office, 1)
+    office.session.labels.rename(1, "nucleus")
+    keep(office, 2)
+    office.saving.close()
+    assert on_disk(office.folders[0]) == {1, 2}
+
+
+def test_save_as_takes_the_predicted_slices_along(office, tmp_path):
+    worked(office, tmp_path)
+    keep(office, 1, 4)
+    office.view.ask_save.return_value = tmp_path / "copy.salt"
+    office.saving.save_as()
+    assert on_disk(tmp_path / "copy.salt") == {1, 4}
+
+
+def test_a_disk_that_takes_no_masks_is_told_once(office, tmp_path, monkeypatch):
+    worked(office, tmp_path)
+
+    def full(*args):
+        raise OutputError("The disk is full.")
+
+    monkeypatch.setattr("napari_salt.io.session_predictions.keep", full)
+    keep(office, 1)
+    brought_back(office)
+    keep(office, 2)
+    brought_back(office)
+    told = [call.args[0] for call in office.view.notify.call_args_list]
+    assert told == ["Masks are not being kept: The disk is full."]

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import argparse
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from napari_salt import wording
 from napari_salt.commands import checks
@@ -17,17 +14,24 @@ from napari_salt.commands.console import Console
 from napari_salt.commands.masks_out import MasksOut, masks_out
 from napari_salt.commands.parsing import parse_list, parse_slices
 from napari_salt.commands.running import run_here
-from napari_salt.engine.requests import Report, SegmentRequest
+from napari_salt.commands.unfinished import unfinished_masks
+from napari_salt.engine.requests import Report, SegmentRequest, StackPrepared
 from napari_salt.errors import InputError
-from napari_salt.io.slice_file import SliceFile
+from napari_salt.io.mask_store import MadeOf
+from napari_salt.io.session_folder import identity
 from napari_salt.io.write import write_image
 from napari_salt.model.adapter_info import AdapterInfo
+from napari_salt.model.conditions import Conditions
+from napari_salt.model.weights import file_sha256
 from napari_salt.records import Label, SlicePrediction
+from napari_salt.scale.requests import ClusterSegmentRequest
+from napari_salt.scale.settings import ClusterSettings
 from napari_salt.session.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_salt.io.mask_store import MaskStore
     from napari_salt.model.label_prompts import ResolvedName
 
 
@@ -42,6 +46,11 @@ class _Job:
     out: MasksOut
     uncertainty: Path | None
     device: str
+    image: Path
+    level: int
+    series: str | None
+    resume: bool
+    cluster: ClusterSettings | None
 
 
 def run(args: argparse.Namespace, console: Console) -> None:
@@ -49,6 +58,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
     started = time.monotonic()
     out, uncertainty = _outputs(args)
     checks.check_device(args.device)
+    cluster = _cluster(args)
     info = checks.usable_adapter(args.adapter)
     stack = checks.stack_for(args, info, console)
     out.check(stack.info)
@@ -56,7 +66,20 @@ def run(args: argparse.Namespace, console: Console) -> None:
     slices = tuple(range(count)) if args.slices is None else parse_slices(args.slices, count)
     names = None if args.labels is None else parse_list(args.labels)
     labels, resolved = choose_labels(args.adapter, info, names, console)
-    job = _Job(stack, args.adapter, labels, slices, out, uncertainty, args.device)
+    job = _Job(
+        stack,
+        args.adapter,
+        labels,
+        slices,
+        out,
+        uncertainty,
+        args.device,
+        args.image,
+        args.level,
+        args.series,
+        args.resume,
+        cluster,
+    )
     pixels = _segment(job, console)
     seconds = round(time.monotonic() - started, 2)
     console.answer(_text(job, seconds), _data(job, pixels, resolved, seconds))
@@ -94,36 +117,91 @@ def _outputs(args: argparse.Namespace) -> tuple[MasksOut, Path | None]:
     return out, uncertainty
 
 
+def _cluster(args: argparse.Namespace) -> ClusterSettings | None:
+    settings = ClusterSettings(
+        args.cluster or "",
+        args.workers or 0,
+        args.tls_ca,
+        args.tls_cert,
+        args.tls_key,
+        args.insecure,
+    )
+    if settings == ClusterSettings():
+        return None
+    settings.check()
+    return settings
+
+
 def _segment(job: _Job, console: Console) -> dict[int, int]:
     """Write masks and uncertainty; returns the number of pixels of each label."""
-    info = job.stack.info
-    largest = max(label.label_id for label in job.labels)
-    pixels = dict.fromkeys((label.label_id for label in job.labels), 0)
-    with ExitStack() as files:
-        masks = files.enter_context(
-            SliceFile(info.shape, np.min_scalar_type(largest), job.out.path.absolute().parent)
-        )
-        doubts = None
-        if job.uncertainty is not None:
-            # Half precision is what a prediction has; the file gets float32, which all read.
-            doubts = files.enter_context(SliceFile(info.shape, np.float16, job.uncertainty.parent))
-
-        def keep(report: Report) -> None:
-            if not isinstance(report, SlicePrediction):
-                return
-            masks.put(report.index, report.labels)
-            if doubts is not None:
-                doubts.put(report.index, report.uncertainty)
-            for label_id, area in report.summary.areas.items():
-                pixels[label_id] += area
-
-        names = tuple(label.name for label in job.labels)
-        request = SegmentRequest(job.adapter, job.slices, names, job.device)
-        run_here(request, job.stack, console, on_report=keep)
-        job.out.write(masks, job.stack, job.labels)
-        if job.uncertainty is not None and doubts is not None:
-            write_image(job.uncertainty, doubts, spacing=info.spacing, units=info.units)
+    made_of = MadeOf(
+        file_sha256(job.adapter),
+        identity(job.stack),
+        job.stack.info.shape,
+        job.labels,
+        job.uncertainty is not None,
+    )
+    with unfinished_masks(
+        job.out.path, made_of, job.stack.info, console, resume=job.resume
+    ) as store:
+        done = store.done()
+        missing = tuple(index for index in job.slices if index not in done)
+        if missing:
+            _predict(job, store, missing, console)
+        pixels = _count(job, store)
+        _write(job, store)
     return pixels
+
+
+def _predict(job: _Job, store: MaskStore, missing: tuple[int, ...], console: Console) -> None:
+    """Fill the store with the slices that are ``missing`` in it."""
+
+    def keep(report: Report) -> None:
+        if isinstance(report, StackPrepared):
+            store.keep_conditions(report.conditions.to_json())
+        elif isinstance(report, SlicePrediction):
+            store.put(report)
+
+    names = tuple(label.name for label in job.labels)
+    kept = store.conditions()
+    conditions = None if kept is None else Conditions.from_json(kept)
+    request = SegmentRequest(job.adapter, missing, names, job.device, conditions)
+    if job.cluster is not None:
+        store.keep_adapter(job.adapter)
+        request = ClusterSegmentRequest(
+            job.adapter,
+            missing,
+            names,
+            job.device,
+            conditions,
+            store=store.path,
+            image=str(job.image.resolve()),
+            level=job.level,
+            series=job.series,
+            cluster=job.cluster,
+        )
+    run_here(request, job.stack, console, on_report=keep)
+
+
+def _count(job: _Job, store: MaskStore) -> dict[int, int]:
+    """Pixels of each label in the slices asked for."""
+    pixels = dict.fromkeys((label.label_id for label in job.labels), 0)
+    wanted = frozenset(job.slices)
+    for summary in store.summaries():
+        if summary.index in wanted:
+            for label_id, area in summary.areas.items():
+                pixels[label_id] += area
+    return pixels
+
+
+def _write(job: _Job, store: MaskStore) -> None:
+    """From the store, which holds all slices asked for, to the files asked for."""
+    info = job.stack.info
+    job.out.write(store.masks(job.slices), job.stack, job.labels)
+    if job.uncertainty is not None:
+        # Half precision is what a prediction has; the file gets float32, which all read.
+        doubts = store.uncertainty(job.slices)
+        write_image(job.uncertainty, doubts, spacing=info.spacing, units=info.units)
 
 
 def _text(job: _Job, seconds: float) -> str:

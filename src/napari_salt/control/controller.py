@@ -53,10 +53,10 @@ class Controller:
         self.desk = Desk(view, link)
         self.jobs = JobController(runner, self.refresh)
         self.paint = PaintController(self.desk, self.jobs)
-        self.loop = LoopController(self.desk, self.jobs)
-        self.files = FilesController(self.desk, self.jobs)
         self.exports = ExportController(self.desk, self.refresh)
         self.saving = SavingController(self.desk, store or SessionStore(), changed=self.refresh)
+        self.loop = LoopController(self.desk, self.jobs, self.saving)
+        self.files = FilesController(self.desk, self.jobs)
         self.fill = FillController(self.desk)
         self.keys = KeyController(self.desk, lambda: self._readiness(link.current_slice()))
         self.arrivals = ArrivalsController(

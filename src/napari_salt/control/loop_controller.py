@@ -14,12 +14,15 @@ from napari_salt.control.rounds_folder import ADAPTER_SUFFIX, rounds_folder
 from napari_salt.engine.requests import AdaptRequest, AdaptResult, SegmentRequest
 from napari_salt.model.adapter_info import read_info
 from napari_salt.records import SlicePrediction
+from napari_salt.scale.requests import ClusterSegmentRequest
+from napari_salt.scale.settings import ClusterSettings
 from napari_salt.views import RoundRow, SuggestionState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from napari_salt.control.desk import Desk
+    from napari_salt.control.saving_controller import SavingController
     from napari_salt.engine.requests import Report, Result
     from napari_salt.session.session import Session
 
@@ -33,8 +36,14 @@ LOOK_AHEAD = 3
 class LoopController:
     """Turns the session into requests, and reports into predictions, rounds and suggestions."""
 
-    def __init__(self, desk: Desk, jobs: JobController) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        jobs: JobController,
+        saving: SavingController,
+    ) -> None:
         self._desk = desk
+        self._saving = saving
         self._jobs = jobs
         self.suggestion = SuggestionState()
 
@@ -128,21 +137,45 @@ class LoopController:
             self._segment((index,))
 
     def segment_all(self) -> None:
-        """Predict every slice: the one on screen first, then its neighbours outwards."""
+        """Predict every slice: the one on screen first, then its neighbours outwards.
+
+        Slices that this adapter has predicted already, before a stop or a crash, are not predicted again.
+        """
         session = self._desk.session
         if session is not None:
             count = session.stack.info.shape[0]
             start = self._desk.link.current_slice()
-            self._segment(outwards(count, count // 2 if start is None else start))
+            order = outwards(count, count // 2 if start is None else start)
+            fresh = frozenset(session.fresh_slices())
+            self._segment(tuple(index for index in order if index not in fresh) or order)
 
     def _segment(self, slices: tuple[int, ...]) -> None:
         session = self._desk.session
         if session is None or session.adapter_path is None:
             return
-        request = SegmentRequest(Path(session.adapter_path), slices, device=session.settings.device)
+        request = self._segment_request(session, Path(session.adapter_path), slices)
         job = self._job("segment", request, session, lambda result: self._segmented(slices, job))
         job.on_stopped = lambda: self._segment_stopped(job)
         self._jobs.start(job)
+
+    def _segment_request(
+        self, session: Session, adapter: Path, slices: tuple[int, ...]
+    ) -> SegmentRequest:
+        """On this computer, or on the cluster of the settings where it is worth the way."""
+        settings = session.settings
+        if not settings.cluster or len(slices) == 1:
+            return SegmentRequest(adapter, slices, device=settings.device)
+        cluster = ClusterSettings(settings.cluster)
+        cluster.check()
+        return ClusterSegmentRequest(
+            adapter,
+            slices,
+            device=settings.device,
+            store=self._saving.exchange_folder(),
+            image=session.stack.info.origin.path,
+            cluster=cluster,
+            show=True,
+        )
 
     def _segmented(self, slices: tuple[int, ...], job: Job) -> None:
         self._desk.link.draw_predictions()
@@ -186,6 +219,8 @@ class LoopController:
         )
         self._desk.link.write_prediction(prediction)
         session.add_prediction(prediction.summary, provisional=prediction.provisional)
+        if isinstance(request, SegmentRequest):
+            self._saving.predicted(session, prediction, request.adapter)
 
     # ---- suggest
 

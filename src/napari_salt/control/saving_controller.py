@@ -6,6 +6,7 @@ thread, and written by one thread of its own, so that a slow disk never holds up
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from napari_salt import wording
+from napari_salt.control.prediction_keeper import PredictionKeeper
 from napari_salt.control.rounds_folder import ADAPTER_SUFFIX
 from napari_salt.errors import InputError, NapariSaltError
 from napari_salt.io.session_folder import SUFFIX, SessionFolder, identity
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from napari_salt.control.desk import Desk
     from napari_salt.io.session_store import Found, SessionStore
-    from napari_salt.records import Planes
+    from napari_salt.records import Planes, SlicePrediction
     from napari_salt.session.session import Session
 
 LARGEST_COPY = 128 * 1024**2
@@ -47,6 +49,7 @@ class _Kept:
 
     session: Session
     known: Future[tuple[str, list[Found]]]
+    predictions: PredictionKeeper
     folder: SessionFolder | None = None
     slices: set[int] = field(default_factory=set)
     changed: bool = False
@@ -92,7 +95,8 @@ class SavingController:
         """Keep this session from now on."""
         self.left()
         known = self._pool.submit(_look_up, session.stack, self._store)
-        kept = self._kept = _Kept(session, known)
+        keeper = PredictionKeeper(self._desk, session, self._pool)
+        kept = self._kept = _Kept(session, known, keeper)
         path = _folders.get(session)
         if path is not None and path.is_dir():
             kept.asked = True
@@ -119,6 +123,9 @@ class SavingController:
             before = None
         kept.writing = None
         self._write(kept, everything=True, before=before)
+        if kept.known.done() and kept.known.exception() is None:
+            last = kept.writing or before
+            kept.predictions.hand_over(kept.known.result()[0], kept.folder, last)
         return self._pool.submit(_close_folder, kept.writing or before, kept.folder)
 
     def tick(self) -> None:
@@ -129,6 +136,24 @@ class SavingController:
         self._collect(kept)
         self._offer(kept)
         self._write(kept)
+        self._keep_predictions(kept)
+        if kept.predictions.tick():
+            self._changed()
+
+    def predicted(self, session: Session, prediction: SlicePrediction, adapter: Path) -> None:
+        """Keep a slice that an adapter has segmented, in the session's label ids."""
+        kept = self._kept
+        if kept is not None and kept.session is session and not prediction.provisional:
+            kept.predictions.add(prediction, adapter)
+            self._keep_predictions(kept)
+
+    def exchange_folder(self) -> Path:
+        """A path that nothing has yet, beside the session, for what the workers of a cluster hand over."""
+        kept = self._kept
+        beside = (
+            self._store.folder if kept is None or kept.folder is None else kept.folder.path.parent
+        )
+        return beside / f".segment-{secrets.token_hex(4)}"
 
     def close(self) -> None:
         """Write the rest and wait for it, but not for ever."""
@@ -198,6 +223,7 @@ class SavingController:
         kept.changed = False
         _folders[kept.session] = path
         self._desk.view.set_settings(kept.session.settings)
+        kept.predictions.bring_back(path, state.identity)
         self._desk.link.refresh_paint()
         self._desk.say(
             f"your work is back: {_contents(len(state.painted), len(state.rounds))}", "good"
@@ -249,7 +275,7 @@ class SavingController:
         best = found[0]
         self._desk.say(
             f"Restore your work on “{kept.session.stack.info.name or 'this image'}”? "
-            f"{_contents(best.slices, len(best.state.rounds))}",
+            f"{_contents(best.slices, len(best.state.rounds), best.predicted)}",
             "plain",
             "Restore",
             lambda: self.go_on(best.path),
@@ -265,11 +291,14 @@ class SavingController:
     ) -> None:
         """Hand what has changed to the writer, if that is free; behind the write ``before`` where there is one."""
         session = kept.session
-        if kept.writing is not None or not (kept.changed or kept.slices):
+        homeless = kept.folder is None and kept.predictions.waiting
+        if kept.writing is not None or not (kept.changed or kept.slices or homeless):
             return
         if not everything and (time.monotonic() < kept.retry_at or not kept.known.done()):
             return
-        if kept.folder is None and not (session.annotations.usable_slices() or len(session.rounds)):
+        if kept.folder is None and not (
+            session.annotations.usable_slices() or len(session.rounds) or kept.predictions.waiting
+        ):
             return
         if kept.known.exception() is not None:
             return
@@ -293,6 +322,14 @@ class SavingController:
         self._collect(kept, to_end=True)
         self._write(kept, everything=True)
         self._collect(kept, to_end=True)
+        self._keep_predictions(kept)
+        kept.predictions.settle()
+
+    @staticmethod
+    def _keep_predictions(kept: _Kept) -> None:
+        """Hand over what was predicted, as soon as there is a folder for it."""
+        if kept.folder is not None:
+            kept.predictions.hand_over(kept.known.result()[0], kept.folder)
 
 
 def _look_up(planes: Planes, store: SessionStore) -> tuple[str, list[Found]]:
@@ -384,5 +421,6 @@ def _resume(
     )
 
 
-def _contents(slices: int, rounds: int) -> str:
-    return f"{wording.count(slices, 'slice')}, {wording.count(rounds, 'round')}"
+def _contents(slices: int, rounds: int, predicted: int = 0) -> str:
+    text = f"{wording.count(slices, 'slice')}, {wording.count(rounds, 'round')}"
+    return f"{text}, masks of {wording.count(predicted, 'slice')}" if predicted else text

@@ -16,6 +16,7 @@ from typing import ClassVar, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_salt.model.conditions import Conditions
 from napari_salt.records import (
     AnnotatedSlice,
     FitRecord,
@@ -23,6 +24,7 @@ from napari_salt.records import (
     Label,
     Planes,
     SlicePrediction,
+    SliceSummary,
     StepReport,
 )
 
@@ -63,7 +65,8 @@ class AdaptRequest:
 class SegmentRequest:
     """Predict ``slices`` in the given order with the adapter in a file.
 
-    ``labels`` are exact trained names, None means all. Reports: ``SlicePrediction``. Result:
+    ``labels`` are exact trained names, None means all. ``conditions`` are those that a job which
+    this one goes on with has reported. Reports: ``StackPrepared``, ``SlicePrediction``. Result:
     ``SegmentResult``.
     """
 
@@ -71,6 +74,7 @@ class SegmentRequest:
     slices: tuple[int, ...]
     labels: tuple[str, ...] | None = None
     device: str = "auto"
+    conditions: Conditions | None = None
 
     task: ClassVar[str] = "napari_salt.engine.tasks:segment"
     title: ClassVar[str] = "Segment"
@@ -96,6 +100,20 @@ class AdapterSaved:
     path: Path
     size_bytes: int
     provisional: bool
+
+
+@dataclass(frozen=True)
+class StackPrepared:
+    """Report: how the stack will be seen; a later job on other slices of it is to be given the same."""
+
+    conditions: Conditions
+
+
+@dataclass(frozen=True, eq=False)
+class SliceStored:
+    """Report: a slice was segmented elsewhere, and its masks lie in the store of the job."""
+
+    summary: SliceSummary
 
 
 @dataclass(frozen=True)
@@ -156,7 +174,9 @@ class AssistMask:
     mask: NDArray[np.bool_]
 
 
-Report: TypeAlias = StepReport | SlicePrediction | AdapterSaved | AssistMask
+Report: TypeAlias = (
+    StepReport | SlicePrediction | AdapterSaved | AssistMask | StackPrepared | SliceStored
+)
 Result: TypeAlias = AdaptResult | SegmentResult | None
 
 

@@ -23,6 +23,7 @@ from napari_salt.engine.requests import (
     Request,
     SegmentRequest,
     SegmentResult,
+    StackPrepared,
     WarmUpRequest,
 )
 from napari_salt.model.adapter_info import read_info
@@ -93,19 +94,26 @@ def segment(
     total = len(request.slices)
     yield StepReport("loading", 0, total, message="Loading the network")
     from napari_salt.model.feature_cache import FeatureCache
-    from napari_salt.model.predict import predict
+    from napari_salt.model.predict import predict, prepare
 
     read_info(request.adapter)
     adapter = _loaded_adapter(request.adapter, request.adapter.stat().st_mtime_ns)
     notes: list[str] = []
+    cache, conditions = FeatureCache(), request.conditions
+    if conditions is None:
+        conditions = yield from prepare(
+            planes, adapter, device=request.device, cache=cache, tell=notes.append
+        )
+        yield StackPrepared(conditions)
     predictions = predict(
         planes,
         adapter,
         request.slices,
         labels=request.labels,
         device=request.device,
-        cache=FeatureCache(),
+        cache=cache,
         tell=notes.append,
+        conditions=conditions,
     )
     try:
         done = 0

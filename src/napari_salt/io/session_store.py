@@ -12,6 +12,7 @@ from platformdirs import user_data_path
 
 from napari_salt.errors import InputError
 from napari_salt.io.session_folder import JOURNAL, STATE, SUFFIX, read_state
+from napari_salt.io.session_predictions import kept_count
 from napari_salt.io.session_state import SessionState
 
 FOLDER_VARIABLE = "NAPARI_SALT_SESSIONS"
@@ -27,6 +28,8 @@ class Found:
     state: SessionState
     slices: int
     """Slices with paint, or complete."""
+    predicted: int = 0
+    """Slices with masks."""
 
 
 class SessionStore:
@@ -59,7 +62,9 @@ class SessionStore:
                 changed = (path / STATE).stat().st_mtime
             except (InputError, OSError):
                 continue
-            slices = len(state.painted)
-            if state.identity == identity and (slices or (path / JOURNAL).exists()):
-                found.append((changed, Found(path, state, slices)))
+            if state.identity != identity:
+                continue
+            slices, predicted = len(state.painted), kept_count(path)
+            if slices or predicted or (path / JOURNAL).exists():
+                found.append((changed, Found(path, state, slices, predicted)))
         return [one for _, one in sorted(found, key=lambda pair: -pair[0])]

@@ -156,3 +156,8 @@ def _usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def gpu_count() -> int:
+    """How many CUDA devices this process may use."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -25,12 +25,10 @@ def measure_limits(planes: Planes, choice: IntensityChoice = AUTO) -> Limits:
     Pixels that are not finite do not count; a colour image has one scale for its channels, alpha left out.
     """
     info = planes.info
-    count = min(info.shape[0], SAMPLED_PLANES)
-    indices = np.unique(np.linspace(0, info.shape[0] - 1, count).round().astype(int))
     samples = []
-    for index in indices:
+    for index in measured_slices(info.shape[0]):
         large = is_large(info)
-        plane = np.asarray(_blocks(planes, int(index)) if large else planes.plane(int(index)))
+        plane = np.asarray(_blocks(planes, index) if large else planes.plane(index))
         pixels = plane.reshape(-1, plane.shape[-1] if plane.ndim == 3 else 1)
         step = max(1, len(pixels) // SAMPLED_PIXELS)
         samples.append(pixels[::step].astype(np.float64))
@@ -42,6 +40,12 @@ def measure_limits(planes: Planes, choice: IntensityChoice = AUTO) -> Limits:
     low, high, least, most = zip(*found, strict=True)
     repeat = 3 if info.rgb else 1
     return Limits(low * repeat, high * repeat, least * repeat, most * repeat)
+
+
+def measured_slices(count: int) -> list[int]:
+    """The slices of a stack of ``count`` that `measure_limits` reads; rising."""
+    chosen = np.linspace(0, count - 1, min(count, SAMPLED_PLANES)).round().astype(int)
+    return [int(index) for index in np.unique(chosen)]
 
 
 def _blocks(planes: Planes, index: int) -> NDArray[Any]:

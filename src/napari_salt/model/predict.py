@@ -16,6 +16,7 @@ from napari_salt.model import elsewhere
 from napari_salt.model.adapter_file import AdapterFile, build_segmenter
 from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.model.batches import with_fallback
+from napari_salt.model.conditions import Conditions
 from napari_salt.model.decide import (
     Decision,
     contested,
@@ -28,7 +29,7 @@ from napari_salt.model.device import pick_device
 from napari_salt.model.framing import Intensity, intensity_for, resize
 from napari_salt.model.head import FrameMaps
 from napari_salt.model.input_checks import check_channels, check_slices, check_unit
-from napari_salt.model.limits import measure_limits
+from napari_salt.model.limits import measure_limits, measured_slices
 from napari_salt.model.segment_large import LargeRun, segment_large
 from napari_salt.model.segmenter import Encoder, Segmenter
 from napari_salt.records import SlicePrediction, SliceSummary
@@ -50,6 +51,7 @@ def predict(
     device: str = "auto",
     cache: FeatureCache | None = None,
     tell: Callable[[str], None] | None = None,
+    conditions: Conditions | None = None,
 ) -> Generator[SlicePrediction | None, None, None]:
     """Segment ``slices`` of a stack in the order given.
 
@@ -66,6 +68,8 @@ def predict(
         Where prefix activations of earlier jobs may lie.
     tell
         Called with a message for the user when the work moves to the CPU, and when another stack's contrast is matched.
+    conditions
+        What `prepare` chose for this stack; None = choose now.
 
     Yields
     ------
@@ -90,22 +94,14 @@ def predict(
         cache = (
             None  # a stack that outgrows the limit would only push out what the next round needs
         )
+    if conditions is None:
+        conditions = yield from prepare(planes, adapter, device=device, cache=cache, tell=tell)
+    intensity = Intensity(conditions.low, conditions.high, conditions.method, conditions.gamma)
+    other = conditions.elsewhere
     left = deque(slices)
-
-    def told(message: str) -> None:
-        if tell is not None:
-            tell(message)
-
-    choice = adapter.info.intensity_choice
-    limits = measure_limits(planes, choice)
-    check_unit(planes.info, limits, adapter.info)
-    intensity = intensity_for(choice, limits)
-    other = elsewhere.fingerprint(planes.info, limits) != adapter.info.stack
 
     def work(target: torch.device) -> Generator[SlicePrediction | None, None, None]:
         segmenter, encoder = _network(adapter, intensity, other, target, cache)
-        if other:
-            yield from _match_contrast(segmenter, encoder, planes, adapter, told)
         while left:
             group = [left[i] for i in range(min(len(left), _slices_at_once(encoder, planes)))]
             found = segment_slices(segmenter, encoder, planes, group, adapter.labels, chosen, tell)
@@ -114,7 +110,49 @@ def predict(
                     left.popleft()
                 yield one
 
-    yield from with_fallback(pick_device(device), work, told)
+    yield from with_fallback(pick_device(device), work, _teller(tell))
+
+
+def prepare(
+    planes: Planes,
+    adapter: AdapterFile,
+    *,
+    device: str = "auto",
+    cache: FeatureCache | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Generator[None, None, Conditions]:
+    """Choose intensities and contrast for a stack; yields None now and then, where a caller may stop.
+
+    Only the slices of `slices_to_prepare` are read. Parameters and errors as `predict`.
+    """
+    check_channels(planes, adapter.info)
+    choice = adapter.info.intensity_choice
+    limits = measure_limits(planes, choice)
+    check_unit(planes.info, limits, adapter.info)
+    intensity = intensity_for(choice, limits)
+    other = elsewhere.fingerprint(planes.info, limits) != adapter.info.stack
+
+    def work(target: torch.device) -> Generator[None, None, Intensity]:
+        segmenter, encoder = _network(adapter, intensity, other, target, cache)
+        yield from _match_contrast(segmenter, encoder, planes, adapter, told)
+        return encoder.intensity
+
+    told = _teller(tell)
+    # absolute intensities mean the same everywhere
+    if other and intensity.method != "window":
+        intensity = yield from with_fallback(pick_device(device), work, told)
+    return Conditions(
+        intensity.low, intensity.high, intensity.method, intensity.gamma, elsewhere=other
+    )
+
+
+def slices_to_prepare(count: int) -> list[int]:
+    """The slices of a stack of ``count`` that `prepare` may read; rising."""
+    return sorted({*measured_slices(count), *elsewhere.slices_to_look_at(count)})
+
+
+def _teller(tell: Callable[[str], None] | None) -> Callable[[str], None]:
+    return (lambda message: None) if tell is None else tell
 
 
 def _frames_of_large(planes: Planes, adapter: AdapterFile) -> int:
@@ -154,8 +192,6 @@ def _match_contrast(
 ) -> Generator[None, None, None]:
     """Change the encoder's contrast where the masks of another stack are clearly surer for it."""
     plain = encoder.intensity
-    if plain.method == "window":
-        return  # absolute intensities mean the same everywhere
     lost = elsewhere.clearly(adapter.trained_intensity(), plain)
     looked_at = elsewhere.slices_to_look_at(planes.info.shape[0])
     doubts: dict[float, float | None] = {}

@@ -90,7 +90,8 @@ class Encoder:
     def prefix(self, frames: Tensor) -> Activations:
         """Prefix of ``frames`` (B, 3, S, S) on the device, in one pass; only the taps that the head uses."""
         if self.cache is None:
-            return self._run(frames)
+            # rounded all the same: masks must not depend on whether a job's slices fit into a cache
+            return rounded(self._run(frames))
         # frame by frame, so that a later job finds them whatever its batches are
         single = frames.split(1)
         keys = [self.cache.key(frame, *self._context()) for frame in single]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import get_args
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QSpinBox, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QLineEdit, QSpinBox, QWidget
 
 from napari_salt.records import AdapterKind, FitSettings
 from napari_salt.widgets.intensity_field import IntensityField
@@ -49,6 +49,12 @@ class SettingsPanel(QWidget):
         self._device = self._combo(DEVICES, editable=True)
         self._device.setToolTip("Where to compute: auto, cpu, cuda, cuda:1, mps")
         self.intensity = IntensityField(self)
+        self._cluster = QLineEdit(self)
+        self._cluster.setPlaceholderText("this computer")
+        self._cluster.setToolTip(
+            "Segment all on the workers of a Dask scheduler at tls://host:8786; see docs/cluster.md. "
+            "Empty: on this computer"
+        )
         self._lay_out()
         self.setValue(self._base)
         self._listen()
@@ -66,6 +72,7 @@ class SettingsPanel(QWidget):
             ("Steps", self._steps),
             ("Seed", self._seed),
             ("Device", self._device),
+            ("Cluster address", self._cluster),
         ):
             form.addRow(caption, field)
             field.setAccessibleName(caption)
@@ -79,6 +86,7 @@ class SettingsPanel(QWidget):
             line = combo.lineEdit()
             if line is not None:
                 line.editingFinished.connect(self._emit)
+        self._cluster.editingFinished.connect(self._emit)
         for spin in (self._rank, self._low_rank, self._steps, self._seed):
             guard.guard(spin)
             spin.valueChanged.connect(self._emit)
@@ -103,6 +111,7 @@ class SettingsPanel(QWidget):
             device=self._device.currentText().strip() or DEVICES[0],
             text_model=self._base.text_model,
             intensity=self.intensity.value(),
+            cluster=self._cluster.text().strip(),
         )
 
     def setValue(self, settings: FitSettings) -> None:
@@ -120,6 +129,7 @@ class SettingsPanel(QWidget):
         self._seed.setValue(settings.seed)
         self._device.setCurrentText(settings.device)
         self.intensity.setValue(settings.intensity)
+        self._cluster.setText(settings.cluster)
         self.blockSignals(was_blocked)
 
     def _combo(self, names: tuple[str, ...], *, editable: bool = False) -> QComboBox:

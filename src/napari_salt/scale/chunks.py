@@ -1,0 +1,36 @@
+"""How a stack is divided among workers, and what is sent of it where they cannot read it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_salt.scale.orders import SentPlanes
+
+if TYPE_CHECKING:
+    from napari_salt.records import Planes
+
+LONGEST = 32
+"""Slices of a chunk at most: what a stopped job computes in vain, and what is computed again when a worker is lost."""
+PER_WORKER = 8
+"""Chunks that each worker gets at the least, so that all end at about the same time."""
+LARGEST_SENT = 64 * 1024**2
+"""Bytes of planes sent with one chunk, if it is more than one slice."""
+MOST_SENT = 4 * 1000**3
+"""Bytes of planes sent with a whole job."""
+
+
+def chunks_of(slices: Sequence[int], workers: int, plane_bytes: int = 0) -> list[tuple[int, ...]]:
+    """Parts of ``slices`` in their order; ``plane_bytes`` is what is sent of each slice."""
+    length = min(LONGEST, max(1, len(slices) // (PER_WORKER * max(1, workers))))
+    if plane_bytes:
+        length = min(length, max(1, LARGEST_SENT // plane_bytes))
+    return [tuple(slices[start : start + length]) for start in range(0, len(slices), length)]
+
+
+def sent_with(planes: Planes, slices: Sequence[int]) -> SentPlanes:
+    """The planes of ``slices``, in memory."""
+    read = {index: np.ascontiguousarray(planes.plane(index)) for index in slices}
+    return SentPlanes(planes.info, read)
