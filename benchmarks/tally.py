@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 
 @dataclass
@@ -23,3 +25,12 @@ class Tally:
             self.lost.append(f"{what}: {'; '.join(problems)}")
         else:
             self.survived += 1
+
+    def write(self, path: Path) -> None:
+        """Keep it as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=1))
+
+    @staticmethod
+    def read(path: Path) -> Tally:
+        """The inverse of `write`."""
+        return Tally(**json.loads(path.read_text()))

@@ -32,6 +32,7 @@ def run(faults: list[Fault], folder: Path) -> Tally:
         problems = list(strike(office, fault))
         tally.count(f"{fault.name} while {fault.stage}", problems)
     office.close()
+    office.runner.engine.close()
     return tally
 
 

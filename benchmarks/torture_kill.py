@@ -1,6 +1,6 @@
 """Kills the whole application at random moments, opens the work again each time, and looks whether it is whole.
 
-    python benchmarks/torture_kill.py --count 6 --seed 1      prints what was tried, survived and lost as JSON
+    python benchmarks/torture_kill.py --count 6 --out told.json    what was tried, survived and lost, as JSON
 
 The application paints step after step. Every step says its number in several places at once: in the paint of some
 slices, in the name of a label, and in a tick; so what is restored shows which step it is of, and whether it is of one
@@ -20,7 +20,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -347,8 +347,9 @@ def main() -> None:
     )
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    print(json.dumps(asdict(run(options.count, options.seed)), indent=1))
+    run(options.count, options.seed).write(options.out)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,10 @@ class StillWaitingError(Exception):
 
 
 class ThreadRunner:
-    """A `JobRunner` without Qt: a thread follows the job, `deliver` calls back on the thread of its caller."""
+    """A `JobRunner` without Qt: a thread follows the job, `deliver` calls back on the thread of its caller.
+
+    The engine is its caller's, and outlives it.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -69,10 +72,10 @@ class ThreadRunner:
         self.engine.stop()
 
     def close(self) -> None:
-        """End the engine; nothing is called back any more."""
+        """Stop what runs; nothing is called back any more."""
         self._calls = None
         self._number += 1
-        self.engine.close()
+        self.engine.stop()
 
     def deliver(self) -> None:
         """Call back what has come."""
@@ -98,15 +101,15 @@ class ThreadRunner:
 
 
 class Office:
-    """An application with one image open; sessions are kept in ``folder``."""
+    """An application with one image open; sessions are kept in ``folder``, jobs run in ``engine``."""
 
-    def __init__(self, folder: Path, pixels: NDArray[Any], engine: Engine | None = None) -> None:
+    def __init__(self, folder: Path, pixels: NDArray[Any], engine: Engine) -> None:
         self.viewer = ViewerModel()
         self.view = create_autospec(DockView, instance=True)
         self.view.wishes = self.wishes = Wishes()
         self.view.confirm.return_value = True
         self.store = SessionStore(folder)
-        self.runner = ThreadRunner(engine or Engine())
+        self.runner = ThreadRunner(engine)
         self.viewer.add_image(pixels, name="t1")
         self.link = ViewerLink(self.viewer)
         self.controller = Controller(self.view, self.link, self.runner, self.store)
@@ -174,7 +177,9 @@ class Office:
 
         def saved() -> bool:
             self.save()
-            return kept.writing is None and not (kept.changed or kept.slices)
+            session = self.session
+            nothing = not (session.annotations.usable_slices() or len(session.rounds))
+            return kept.writing is None and (nothing or not (kept.changed or kept.slices))
 
         self.until(saved, "the last save")
 
