@@ -207,7 +207,7 @@ def _described(labels: tuple[Label, ...], record: FitRecord) -> AdapterInfo:
         kind=record.kind,
         rank=None,
         low_rank=None,
-        intensity={},
+        intensity={"method": "percentile", "low": [0.0], "high": [255.0]},
         stack="",
         channels=1,
         rgb=False,
@@ -216,7 +216,7 @@ def _described(labels: tuple[Label, ...], record: FitRecord) -> AdapterInfo:
         fine=1.0,
         along_stack=False,
         directions=0,
-        taps=(),
+        taps=(("last", 1),),
         text_model=None,
         record=record,
     )

@@ -38,6 +38,27 @@ def test_a_fault_costs_its_job_and_nothing_else(tmp_path):
     assert told.lost == []
 
 
+@pytest.mark.parametrize("stage", ["adapting", "segmenting"])
+def test_an_image_deleted_while_a_job_runs_ends_the_job_and_keeps_the_paint(tmp_path, stage):
+    office = torture_faults.working_office(tmp_path)
+    before, image = office.session.annotations.paint.copy(), office.viewer.layers["t1"]
+    office.runner.pause = 0.05
+    wish = office.wishes.adapt if stage == "adapting" else office.wishes.segment_all
+    wish.emit()
+    office.until(lambda: office.controller.jobs.job.step is not None, "a report")
+    office.viewer.layers.remove("t1")
+    assert not office.busy
+    assert "was removed from the viewer, so its job was stopped" in office.said
+    office.until(lambda: not office.runner.running, "the end of the job")
+    office.runner.pause = 0.0
+    office.viewer.add_image(image.data, name="t1")
+    assert (office.session.annotations.paint == before).all()
+    torture_faults.adapt(office)
+    assert office.said.startswith("round 2 done")
+    office.close()
+    office.runner.engine.close()
+
+
 @on_linux
 def test_whatever_is_done_in_whatever_order_the_work_stays_as_it_was_said():
     told = torture_loop.run(6, 3)

@@ -20,7 +20,8 @@ from napari_salt.control.kept_work import open_work
 from napari_salt.control.prediction_keeper import PredictionKeeper
 from napari_salt.control.rounds_folder import ADAPTER_SUFFIX
 from napari_salt.errors import InputError, NapariSaltError, OutputError
-from napari_salt.io.session_folder import SUFFIX, SessionFolder, identity
+from napari_salt.io.session_copy import kept_state
+from napari_salt.io.session_folder import SUFFIX, SessionFolder, check_folder, identity
 from napari_salt.io.session_state import SessionState
 
 if TYPE_CHECKING:
@@ -88,12 +89,32 @@ class _Kept:
 
 
 class SavingController:
-    """Follows the open session; ``store`` says where sessions are kept without being asked."""
+    """Follows the open session.
 
-    def __init__(self, desk: Desk, store: SessionStore, *, changed: Callable[[], None]) -> None:
+    Parameters
+    ----------
+    desk
+        What the controllers share.
+    store
+        Where sessions are kept without being asked.
+    changed
+        Called when there is something new to show.
+    bring_image
+        Looks for the image of a session from a folder, and opens it where it is found.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        store: SessionStore,
+        *,
+        changed: Callable[[], None],
+        bring_image: Callable[[SessionState, Path], None] = lambda state, path: None,
+    ) -> None:
         self._desk = desk
         self._store = store
         self._changed = changed
+        self._bring_image = bring_image
         self._pool = ThreadPoolExecutor(1, "napari-salt saving")
         self._kept: _Kept | None = None
 
@@ -203,7 +224,7 @@ class SavingController:
             self.go_on(path)
 
     def go_on(self, path: Path) -> None:
-        """Bring the work in a session folder onto the open stack, and keep it there from now on.
+        """Bring the work in a session folder onto its image, and keep it there from now on.
 
         A folder that another window has open, or that cannot be written, is read as it is now; what is done from now
         on is kept apart from it.
@@ -211,7 +232,7 @@ class SavingController:
         Raises
         ------
         InputError
-            No session, a damaged one, or one of another stack; nothing was changed.
+            No session, a damaged one, or one whose image is not found; nothing was changed.
         """
         kept = self._kept
         if (
@@ -221,15 +242,10 @@ class SavingController:
         ):
             self._desk.say(f"{path.name} is the session that is open here")
             return
+        kept = self._with_its_image(path)
         work = open_work(path)
         try:
             state = work.state
-            if kept is None or state.identity != kept.known.result()[0]:
-                facts = wording.facts(state.stack)
-                raise InputError(
-                    f"This session belongs to “{state.stack.name}” ({facts}); open that image first, "
-                    "then the session."
-                )
             if not self._may_replace(kept.session):
                 work.close()
                 return
@@ -256,6 +272,19 @@ class SavingController:
         kept.predictions.bring_back(path, state.identity)
         self._desk.link.refresh_paint()
         self._tell_back(state, work.apart, missing)
+
+    def _with_its_image(self, path: Path) -> _Kept:
+        """See that the image of a session is the one that is open."""
+        check_folder(path)
+        state = kept_state(path)
+        if self._kept is None or state.identity != self._kept.known.result()[0]:
+            self._bring_image(state, path)
+        if self._kept is None or state.identity != self._kept.known.result()[0]:
+            raise InputError(
+                f"This session belongs to “{state.stack.name}” ({wording.facts(state.stack)}); open that image first, "
+                "then the session."
+            )
+        return self._kept
 
     def _tell_back(self, state: SessionState, apart: str, missing: str) -> None:
         parts = [_contents(len(state.painted), len(state.rounds)), apart, missing]
