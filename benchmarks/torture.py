@@ -28,9 +28,9 @@ FULL = {"kills": 200, "faults": 1, "loops": 1000, "fuzz": 100_000, "rounds": 500
 QUICK = {"kills": 6, "faults": 6, "loops": 10, "fuzz": 500, "rounds": 10}
 METHOD = {
     "kill -9": "The whole application without a window (real controllers, viewer model, session folders and engine; "
-    "tasks that stand in for the network) is killed while it paints, saves, adapts, segments, exports, or brings a "
-    "session of an earlier version up to date. The next one opens the work: it must be of one step only, at most 5 s "
-    "of paint may be missing, and no process may be left.",
+    "tasks that stand in for the network; one in seven with a real napari window) is killed while it paints, saves, "
+    "adapts, segments, exports, or brings a session of an earlier version up to date. The next one opens the work: it "
+    "must be of one step only, at most 5 s of paint may be missing, and no process may be left.",
     "engine faults": "Memory of device or host used up, an exception, a plane that cannot be read, a child killed, "
     "gone or hung, each at each stage of a job: one sentence, no half round, paint as before, and the next job works.",
     "random loops": "Hypothesis paints, completes, undoes, accepts, adds, renames and removes labels, adapts with and "

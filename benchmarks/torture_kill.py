@@ -15,11 +15,13 @@ import json
 import os
 import random
 import select
+import shutil
 import signal
 import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,7 @@ MOMENTS = {
     "segment": ("segment", 0.5),
     "export": ("export", 0.03),
     "migrate": ("saving", 0.03),
+    "window": ("saving", 0.03),
 }
 """By what the application does: after which of its messages to kill it, and how many seconds later at most."""
 
@@ -71,7 +74,10 @@ class Run:
 
 
 def run(count: int, seed: int) -> Tally:
-    """Kill ``count`` applications, as many in each of the `MOMENTS`; each opens the work of the one before."""
+    """Kill ``count`` applications, as many in each of the `MOMENTS`; each opens the work of the one before.
+
+    One in seven has a real window, on the screen that is there.
+    """
     tally, dice = Tally("kill -9"), random.Random(seed)
     kinds = list(MOMENTS)
     most = 0.0
@@ -113,12 +119,13 @@ def _live(folder: Path, kind: str, tell: Callable[[str], None]) -> None:
     """Work until killed."""
     _tell_of_saves(tell)
     unopened = list(_unopened(folder))
-    office = _office(folder)
+    office = _office(folder, window=kind == "window")
     step = _step_of(office)
     problems = [*unopened, *_mixed(office, step), *_torn(folder)]
     tell(f"opened {json.dumps({'step': step, 'problems': problems})}")
     office.runner.pause = 0.05
-    office.view.ask_save.return_value = folder / "masks.tif"
+    if kind == "export":
+        office.view.ask_save.return_value = folder / "masks.tif"
     if not len(office.session.labels):
         for number in range(LABELS):
             office.wishes.label_added.emit(f"label {number}")
@@ -172,10 +179,15 @@ def _tell_of_saves(tell: Callable[[str], None]) -> None:
     session_folder.SessionFolder.save = told  # type: ignore[method-assign]
 
 
-def _office(folder: Path) -> Office:
+def _office(folder: Path, *, window: bool) -> Office:
     """An application on the stack, with the work that it offers taken up."""
     pixels = np.arange(np.prod(SHAPE), dtype=np.uint16).reshape(SHAPE)
-    office = Office(folder / "sessions", pixels, Engine())
+    made: type[Office] = Office
+    if window:
+        import torture_window  # and with it Qt, which the other applications do without
+
+        made = torture_window.WindowOffice
+    office = made(folder / "sessions", pixels, Engine())
     office.until_known()
     if office.controller.desk.status.offer:
         office.wishes.offer_taken.emit()
@@ -349,7 +361,21 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    run(options.count, options.seed).write(options.out)
+    with screen():
+        run(options.count, options.seed).write(options.out)
+
+
+@contextmanager
+def screen() -> Iterator[None]:
+    """A screen of our own where Xvfb is installed, else yours."""
+    if shutil.which("Xvfb") is None:
+        yield
+        return
+    from pyvirtualdisplay import Display
+
+    os.environ["QT_QPA_PLATFORM"] = "xcb"
+    with Display(visible=False, size=(1280, 800), color_depth=24):
+        yield
 
 
 if __name__ == "__main__":
