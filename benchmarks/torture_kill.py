@@ -53,7 +53,7 @@ MOMENTS = {
     "autosave": ("saving", 0.03),
     "adapt": ("adapt", 0.5),
     "segment": ("segment", 0.5),
-    "export": ("export", 0.03),
+    "export": ("export", 0.2),
     "migrate": ("saving", 0.03),
     "window": ("saving", 0.03),
 }
@@ -125,7 +125,7 @@ def _live(folder: Path, kind: str, tell: Callable[[str], None]) -> None:
     tell(f"opened {json.dumps({'step': step, 'problems': problems})}")
     office.runner.pause = 0.05
     if kind == "export":
-        office.view.ask_save.return_value = folder / "masks.tif"
+        office.view.ask_save_as.return_value = (folder / "masks.tif", 0)
     if not len(office.session.labels):
         for number in range(LABELS):
             office.wishes.label_added.emit(f"label {number}")
@@ -165,8 +165,10 @@ def _segment(office: Office, tell: Callable[[str], None]) -> None:
 
 
 def _export(office: Office, tell: Callable[[str], None]) -> None:
-    tell("export")
-    office.wishes.export_masks.emit()
+    office.controller.exports.tick()
+    if not office.controller.exports.busy:
+        office.wishes.export_masks.emit()
+        tell("export")
 
 
 def _tell_of_saves(tell: Callable[[str], None]) -> None:
