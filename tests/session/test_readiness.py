@@ -100,6 +100,7 @@ ALL = {field.name for field in fields(Readiness)} - {"hint"}
                 "complete",
                 "export_adapter",
                 "load_adapter",
+                "open_session",
             },
         ),
         (
