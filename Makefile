@@ -8,6 +8,7 @@
 #   make speed   speed alone          make speed ARGS="--quick"
 #   make latency stalls of the window while the engine works   make latency ARGS="--quick"
 #   make scale   many workers, and what follows for a million slices   make scale ARGS="--slices 16"
+#   make torture kills, faults, fuzz, random loops, a long day; benchmarks/RELIABILITY.md   make torture ARGS="--quick"
 #   make clean   remove what make made (keeps downloaded data)
 
 SHELL := /bin/bash
@@ -17,10 +18,10 @@ ARGS ?=
 BENCH_JOBS ?= 2
 BENCH_MINUTES ?= 60
 
-.PHONY: help demo test check format bench speed latency scale clean setup window
+.PHONY: help demo test check format bench speed latency scale torture clean setup window
 
 help:
-	@sed -n '4,11s/^#//p' Makefile
+	@sed -n '4,12s/^#//p' Makefile
 
 setup:
 	@bash scripts/setup.sh python test,check
@@ -64,6 +65,9 @@ latency: setup window
 
 scale: setup
 	$(BIN)/python benchmarks/scale.py $(ARGS)
+
+torture: setup window
+	QT_API=pyqt6 $(BIN)/python benchmarks/torture.py $(ARGS)
 
 clean:
 	rm -rf .venv demo_out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

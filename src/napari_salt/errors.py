@@ -47,6 +47,10 @@ class MissingExtra(InputError):
     """An optional package is needed; the message says which extra to install."""
 
 
+class SessionInUse(InputError):
+    """A session folder is open in another window, which alone may write to it."""
+
+
 class OutputError(NapariSaltError):
     """A result could not be written; what was there before is untouched."""
 

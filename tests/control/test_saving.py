@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
+import zipfile
 from concurrent.futures import wait
 from pathlib import Path
 from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from napari_salt.control import saving_controller
 from napari_salt.control.desk import Desk
@@ -15,7 +20,7 @@ from napari_salt.control.saving_controller import SavingController
 from napari_salt.errors import InputError, OutputError
 from napari_salt.intensity import WINDOWS
 from napari_salt.io.mask_store import MaskStore
-from napari_salt.io.session_folder import STATE, SessionFolder
+from napari_salt.io.session_folder import STATE, SessionFolder, painted_chunks, read_state
 from napari_salt.io.session_predictions import PREDICTIONS
 from napari_salt.io.session_store import SessionStore
 from napari_salt.records import (
@@ -85,6 +90,13 @@ def worked(office: Office, tmp_path: Path) -> None:
     office.session.add_round(RECORD, tmp_path / "adapter", 7)
     office.session.skip(0)
     office.tick()
+
+
+def painted_in(path: Path) -> tuple[int, ...]:
+    """Slices with paint in a session folder, which opens."""
+    folder = SessionFolder.open_folder(path)
+    folder.close()
+    return folder.painted_slices()
 
 
 def test_looking_at_an_image_keeps_nothing(office):
@@ -207,13 +219,27 @@ def test_new_paint_is_put_aside_only_after_asking(office, tmp_path):
     later.saving.close()
 
 
-def test_a_second_window_on_a_session_says_so(office, tmp_path):
+def test_a_second_window_sees_the_work_and_keeps_its_own_apart(office, tmp_path):
     worked(office, tmp_path)
+    (first,) = office.folders
     other = Office(tmp_path / "store")
     other.tick()
-    with pytest.raises(InputError, match="open in another window"):
-        other.desk.offer()
+    other.desk.offer()
+    assert other.desk.status.text == (
+        "your work is back: 2 slices, 1 round; it is open in another window too, so what you do here is kept as "
+        "a session of its own"
+    )
+    assert np.array_equal(other.session.annotations.paint, office.session.annotations.paint)
+    other.paint(5, 2)
+    other.tick()
+    office.paint(0, 1)
+    office.tick()
+    (second,) = set(office.folders) - {first}
     other.saving.close()
+    office.saving.close()
+    assert painted_in(first) == (0, 1, 4)
+    assert painted_in(second) == (1, 4, 5)
+    assert (second / "adapters" / "round-1.salt.safetensors").read_bytes() == b"weights"
 
 
 def test_the_next_dock_goes_on_in_the_same_folder(office, tmp_path):
@@ -449,3 +475,216 @@ def test_a_disk_that_takes_no_masks_is_told_once(office, tmp_path, monkeypatch):
     brought_back(office)
     told = [call.args[0] for call in office.view.notify.call_args_list]
     assert told == ["Masks are not being kept: The disk is full."]
+
+
+# ---- disks that refuse, folders that go
+
+
+class WeakDisk:
+    """Refuses every call that writes from the ``fails_from``-th on, as a full disk does."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.calls, self.fails_from = 0, 10**9
+        for owner, name in (
+            (os, "fsync"),
+            (os, "replace"),
+            (Path, "write_text"),
+            (Path, "mkdir"),
+            (zipfile.ZipFile, "writestr"),
+            (shutil, "copyfile"),
+        ):
+            monkeypatch.setattr(owner, name, self._refusing(getattr(owner, name)))
+
+    def _refusing(self, write):
+        def refuse(*args, **kwargs):
+            self.calls += 1
+            if self.calls > self.fails_from:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return write(*args, **kwargs)
+
+        return refuse
+
+
+def test_a_disk_that_is_full_at_any_write_loses_nothing(tmp_path, monkeypatch):
+    """Whichever call it refuses: a sentence, the work goes on, and all of it is saved once there is room."""
+    monkeypatch.setattr(saving_controller, "RETRY", 0.0)
+    for room in range(0, 99, 3):
+        store = tmp_path / f"full-{room}"
+        with monkeypatch.context() as patch:
+            WeakDisk(patch).fails_from = room
+            office = Office(store)
+            worked(office, tmp_path)
+            if office.desk.status.text == "idle":  # a whole save fits in
+                office.saving.close()
+                break
+            assert office.desk.status.text.startswith("Your work is not being saved: "), room
+            assert "free" in office.desk.status.text
+            office.paint(2, 1)
+        office.tick()
+        assert office.desk.status.text == "your work is saved again"
+        office.saving.close()
+        later = Office(store)
+        later.tick()
+        assert later.desk.status.text == "Restore your work on “t1”? 3 slices, 1 round", room
+        later.desk.offer()
+        assert np.array_equal(later.session.annotations.paint, office.session.annotations.paint)
+        assert later.session.annotations.complete == {4}
+        later.saving.close()
+        assert len(later.folders) == 1, "nothing half made is left"
+    assert 20 < room < 90
+
+
+def test_a_change_that_the_disk_refused_half_way_is_not_mixed_with_the_next(office, monkeypatch):
+    """The journal of a change that stands is written whole before the next change begins."""
+    monkeypatch.setattr(saving_controller, "RETRY", 0.0)
+    office.paint(0, 1)
+    office.tick()
+    folder = office.saving._kept.folder
+    with monkeypatch.context() as patch:
+        patch.setattr(SessionFolder, "_apply", refuse)
+        office.paint(1, 1)
+        office.paint(2, 1)
+        office.tick()
+    assert folder.begun
+    monkeypatch.setattr(saving_controller, "LARGEST_COPY", 1)  # the next change is of one slice
+    office.tick()
+    assert not folder.begun
+    assert folder.painted_slices() == (0, 1, 2)
+
+
+def refuse(*_, **__):
+    raise OutputError("The disk is full; free some space.")
+
+
+def test_a_tick_waits_for_the_paint_that_it_speaks_of(office, monkeypatch):
+    monkeypatch.setattr(saving_controller, "LARGEST_COPY", 1)
+    for index in (0, 1, 2):
+        office.paint(index, BACKGROUND)
+        office.session.annotations.set_complete(index, True)
+    office.tick()
+    (path,) = office.folders
+    seen = [(painted_chunks(path, 6), read_state(path).complete)]
+    while office.saving._kept.slices or office.saving._kept.writing:
+        office.tick()
+        seen.append((painted_chunks(path, 6), read_state(path).complete))
+    assert seen[0] == ((0,), (0,))
+    assert seen[-1] == ((0, 1, 2), (0, 1, 2))
+    assert all(complete == painted for painted, complete in seen)
+
+
+def test_a_folder_that_is_gone_is_replaced_by_a_new_one_with_everything(
+    office, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(saving_controller, "RETRY", 0.0)
+    worked(office, tmp_path)
+    (path,) = office.folders
+    path.rename(tmp_path / "moved away")
+    office.paint(0, 1)
+    office.tick()
+    assert "not being saved" in office.desk.status.text
+    office.tick()
+    assert office.desk.status.text == "your work is saved again"
+    office.saving.close()
+    assert [painted_in(one) for one in office.folders] == [(0, 1, 4)]
+    assert painted_in(tmp_path / "moved away") == (1, 4)
+
+
+def refused_lock(*_, **__):
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def test_a_session_that_cannot_be_written_is_opened_and_goes_on_elsewhere(
+    office, tmp_path, monkeypatch
+):
+    worked(office, tmp_path)
+    office.saving.close()
+    (path,) = office.folders
+    kept = path.rename(tmp_path / "on a disc.salt")
+    later = Office(tmp_path / "store")
+    with monkeypatch.context() as patch:
+        patch.setattr(FileLock, "acquire", refused_lock)
+        later.saving.go_on(kept)
+    assert later.desk.status.text.endswith(
+        "its folder cannot be written, so what you do now is kept as a session of its own"
+    )
+    later.tick()
+    later.saving.close()
+    assert [painted_in(one) for one in later.folders] == [(1, 4)]
+
+
+def test_where_nothing_can_be_kept_the_session_can_still_be_saved_elsewhere(
+    office, tmp_path, monkeypatch
+):
+    office.store.folder = tmp_path / "a file"
+    office.store.folder.write_text("no folder")
+    worked(office, tmp_path)
+    assert "not being saved" in office.desk.status.text
+    office.view.ask_save.return_value = tmp_path / "mine.salt"
+    office.saving.save_as()
+    assert office.desk.status.level == "good"
+    office.paint(5, 1)
+    office.tick()
+    office.saving.close()
+    assert painted_in(tmp_path / "mine.salt") == (1, 4, 5)
+
+
+def test_paint_that_cannot_be_saved_is_not_given_up_for_another_session(
+    office, tmp_path, monkeypatch
+):
+    worked(office, tmp_path)
+    office.saving.close()
+    (path,) = office.folders
+    later = Office(tmp_path / "store")
+    later.paint(0, BACKGROUND)
+    monkeypatch.setattr(SessionFolder, "save", refuse)
+    with pytest.raises(OutputError, match="save it elsewhere first"):
+        later.saving.go_on(path)
+    assert later.session.annotations.painted_slices() == (0,)
+    later.saving.close()
+
+
+def test_a_round_whose_adapter_is_gone_is_left_out_and_said(office, tmp_path):
+    worked(office, tmp_path)
+    office.saving.close()
+    (path,) = office.folders
+    (path / "adapters" / "round-1.salt.safetensors").unlink()
+    later = Office(tmp_path / "store")
+    later.tick()
+    later.desk.offer()
+    assert later.desk.status.text == (
+        "your work is back: 2 slices, 1 round; the adapter of 1 round is missing"
+    )
+    assert len(later.session.rounds) == 0
+    assert later.session.adapter_path is None
+    later.saving.close()
+
+
+def test_an_adapter_file_that_vanished_does_not_keep_paint_from_being_saved(office, tmp_path):
+    office.session.add_round(RECORD, tmp_path / "tidied away", 7)
+    office.paint(3, 1)
+    office.tick()
+    office.saving.close()
+    assert [painted_in(path) for path in office.folders] == [(3,)]
+
+
+def test_an_image_that_cannot_be_read_at_first_is_saved_when_it_can(tmp_path, monkeypatch):
+    monkeypatch.setattr(saving_controller, "RETRY", 0.0)
+    session, plane = new_session(), Stack.plane
+    with monkeypatch.context() as patch:
+        patch.setattr(Stack, "plane", refused_lock)
+        office = Office(tmp_path / "store", session)
+        office.tick()
+        assert "cannot be read" in office.desk.status.text
+        office.paint(3, 1)
+    assert Stack.plane is plane
+    office.tick()
+    office.tick()
+    office.saving.close()
+    assert [painted_in(path) for path in office.folders] == [(3,)]
+
+
+def test_the_session_that_is_open_here_is_not_opened_again(office, tmp_path):
+    worked(office, tmp_path)
+    (path,) = office.folders
+    office.saving.go_on(path)
+    assert "is the session that is open here" in office.desk.status.text

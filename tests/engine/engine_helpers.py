@@ -103,6 +103,20 @@ def stubborn(request, planes):
         time.sleep(3600)
 
 
+def hangs(request, planes):
+    yield StepReport("adapting", 0, 1)
+    time.sleep(3600)
+
+
+def computes(request, planes):
+    """Seconds of work without a word."""
+    yield StepReport("adapting", 0, 1)
+    end = time.monotonic() + request.count
+    while time.monotonic() < end:
+        sum(range(1000))
+    return request.count
+
+
 def bad_input(request, planes):
     yield StepReport("loading", 0, 1)
     raise InputError("Paint at least one slice first.")

@@ -39,14 +39,14 @@ def on(facts):
     return {name for name in names if getattr(state, name).enabled}
 
 
-ALWAYS = {"show_table", "load_adapter", "next_slice", "add_label"}
+ALWAYS = {"show_table", "load_adapter", "open_session", "next_slice", "add_label"}
 ALL = {field.name for field in fields(Readiness)} - {"hint"}
 
 
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [
-        (Facts(), set()),
+        (Facts(), {"open_session"}),
         (OPENED, ALWAYS | {"skip_slice"}),
         (NAMED, ALWAYS | {"skip_slice", "complete"}),
         (replace(NAMED, slice_index=None), ALWAYS),
@@ -100,6 +100,7 @@ ALL = {field.name for field in fields(Readiness)} - {"hint"}
                 "complete",
                 "export_adapter",
                 "load_adapter",
+                "open_session",
             },
         ),
         (

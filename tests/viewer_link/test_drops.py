@@ -126,6 +126,7 @@ def test_a_session_goes_on_in_a_dock_that_opens_for_it(viewer, kept):
 def test_a_session_of_another_image_is_refused_in_a_sentence(viewer, kept, monkeypatch):
     said = []
     monkeypatch.setattr(Dock, "notify", lambda dock, sentence, level: said.append(sentence))
+    monkeypatch.setattr(Dock, "ask_open", lambda dock, title, pattern: None)
     viewer.add_image(np.ones((4, 16, 16), np.uint8), name="other")
     viewer.open(str(kept), plugin="napari-salt")
     assert len(said) == 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_salt import wording
 from napari_salt.errors import InputError
-from napari_salt.session.readiness import Readiness
+from napari_salt.session.readiness import Action, Readiness
 from napari_salt.views import ImageNote
 
 if TYPE_CHECKING:
@@ -41,18 +41,13 @@ class ArrivalsController:
 
     def adapter_dropped(self, path: Path) -> None:
         """Load an adapter that was dropped on the viewer, or say why that cannot be now."""
-        self._check_welcome(path)
+        _check_welcome(path, self._ready().load_adapter)
         self._files.use_file(path)
 
     def session_dropped(self, path: Path) -> None:
         """Go on with a session that was dropped on the viewer, or say why that cannot be now."""
-        self._check_welcome(path)
+        _check_welcome(path, self._ready().open_session)
         self._go_on(path)
-
-    def _check_welcome(self, path: Path) -> None:
-        why_not = self._ready().load_adapter.why_not
-        if why_not:
-            raise InputError(f"{path.name} was not loaded. {why_not} Then drop it again.")
 
     # ---- single images and positions
 
@@ -113,3 +108,8 @@ class ArrivalsController:
             f"stays in its own layer.{stopped}",
             "warning",
         )
+
+
+def _check_welcome(path: Path, action: Action) -> None:
+    if action.why_not:
+        raise InputError(f"{path.name} was not loaded. {action.why_not} Then drop it again.")

@@ -18,6 +18,7 @@ from napari_salt.control.desk import IDLE, Desk
 from napari_salt.control.export_controller import ExportController
 from napari_salt.control.files_controller import FilesController
 from napari_salt.control.fill_controller import FillController
+from napari_salt.control.image_search import find_image
 from napari_salt.control.intensity_controller import IntensityController
 from napari_salt.control.job_controller import JobController
 from napari_salt.control.key_controller import KeyController
@@ -32,7 +33,10 @@ from napari_salt.session.session import Session
 from napari_salt.views import ImageNote, ImageState, SliceState
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_salt.engine.requests import JobRunner
+    from napari_salt.io.session_state import SessionState
     from napari_salt.records import FitSettings
     from napari_salt.session.readiness import Readiness
     from napari_salt.viewer_link import ViewerLink
@@ -54,7 +58,12 @@ class Controller:
         self.jobs = JobController(runner, self.refresh)
         self.paint = PaintController(self.desk, self.jobs)
         self.exports = ExportController(self.desk, self.refresh)
-        self.saving = SavingController(self.desk, store or SessionStore(), changed=self.refresh)
+        self.saving = SavingController(
+            self.desk,
+            store or SessionStore(),
+            changed=self.refresh,
+            bring_image=self._bring_image,
+        )
         self.loop = LoopController(self.desk, self.jobs, self.saving)
         self.files = FilesController(self.desk, self.jobs)
         self.fill = FillController(self.desk)
@@ -156,6 +165,12 @@ class Controller:
             return ""
         painted = len(session.annotations.painted_slices())
         return f"your paint on {wording.count(painted, 'slice')} is back" if painted else ""
+
+    def _bring_image(self, state: SessionState, folder: Path) -> None:
+        """Open the image that a session was painted on, where it is found."""
+        key = find_image(self.desk, state, folder)
+        if key is not None:
+            self.open_image(key)
 
     def image_lost(self, key: str, name: str) -> None:
         """The image in use was removed from the viewer."""

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from napari_salt import wording
+from napari_salt.control.kept_work import open_work
 from napari_salt.control.prediction_keeper import PredictionKeeper
 from napari_salt.control.rounds_folder import ADAPTER_SUFFIX
-from napari_salt.errors import InputError, NapariSaltError
-from napari_salt.io.session_folder import SUFFIX, SessionFolder, identity
+from napari_salt.errors import InputError, NapariSaltError, OutputError
+from napari_salt.io.session_copy import kept_state
+from napari_salt.io.session_folder import SUFFIX, SessionFolder, check_folder, identity
 from napari_salt.io.session_state import SessionState
-from napari_salt.session.resume import resume
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,6 +58,8 @@ class _Kept:
     sent: tuple[int, ...] = ()
     asked: bool = False
     retry_at: float = 0.0
+    ticked: frozenset[int] = frozenset()
+    """Complete slices as last written: a tick never comes before the paint that it speaks of."""
 
     def signals(self) -> list[tuple[Any, Callable[..., None]]]:
         """What tells of changes, and what takes note of them."""
@@ -78,14 +81,40 @@ class _Kept:
         """Something else than paint has changed."""
         self.changed = True
 
+    def start_anew(self) -> None:
+        """The next write makes a folder of its own, with everything in it."""
+        self.folder = None
+        self.slices.update(self.session.annotations.painted_slices())
+        self.changed = True
+
 
 class SavingController:
-    """Follows the open session; ``store`` says where sessions are kept without being asked."""
+    """Follows the open session.
 
-    def __init__(self, desk: Desk, store: SessionStore, *, changed: Callable[[], None]) -> None:
+    Parameters
+    ----------
+    desk
+        What the controllers share.
+    store
+        Where sessions are kept without being asked.
+    changed
+        Called when there is something new to show.
+    bring_image
+        Looks for the image of a session from a folder, and opens it where it is found.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        store: SessionStore,
+        *,
+        changed: Callable[[], None],
+        bring_image: Callable[[SessionState, Path], None] = lambda state, path: None,
+    ) -> None:
         self._desk = desk
         self._store = store
         self._changed = changed
+        self._bring_image = bring_image
         self._pool = ThreadPoolExecutor(1, "napari-salt saving")
         self._kept: _Kept | None = None
 
@@ -174,12 +203,17 @@ class SavingController:
         if path is None:
             return
         path = path if path.name.endswith(SUFFIX) else path.with_name(path.name + SUFFIX)
-        self._finish(kept)
-        if kept.folder is None:
+        whole = self._finish(kept)
+        if not (kept.session.annotations.usable_slices() or len(kept.session.rounds)):
             raise InputError("There is nothing to save yet; paint a slice first.")
-        kept.folder.copy_to(path)
-        kept.folder.close()
-        kept.folder = SessionFolder.open_folder(path)
+        before = kept.folder
+        if before is not None and whole:
+            before.copy_to(path)
+            kept.folder = SessionFolder.open_folder(path)
+        else:
+            kept.folder = self._write_whole(kept, path)
+        if before is not None:
+            before.close()
         _folders[kept.session] = path
         self._desk.say(f"session saved to {path.name}; it is kept up to date there", "good")
 
@@ -190,44 +224,72 @@ class SavingController:
             self.go_on(path)
 
     def go_on(self, path: Path) -> None:
-        """Bring the work in a session folder onto the open stack, and keep it there from now on.
+        """Bring the work in a session folder onto its image, and keep it there from now on.
+
+        A folder that another window has open, or that cannot be written, is read as it is now; what is done from now
+        on is kept apart from it.
 
         Raises
         ------
         InputError
-            No session, one of another stack, or one that another window has open; nothing was changed.
+            No session, a damaged one, or one whose image is not found; nothing was changed.
         """
         kept = self._kept
-        folder = SessionFolder.open_folder(path)
+        if (
+            kept is not None
+            and kept.folder is not None
+            and kept.folder.path.resolve() == path.resolve()
+        ):
+            self._desk.say(f"{path.name} is the session that is open here")
+            return
+        kept = self._with_its_image(path)
+        work = open_work(path)
         try:
-            state = folder.state()
-            if kept is None or state.identity != kept.known.result()[0]:
-                facts = wording.facts(state.stack)
-                raise InputError(
-                    f"This session belongs to “{state.stack.name}” ({facts}); open that image first, "
-                    "then the session."
-                )
+            state = work.state
             if not self._may_replace(kept.session):
-                folder.close()
+                work.close()
                 return
-            planes = {index: folder.paint(index) for index in folder.painted_slices()}
+            if not self._finish(kept) and kept.session.annotations.usable_slices():
+                raise OutputError(
+                    "What you have painted on this image cannot be saved, so the session was not opened; save it "
+                    "elsewhere first (Save session)."
+                )
         except BaseException:
-            folder.close()
+            work.close()
             raise
-        self._finish(kept)
         if kept.folder is not None:
             kept.folder.close()
-        _resume(kept.session, folder, state, planes)
-        kept.folder, kept.asked = folder, True
+        missing = work.onto(kept.session)
+        kept.folder, kept.asked = work.folder, True
         kept.slices.clear()
-        kept.changed = False
-        _folders[kept.session] = path
+        kept.changed, kept.ticked = False, frozenset(state.complete)
+        if work.folder is None:
+            kept.start_anew()
+            _folders.pop(kept.session, None)
+        else:
+            _folders[kept.session] = path
         self._desk.view.set_settings(kept.session.settings)
         kept.predictions.bring_back(path, state.identity)
         self._desk.link.refresh_paint()
-        self._desk.say(
-            f"your work is back: {_contents(len(state.painted), len(state.rounds))}", "good"
-        )
+        self._tell_back(state, work.apart, missing)
+
+    def _with_its_image(self, path: Path) -> _Kept:
+        """See that the image of a session is the one that is open."""
+        check_folder(path)
+        state = kept_state(path)
+        if self._kept is None or state.identity != self._kept.known.result()[0]:
+            self._bring_image(state, path)
+        if self._kept is None or state.identity != self._kept.known.result()[0]:
+            raise InputError(
+                f"This session belongs to “{state.stack.name}” ({wording.facts(state.stack)}); open that image first, "
+                "then the session."
+            )
+        return self._kept
+
+    def _tell_back(self, state: SessionState, apart: str, missing: str) -> None:
+        parts = [_contents(len(state.painted), len(state.rounds)), apart, missing]
+        text = f"your work is back: {'; '.join(part for part in parts if part)}"
+        self._desk.say(text, "warning" if apart or missing else "good")
 
     def _may_replace(self, session: Session) -> bool:
         painted = len(session.annotations.usable_slices())
@@ -246,13 +308,9 @@ class SavingController:
         writing, kept.writing = kept.writing, None
         try:
             kept.folder = writing.result()
-        except NapariSaltError as error:
-            kept.slices.update(kept.sent)
-            kept.changed = True
-            if not kept.retry_at or to_end:
-                self._desk.fail(f"Your work is not being saved: {error}")
-                self._changed()
-            kept.retry_at = time.monotonic() + RETRY
+        except Exception as error:  # noqa: BLE001
+            # A file system can raise anything; what was sent must be sent again, whatever it was.
+            self._refused(kept, error, tell=to_end or not kept.retry_at)
             return
         if kept.retry_at:
             kept.retry_at = 0.0
@@ -260,15 +318,31 @@ class SavingController:
             self._changed()
         _folders[kept.session] = kept.folder.path
 
+    def _refused(self, kept: _Kept, error: Exception, *, tell: bool) -> None:
+        """A write failed: all of it is written again later, in a new folder where nothing is left of this one."""
+        kept.slices.update(kept.sent)
+        kept.changed = True
+        if tell:
+            ours = isinstance(error, NapariSaltError)
+            reason = str(error) if ours else f"{type(error).__name__}: {error}."
+            self._desk.fail(f"Your work is not being saved: {reason}")
+            self._changed()
+        kept.retry_at = time.monotonic() + RETRY
+        if kept.folder is not None and kept.folder.is_there:
+            return
+        if kept.folder is not None:
+            kept.folder.close()
+        _folders.pop(kept.session, None)
+        kept.start_anew()
+
     def _offer(self, kept: _Kept) -> None:
         """Earlier work on this stack, once, as soon as it is known."""
         if kept.asked or not kept.known.done():
             return
-        kept.asked = True
         if kept.known.exception() is not None:
-            self._desk.fail("This image cannot be read, so your work on it is not being saved.")
-            self._changed()
+            self._look_again(kept)
             return
+        kept.asked = True
         found = kept.known.result()[1]
         if not found:
             return
@@ -281,6 +355,18 @@ class SavingController:
             lambda: self.go_on(best.path),
         )
         self._changed()
+
+    def _look_again(self, kept: _Kept) -> None:
+        """The image could not be read, so nobody knows which it is: say so once, and try again now and then."""
+        now = time.monotonic()
+        if now < kept.retry_at:
+            return
+        if kept.retry_at:
+            kept.known = self._pool.submit(_look_up, kept.session.stack, self._store)
+        else:
+            self._desk.fail("This image cannot be read, so your work on it is not being saved.")
+            self._changed()
+        kept.retry_at = now + RETRY
 
     def _write(
         self,
@@ -317,19 +403,31 @@ class SavingController:
         kept.slices.difference_update(chosen)
         return {index: paint[index].copy() for index in chosen}
 
-    def _finish(self, kept: _Kept) -> None:
-        """Have everything on disk now."""
+    def _finish(self, kept: _Kept) -> bool:
+        """Have everything on disk now; returns whether it is."""
         self._collect(kept, to_end=True)
         self._write(kept, everything=True)
         self._collect(kept, to_end=True)
         self._keep_predictions(kept)
         kept.predictions.settle()
+        return not (kept.changed or kept.slices)
 
     @staticmethod
     def _keep_predictions(kept: _Kept) -> None:
         """Hand over what was predicted, as soon as there is a folder for it."""
         if kept.folder is not None:
             kept.predictions.hand_over(kept.known.result()[0], kept.folder)
+
+    def _write_whole(self, kept: _Kept, path: Path) -> SessionFolder:
+        """A new folder with everything that is in memory, where the one so far cannot be written."""
+        fresh = replace(kept, folder=None, slices=set())
+        fresh.start_anew()
+        adapters: dict[str, Path] = {}
+        planes = self._copies(fresh, everything=True)
+        folder = _save(None, None, path, _state(fresh, adapters), planes, adapters)
+        kept.slices.clear()
+        kept.changed, kept.retry_at = False, 0.0
+        return folder
 
 
 def _look_up(planes: Planes, store: SessionStore) -> tuple[str, list[Found]]:
@@ -348,10 +446,19 @@ def _save(
     """Runs on the writing thread, where ``before`` has ended by now."""
     if before is not None and before.exception() is None:
         folder = before.result()
-    folder = SessionFolder.create(path, state) if folder is None else folder
-    for name, source in adapters.items():
-        folder.keep_adapter(source, name)
-    folder.save(state, planes)
+    fresh = folder is None
+    if folder is None:
+        # Killed before the first save, a folder says that nothing is in it.
+        empty = replace(state, painted=(), complete=(), rounds=(), active=None, adapter=None)
+        folder = SessionFolder.create(path, empty)
+    try:
+        for name, source in adapters.items():
+            folder.keep_adapter(source, name)
+        folder.save(state, planes)
+    except BaseException:
+        if fresh:
+            folder.remove()  # the next try makes another one
+        raise
     return folder
 
 
@@ -369,56 +476,41 @@ def _state(kept: _Kept, adapters: dict[str, Path]) -> SessionState:
     rounds = []
     for one in session.rounds:
         name = f"round-{one.number}{ADAPTER_SUFFIX}"
-        _note(kept, adapters, name, Path(one.adapter_path))
-        rounds.append(replace(one, adapter_path=name))
+        if _note(kept, adapters, name, Path(one.adapter_path)):
+            rounds.append(replace(one, adapter_path=name))
     active, adapter = session.rounds.active, None
+    waiting = frozenset(kept.slices)
+    kept.ticked = (session.annotations.complete - waiting) | (kept.ticked & waiting)
     if active is None and session.adapter_path is not None:
         source = Path(session.adapter_path)
         if source.is_file():
             adapter = f"adapter-{source.stat().st_mtime_ns:x}{ADAPTER_SUFFIX}"
             _note(kept, adapters, adapter, source)
+    numbers = {one.number for one in rounds}
     return SessionState(
         stack=session.stack.info,
         identity=kept.known.result()[0],
         labels=tuple(session.labels),
         next_id=session.labels.next_id,
         painted=session.annotations.usable_slices(),
-        complete=tuple(sorted(session.annotations.complete)),
+        complete=tuple(sorted(kept.ticked)),
         skipped=tuple(sorted(session.skipped)),
         rounds=tuple(rounds),
-        active=None if active is None else active.number,
+        active=active.number if active is not None and active.number in numbers else None,
         adapter=adapter,
         settings=session.settings,
     )
 
 
-def _note(kept: _Kept, adapters: dict[str, Path], name: str, source: Path) -> None:
-    """Have an adapter copied that the folder does not hold yet."""
+def _note(kept: _Kept, adapters: dict[str, Path], name: str, source: Path) -> bool:
+    """Have an adapter copied that the folder does not hold yet; returns whether there is one."""
     there = None if kept.folder is None else kept.folder.adapter(name)
-    if there is None or (source != there and not there.exists()):
-        adapters[name] = source
-
-
-def _resume(
-    session: Session,
-    folder: SessionFolder,
-    state: SessionState,
-    planes: dict[int, NDArray[np.uint16]],
-) -> None:
-    resume(
-        session,
-        labels=state.labels,
-        next_id=state.next_id,
-        planes=planes,
-        complete=state.complete,
-        rounds=[
-            replace(one, adapter_path=str(folder.adapter(one.adapter_path))) for one in state.rounds
-        ],
-        active=state.active,
-        adapter_path=None if state.adapter is None else str(folder.adapter(state.adapter)),
-        skipped=state.skipped,
-        settings=state.settings,
-    )
+    if there is not None and there.is_file():
+        return True
+    if not source.is_file():
+        return False
+    adapters[name] = source
+    return True
 
 
 def _contents(slices: int, rounds: int, predicted: int = 0) -> str:

@@ -8,6 +8,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Generator
+from contextlib import suppress
 from multiprocessing import connection as mp_connection
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
@@ -92,7 +93,8 @@ def _run(pipe: Connection, order: RunJob) -> None:
         ours = isinstance(error, NapariSaltError)
         details = "" if ours else "".join(traceback.format_exception(error))
         ending = JobError(order.job, sentence_for(error, order.request.title), details)
-    pipe.send(ending)
+    with suppress(BrokenPipeError):  # nobody is left to be told
+        pipe.send(ending)
 
 
 def _drain(pipe: Connection, job: int, task: Generator[Any, None, Any]) -> JobDone | JobEnded:

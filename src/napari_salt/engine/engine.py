@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import queue
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -30,6 +31,7 @@ from napari_salt.engine.messages import (
 )
 from napari_salt.engine.requests import Request
 from napari_salt.engine.spawning import start_child
+from napari_salt.engine.watchdog import Watchdog
 from napari_salt.errors import JobFailed, JobStopped, NapariSaltError
 from napari_salt.records import Planes
 from napari_salt.regions import RegionPlanes, with_regions
@@ -38,6 +40,7 @@ POLL_SECONDS = 0.05
 GRACE_SECONDS = 0.7
 IDLE_SECONDS = 600.0
 JOIN_SECONDS = 2.0
+HANG_SECONDS = 300.0
 
 
 @dataclass(eq=False)
@@ -92,13 +95,20 @@ class Engine:
         means never.
     grace_seconds
         How long a job that was asked to stop may take before its process is killed.
+    hang_seconds
+        How long a job may give no sign of life, neither a message nor CPU time, before its process is killed.
     """
 
     def __init__(
-        self, *, idle_seconds: float | None = IDLE_SECONDS, grace_seconds: float = GRACE_SECONDS
+        self,
+        *,
+        idle_seconds: float | None = IDLE_SECONDS,
+        grace_seconds: float = GRACE_SECONDS,
+        hang_seconds: float = HANG_SECONDS,
     ) -> None:
         self._idle_seconds = idle_seconds
         self._grace_seconds = grace_seconds
+        self._hang_seconds = hang_seconds
         self._numbers = itertools.count(1)
         self._guard = threading.RLock()
         self._busy = threading.Lock()
@@ -125,14 +135,15 @@ class Engine:
     def submit(self, request: Request, planes: Planes | None) -> Generator[Any, None, Any]:
         """Run a request: yields its reports as they come and returns its result.
 
-        ``planes`` is read here, in the thread that iterates, one plane when the job asks for it.
+        ``planes`` is read in this process, one plane when the job asks for it, in a thread that may be left behind:
+        a drive that does not answer holds nobody up who presses Stop.
 
         Raises
         ------
         JobStopped
             After ``stop``. What the job had saved by then is kept.
         JobFailed
-            When the task raised, its process died, or another job is running.
+            When the task raised, its process died or hung, or another job is running.
         """
         regions = None if planes is None else with_regions(planes)
         job = _Job(next(self._numbers), request, regions)
@@ -193,15 +204,22 @@ class Engine:
             running.send(
                 RunJob(job.number, job.request, None if job.planes is None else job.planes.info)
             )
+            dog = Watchdog(running.process.pid or 0, self._hang_seconds)
             while not job.stop.is_set():
                 if not running.pipe.poll(POLL_SECONDS):
+                    if dog.hangs():
+                        raise self._hung(job)
                     continue
+                dog.heard()
                 message = receive(running.pipe)
                 if message.job != job.number:
                     continue
                 answered = True
                 if isinstance(message, NeedPlane):
-                    running.send(_plane(job, message))
+                    plane = _plane_unless_stopped(job, message)
+                    if plane is not None:
+                        running.send(plane)
+                    dog.heard()
                 elif isinstance(message, JobReport):
                     yield message.report
                 else:
@@ -258,6 +276,12 @@ class Engine:
             if self._child is gone:
                 self._child = None
 
+    def _hung(self, job: _Job) -> JobFailed:
+        return JobFailed(
+            f"The engine gave no sign of life for {self._hang_seconds:g} seconds and was ended; your paint is safe: "
+            f"press {job.request.title} again."
+        )
+
     def _how_it_ended(self, job: _Job) -> NapariSaltError:
         if job.stop.is_set():
             return JobStopped("Stopped.")
@@ -265,6 +289,21 @@ class Engine:
             "The engine stopped unexpectedly (out of memory?); your paint is safe: press "
             f"{job.request.title} again."
         )
+
+
+def _plane_unless_stopped(job: _Job, need: NeedPlane) -> HerePlane | None:
+    """The plane or part, read beside this thread; None when a stop comes first, however long the read takes."""
+    answer: queue.SimpleQueue[HerePlane] = queue.SimpleQueue()
+    read = threading.Thread(
+        target=lambda: answer.put(_plane(job, need)), name="napari-salt planes", daemon=True
+    )
+    read.start()
+    while not job.stop.is_set():
+        try:
+            return answer.get(timeout=POLL_SECONDS)
+        except queue.Empty:
+            continue
+    return None
 
 
 def _plane(job: _Job, need: NeedPlane) -> HerePlane:

@@ -17,8 +17,8 @@ from napari_salt.errors import OutputError
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary name beside ``path``, and rename it to ``path`` when all went well.
 
-    The temporary file keeps the suffix, reaches the disk before it is renamed, and is removed when
-    anything fails; a link is followed.
+    The temporary file keeps the suffix, reaches the disk before it is renamed, as the new name does
+    after that, and is removed when anything fails; a link is followed.
 
     Raises
     ------
@@ -35,8 +35,9 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     part = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.part{target.suffix}")
     try:
         yield part
-        _reach_disk(part)
+        reach_disk(part)
         os.replace(part, target)
+        _names_reach_disk(target.parent)
     except OSError as error:
         raise OutputError(refusal(error, target)) from error
     finally:
@@ -70,8 +71,9 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield part
         for file in part.rglob("*"):
             if file.is_file():
-                _reach_disk(file)
+                reach_disk(file)
         _swap(part, target, aside)
+        _names_reach_disk(target.parent)
     except OSError as error:
         raise OutputError(refusal(error, target)) from error
     finally:
@@ -91,9 +93,20 @@ def _swap(part: Path, target: Path, aside: Path) -> None:
         raise
 
 
-def _reach_disk(path: Path) -> None:
+def reach_disk(path: Path) -> None:
+    """Wait until the content of a file is on the disk itself."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+def _names_reach_disk(folder: Path) -> None:
+    """The same for the names in a folder, where the system can: not on Windows, nor on every network drive."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def refusal(error: OSError, target: Path) -> str:

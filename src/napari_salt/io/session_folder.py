@@ -24,15 +24,15 @@ import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import zarr
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from napari_salt.errors import InputError, OutputError
-from napari_salt.io.atomic import atomic_write
+from napari_salt.errors import InputError, OutputError, SessionInUse
+from napari_salt.io.atomic import atomic_write, reach_disk
 from napari_salt.io.session_state import DAMAGED, SessionState, adapter_name
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ STATE, PAINT, ADAPTERS, JOURNAL, LOCK = (
     "journal.zip",
     "lock",
 )
+CHUNK = "c/{}/0/0"
+"""Where zarr keeps a slice."""
 LARGEST_STATE = 64 * 1024**2
 """Bytes of ``session.json`` that are read at most."""
 
@@ -77,26 +79,31 @@ class SessionFolder:
 
     @staticmethod
     def create(path: Path, state: SessionState) -> SessionFolder:
-        """Make a new folder with no paint in it yet.
+        """Make a new folder with no paint in it yet, which ``state`` should not speak of.
 
         Raises
         ------
         OutputError
-            It exists already, or cannot be written.
+            It exists already, or cannot be written; then nothing of it is left.
         """
         try:
             path.mkdir(parents=True)
-            (path / ADAPTERS).mkdir()
-            folder = SessionFolder(path, _locked(path))
-            shape = state.stack.shape
-            folder._paint = zarr.create_array(
-                path / PAINT, shape=shape, dtype="uint16", chunks=(1, *shape[1:]), fill_value=0
-            )
         except FileExistsError:
             raise OutputError(f"{path.name} exists already; choose another name.") from None
         except OSError as error:
             raise OutputError(_cannot_write(path, error)) from error
-        folder._write_state(state.to_json())
+        folder = None
+        try:
+            folder = SessionFolder(path, _locked(path))
+            folder._make(state)
+            folder._write_state(state.to_json())
+        except BaseException as error:
+            if folder is not None:
+                folder.close()
+            shutil.rmtree(path, ignore_errors=True)  # of no use to anybody
+            if isinstance(error, OSError):
+                raise OutputError(_cannot_write(path, error)) from error
+            raise
         return folder
 
     @staticmethod
@@ -106,11 +113,13 @@ class SessionFolder:
         Raises
         ------
         InputError
-            It is no session, is damaged, or another window has it open.
+            It is no session, or is damaged.
+        SessionInUse
+            Another window has it open.
         OutputError
             It cannot be written.
         """
-        _check(path)
+        check_folder(path)
         folder = SessionFolder(path, _locked(path))
         try:
             folder._replay()
@@ -139,13 +148,17 @@ class SessionFolder:
 
     def painted_slices(self) -> tuple[int, ...]:
         """Slices that have paint on disk; rising."""
-        chunks = self.path / PAINT / "c"
-        if not chunks.is_dir():
-            return ()
-        count = self._paint.shape[0]
-        written = chunks.glob("*/0/0")  # one chunk a slice, none where a slice is empty
-        found = (int(one.parts[-3]) for one in written if one.parts[-3].isdecimal())
-        return tuple(sorted(index for index in found if index < count))
+        return painted_chunks(self.path, self._paint.shape[0])
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it is still a session: a drive may go, and folders are tidied up."""
+        return (self.path / STATE).is_file()
+
+    @property
+    def begun(self) -> bool:
+        """Whether a change lies in the journal that is not yet where it belongs."""
+        return (self.path / JOURNAL).exists()
 
     def adapter(self, name: str) -> Path:
         """Where the adapter of that file name lies."""
@@ -163,6 +176,8 @@ class SessionFolder:
         OutputError
             Disk full, folder gone or read only: what was saved before is still there.
         """
+        if self.begun:
+            self._replay()  # the disk refused in the middle of the change before: that one first, or it is lost
         text = state.to_json()
         with atomic_write(self.path / JOURNAL) as part, zipfile.ZipFile(part, "w") as journal:
             journal.writestr(STATE, text)
@@ -206,6 +221,8 @@ class SessionFolder:
         try:
             for index, plane in planes.items():
                 self._paint[index] = plane
+                with suppress(FileNotFoundError):  # a slice without paint has no chunk
+                    reach_disk(self.path / PAINT / CHUNK.format(index))
         except OSError as error:
             raise OutputError(_cannot_write(self.path, error)) from error
         self._write_state(text)
@@ -216,29 +233,22 @@ class SessionFolder:
         with atomic_write(self.path / STATE) as part:
             part.write_text(text, encoding="utf-8")
 
-    def _open_paint(self, state: SessionState) -> None:
-        try:
-            paint = zarr.open_array(self.path / PAINT, mode="r+")
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise InputError(DAMAGED) from error
+    def _make(self, state: SessionState) -> None:
+        (self.path / ADAPTERS).mkdir()
         shape = state.stack.shape
-        if (paint.shape, paint.chunks) != (shape, (1, *shape[1:])) or paint.dtype != np.uint16:
-            raise InputError(DAMAGED)
-        self._paint = paint
+        self._paint = zarr.create_array(
+            self.path / PAINT, shape=shape, dtype="uint16", chunks=(1, *shape[1:]), fill_value=0
+        )
+
+    def _open_paint(self, state: SessionState) -> None:
+        self._paint = open_paint(self.path, state, "r+")
 
     def _replay(self) -> None:
         """Write a journal that was left behind once more; one that is not whole was never begun."""
-        journal = self.path / JOURNAL
-        if not journal.exists():
+        if not self.begun:
             return
-        try:
-            text, planes = _read_journal(journal)
-            state = SessionState.from_json(text)
-            self._open_paint(state)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise InputError(DAMAGED) from error
-        if any(plane.shape != state.stack.shape[1:] for plane in planes.values()):
-            raise InputError(DAMAGED)
+        text, planes = read_journal(self.path)
+        self._open_paint(SessionState.from_json(text))
         self._apply(text, planes)
 
 
@@ -254,7 +264,26 @@ def read_state(path: Path) -> SessionState:
     return SessionState.from_json(text)
 
 
-def _check(path: Path) -> None:
+def open_paint(path: Path, state: SessionState, mode: Literal["r", "r+"]) -> Any:
+    """The zarr array of a session's paint, checked; InputError where it is damaged."""
+    try:
+        paint: Any = zarr.open_array(path / PAINT, mode=mode)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(DAMAGED) from error
+    shape = state.stack.shape
+    if (paint.shape, paint.chunks) != (shape, (1, *shape[1:])) or paint.dtype != np.uint16:
+        raise InputError(DAMAGED)
+    return paint
+
+
+def painted_chunks(path: Path, count: int) -> tuple[int, ...]:
+    """Slices below ``count`` with paint on disk: one chunk a slice, none where a slice is empty; rising."""
+    written = (path / PAINT).glob(CHUNK.format("*"))
+    found = (int(one.parts[-3]) for one in written if one.parts[-3].isdecimal())
+    return tuple(sorted(index for index in found if index < count))
+
+
+def check_folder(path: Path) -> None:
     """Refuse what is no session folder, and links, which could lead anywhere."""
     if not (path / STATE).is_file() and not (path / JOURNAL).is_file():
         raise InputError(f"{path.name} is not a session of napari-salt; choose a folder *{SUFFIX}.")
@@ -268,7 +297,7 @@ def _locked(path: Path) -> FileLock:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise InputError(
+        raise SessionInUse(
             f"The session {path.name} is open in another window; close it there first."
         ) from None
     except OSError as error:
@@ -276,8 +305,16 @@ def _locked(path: Path) -> FileLock:
     return lock
 
 
-def _read_journal(path: Path) -> tuple[str, dict[int, NDArray[np.uint16]]]:
-    with zipfile.ZipFile(path) as journal:
+def read_journal(path: Path) -> tuple[str, dict[int, NDArray[np.uint16]]]:
+    """The state and the paint of a change that a session folder has begun; InputError where it is damaged."""
+    try:
+        return _content(path / JOURNAL)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(DAMAGED) from error
+
+
+def _content(journal_file: Path) -> tuple[str, dict[int, NDArray[np.uint16]]]:
+    with zipfile.ZipFile(journal_file) as journal:
         head = journal.getinfo(STATE)
         if head.file_size > LARGEST_STATE:
             raise ValueError("too large")
@@ -292,6 +329,8 @@ def _read_journal(path: Path) -> tuple[str, dict[int, NDArray[np.uint16]]]:
             if entry.file_size > room or not 0 <= int(name) < shape[0]:
                 raise ValueError("not a slice")
             plane = np.load(io.BytesIO(journal.read(entry)), allow_pickle=False)
+            if plane.shape != shape[1:]:
+                raise ValueError("not a slice")
             planes[int(name)] = plane.astype(np.uint16)
     return text, planes
 

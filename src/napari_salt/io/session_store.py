@@ -11,7 +11,8 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from napari_salt.errors import InputError
-from napari_salt.io.session_folder import JOURNAL, STATE, SUFFIX, read_state
+from napari_salt.io.session_copy import changed_at, kept_state
+from napari_salt.io.session_folder import SUFFIX
 from napari_salt.io.session_predictions import kept_count
 from napari_salt.io.session_state import SessionState
 
@@ -58,13 +59,12 @@ class SessionStore:
         found: list[tuple[float, Found]] = []
         for path in self.folder.glob(f"*{SUFFIX}"):
             try:
-                state = read_state(path)
-                changed = (path / STATE).stat().st_mtime
+                state, changed = kept_state(path), changed_at(path)
             except (InputError, OSError):
                 continue
             if state.identity != identity:
                 continue
             slices, predicted = len(state.painted), kept_count(path)
-            if slices or predicted or (path / JOURNAL).exists():
+            if slices or predicted:
                 found.append((changed, Found(path, state, slices, predicted)))
         return [one for _, one in sorted(found, key=lambda pair: -pair[0])]

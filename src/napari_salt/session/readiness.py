@@ -53,6 +53,7 @@ class Readiness:
     export_masks: Action
     export_adapter: Action
     load_adapter: Action
+    open_session: Action
     compare: Action
     hint: str = ""
 
@@ -253,6 +254,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "export_adapter": (_NO_IMAGE, _ADAPTING, (lambda f: not f.has_adapter, "Press Adapt first.")),
     "load_adapter": (_NO_IMAGE, _ADAPTING, _SEGMENTING),
+    "open_session": (_ADAPTING, _SEGMENTING),  # it brings its image
     "compare": (
         _NO_IMAGE,
         _ADAPTING,

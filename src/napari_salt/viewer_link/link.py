@@ -18,6 +18,7 @@ from napari_salt.viewer_link import ownership, registry
 from napari_salt.viewer_link.box_tool import BoxTool
 from napari_salt.viewer_link.compare import CompareLayers
 from napari_salt.viewer_link.custody import Custody
+from napari_salt.viewer_link.image_readers import image_layer
 from napari_salt.viewer_link.image_watch import ImageWatch
 from napari_salt.viewer_link.images import ViewerImages, layer_key, transforms_of
 from napari_salt.viewer_link.keys import ViewerKeys
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_salt.geometry import Place
+    from napari_salt.io.opened import Opened
     from napari_salt.key_table import KeysState
     from napari_salt.records import SlicePrediction
     from napari_salt.session.session import Session
@@ -198,6 +200,11 @@ class ViewerLink:
     def stack_images(self) -> str:
         """Make one stack of the single images; the key of the new image."""
         return layer_key(stack_images(self._viewer))
+
+    def add_image(self, opened: Opened) -> str:
+        """Show an image that was opened from a file; its key."""
+        data, attributes, _ = image_layer(opened)
+        return layer_key(self._viewer.add_image(data, **attributes))
 
     def single_images(self) -> int:
         """How many single images ``stack_images`` would take."""

@@ -82,4 +82,5 @@ class ExportPanel(QWidget):
         load = readiness.load_adapter
         self._load.setAvailable(load.enabled, load.why_not)
         self._save_session.setAvailable(load.enabled, load.why_not)
-        self._open_session.setAvailable(load.enabled, load.why_not)
+        opening = readiness.open_session
+        self._open_session.setAvailable(opening.enabled, opening.why_not)

@@ -1,0 +1,78 @@
+"""Finds the image that a session was painted on, after both may have moved. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_salt import wording
+from napari_salt.errors import ChoiceNeeded, InputError
+from napari_salt.io.opening import Wanted, open_path
+from napari_salt.io.session_folder import identity
+
+if TYPE_CHECKING:
+    from napari_salt.control.desk import Desk
+    from napari_salt.io.opened import Opened
+    from napari_salt.io.session_state import SessionState
+    from napari_salt.session.stack import Stack
+
+ANY_FILE = "All files (*)"
+
+
+def find_image(desk: Desk, state: SessionState, folder: Path) -> str | None:
+    """Key of the viewer's image with the pixels of a session, opened where need be; None where it is not found.
+
+    Looked for in this order: images of the viewer, the path it was read from, a file of that name beside the session
+    ``folder``; then the user is asked. A file only counts when its pixels are the same.
+
+    Raises
+    ------
+    InputError
+        The file that the user has chosen cannot be read, or holds another image.
+    """
+    images = desk.link.images
+    for entry in images.entries():
+        with suppress(InputError):  # images that make no stack are none of ours
+            if _is_it(images.open_stack(images.place(entry.key)), state):
+                return entry.key
+    for path in _likely(state, folder):
+        try:
+            opened = _matching(path, state)
+        except InputError:
+            continue
+        if opened is not None:
+            return desk.link.add_image(opened)
+    return _ask(desk, state)
+
+
+def _ask(desk: Desk, state: SessionState) -> str | None:
+    name = f"“{state.stack.name}” ({wording.facts(state.stack)})"
+    path = desk.view.ask_open(f"Where is the image {name}?", ANY_FILE)
+    if path is None:
+        return None
+    opened = _matching(path, state)
+    if opened is None:
+        raise InputError(f"{path.name} holds other pixels than {name}; choose another file.")
+    return desk.link.add_image(opened)
+
+
+def _likely(state: SessionState, folder: Path) -> Iterator[Path]:
+    """Where the image may lie: where it was, or moved together with the session."""
+    if state.stack.origin.path:
+        was = Path(state.stack.origin.path)
+        yield from (path for path in (was, folder.parent / was.name) if path.exists())
+
+
+def _matching(path: Path, state: SessionState) -> Opened | None:
+    """The image at a path that has the pixels of a session; None where none has."""
+    try:
+        found = [open_path(path)]
+    except ChoiceNeeded as needed:
+        found = [open_path(one.path, Wanted(series=one.series)) for one in needed.choices]
+    return next((opened for opened in found if _is_it(opened.stack(), state)), None)
+
+
+def _is_it(stack: Stack, state: SessionState) -> bool:
+    return stack.info.shape == state.stack.shape and identity(stack) == state.identity
