@@ -15,6 +15,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 OUT ?= demo_out
 ARGS ?=
+TEST_JOBS ?= 2
 BENCH_JOBS ?= 2
 BENCH_MINUTES ?= 60
 
@@ -32,9 +33,9 @@ window:
 demo: setup
 	$(BIN)/napari-salt demo --out $(OUT) $(ARGS)
 
-# pytest-xvfb gives the tests a screen of their own on Linux; elsewhere they use the real one.
+# pytest-xvfb gives the tests a screen of their own on Linux (one for each of TEST_JOBS processes); elsewhere they use the real one.
 test: setup window
-	QT_API=pyqt6 $(if $(filter Linux,$(shell uname -s)),QT_QPA_PLATFORM=xcb) $(BIN)/python -m pytest $(ARGS)
+	QT_API=pyqt6 $(if $(filter Linux,$(shell uname -s)),QT_QPA_PLATFORM=xcb) $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile $(ARGS)
 
 check: setup
 	$(BIN)/ruff check
