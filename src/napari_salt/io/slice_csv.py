@@ -46,11 +46,16 @@ def write_slices(path: str | os.PathLike[str], table: SliceTable) -> None:
 
 def _header(table: SliceTable) -> list[str]:
     columns = ["slice", *(name for name, _ in _STATES), "uncertainty"]
-    for name in table.labels:
+    for name in map(_as_text, table.labels):
         columns.append(f"{name} [pixel]")
         if table.unit:
             columns.append(f"{name} [{table.unit}²]")
     return columns
+
+
+def _as_text(name: str) -> str:
+    """A name that no spreadsheet takes for a formula."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@")) else name
 
 
 def _rows(table: SliceTable) -> Iterator[list[object]]:

@@ -1,0 +1,60 @@
+"""What a zarr array from a stranger may hold: chunks of numbers, and no more of them than it says."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+_MAGIC = b"\x28\xb5\x2f\xfd"
+_SIZES = (0, 2, 4, 8)
+"""Bytes of the content size by the two bits that announce it."""
+
+
+def codec_names(array: Any) -> set[str]:
+    """Names of all that a zarr array's chunks go through, its filters among them."""
+    content = array.metadata.to_dict()
+    found: list[Any] = [*(content.get("codecs") or ()), *(content.get("filters") or ())]
+    found.append(content.get("compressor"))
+    return {_name(one) for one in found if one is not None}
+
+
+def check_codecs(array: Any, allowed: Collection[str]) -> None:
+    """``ValueError`` where chunks go through anything but ``allowed``; some codecs run code (pickle)."""
+    others = codec_names(array) - set(allowed)
+    if others:
+        raise ValueError(f"it uses {', '.join(sorted(others))}")
+
+
+def check_zstd(chunk: Path, size: int) -> None:
+    """``ValueError`` where a chunk on disk says that it becomes anything but ``size`` bytes; none is there: fine."""
+    try:
+        with chunk.open("rb") as file:
+            found = zstd_size(file.read(18))
+    except FileNotFoundError:
+        return
+    if found != size:
+        raise ValueError(f"a chunk of {size} bytes says that it holds {found}")
+
+
+def zstd_size(start: bytes) -> int | None:
+    """Bytes that a Zstandard frame becomes, by the ``start`` of it; None where it does not say, or is none.
+
+    RFC 8878, section 3.1.1.1.
+    """
+    if len(start) < 6 or start[:4] != _MAGIC:
+        return None
+    descriptor = start[4]
+    single = bool(descriptor & 0x20)
+    length = _SIZES[descriptor >> 6] or (1 if single else 0)
+    at = 5 + (not single) + (0, 1, 2, 4)[descriptor & 3]
+    field = start[at : at + length]
+    if not length or len(field) < length:
+        return None
+    return int.from_bytes(field, "little") + (256 if length == 2 else 0)
+
+
+def _name(codec: Any) -> str:
+    if isinstance(codec, dict):
+        return str(codec.get("name") or codec.get("id") or "")
+    return str(getattr(codec, "codec_id", "") or type(codec).__name__)
