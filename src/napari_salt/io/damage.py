@@ -1,0 +1,49 @@
+"""What the parsers of other libraries raise on damaged or hostile files, and how much memory a file may ask for."""
+
+from __future__ import annotations
+
+import lzma
+import struct
+import tokenize
+import zlib
+from xml.etree import ElementTree
+
+from napari_salt.errors import InputError
+
+UNREADABLE: tuple[type[Exception], ...] = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    ElementTree.ParseError,
+    lzma.LZMAError,
+    struct.error,
+    tokenize.TokenError,
+    zlib.error,
+)
+"""Parsers trust their files: a wrong number in a header surfaces as any of these."""
+
+
+def check_room(size: int, what: str) -> None:
+    """``InputError`` where ``size`` bytes do not fit into the memory that is free; before they are asked for."""
+    import psutil
+
+    free = psutil.virtual_memory().available
+    if size > free:
+        raise InputError(
+            f"{what} needs {size / 1e9:,.0f} GB of memory and {free / 1e9:,.0f} GB are free; choose a smaller image, "
+            "or check whether the file is damaged."
+        )
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, for use inside a sentence: one line, not long."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."
