@@ -5,8 +5,11 @@ from __future__ import annotations
 import lzma
 import struct
 import tokenize
+import zipfile
 import zlib
 from xml.etree import ElementTree
+
+from PIL import Image
 
 from napari_salt.errors import InputError
 
@@ -23,9 +26,11 @@ UNREADABLE: tuple[type[Exception], ...] = (
     TypeError,
     ValueError,
     ElementTree.ParseError,
+    Image.DecompressionBombError,
     lzma.LZMAError,
     struct.error,
     tokenize.TokenError,
+    zipfile.BadZipFile,
     zlib.error,
 )
 """Parsers trust their files: a wrong number in a header surfaces as any of these."""

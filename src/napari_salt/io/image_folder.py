@@ -92,7 +92,7 @@ def _picture(file: Path) -> tuple[SinglePlane, _PixelSize]:
             if has_exif and picture.getexif().get(_ORIENTATION) in _SIDEWAYS:
                 rows, columns = columns, rows
             dtype = _GREY.get(picture.mode)
-    except (Image.DecompressionBombError, *UNREADABLE) as error:
+    except UNREADABLE as error:
         raise InputError(
             f"{file.name} cannot be read as a picture ({one_line(error)}); take it out of the folder, or "
             "save it again."

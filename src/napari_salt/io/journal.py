@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,19 +17,6 @@ from napari_salt.io.session_state import SessionState
 LONGEST_HEADER = 1024
 """Bytes before the pixels of a slice."""
 
-DAMAGED = (
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    NotImplementedError,
-    RuntimeError,
-    SyntaxError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What reading a journal raises where it is damaged, or no journal."""
-
 
 @contextmanager
 def open_journal(
@@ -42,7 +28,7 @@ def open_journal(
 
     Raises
     ------
-    One of ``DAMAGED``, or `InputError` where the state in it is no state.
+    One of `damage.UNREADABLE`, or `InputError` where the state in it is no state.
     """
     with zipfile.ZipFile(path) as journal:
         head = journal.getinfo(state_name)

@@ -28,7 +28,7 @@ class PillowPages(Pages):
         super().__init__(tif, series, name)
         try:
             self._frames = Image.open(path)
-        except (Image.DecompressionBombError, *UNREADABLE) as error:
+        except UNREADABLE as error:
             raise InputError(
                 f"{name} cannot be decoded ({one_line(error)}); save it without compression."
             ) from error

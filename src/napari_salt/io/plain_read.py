@@ -28,7 +28,7 @@ def open_picture(path: Path, *, ids: bool = False) -> Opened:
             picture.load()
             turned = ImageOps.exif_transpose(picture)
             pixels = np.asarray(_plain(turned, ids=ids))
-    except (Image.DecompressionBombError, *UNREADABLE) as error:
+    except UNREADABLE as error:
         raise InputError(
             f"{path.name} cannot be read as a picture ({one_line(error)}); save it again as PNG or TIFF."
         ) from error
