@@ -52,6 +52,11 @@ def _bytes(source: Path, target: Path, rng: random.Random) -> None:
 
 
 def _adapters(folder: Path) -> list[Seed]:
+    return [Seed("adapter", make_adapter(folder), _adapter)]
+
+
+def make_adapter(folder: Path) -> Path:
+    """A small adapter file that loads."""
     from safetensors.numpy import save_file
 
     from napari_salt.model.adapter_info import HEADER_KEY, AdapterInfo
@@ -89,7 +94,7 @@ def _adapters(folder: Path) -> list[Seed]:
     }
     path = folder / "seed.salt.safetensors"
     save_file(tensors, path, metadata={HEADER_KEY: info.to_json()})
-    return [Seed("adapter", path, _adapter)]
+    return path
 
 
 def _adapter(source: Path, target: Path, rng: random.Random) -> None:

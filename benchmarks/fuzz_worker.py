@@ -44,8 +44,8 @@ class Opener:
     def open(self, kind: str, path: Path) -> Outcome:
         """Open one file; what hangs or dies costs a new process."""
         pipe = self._started()
-        pipe.send((kind, str(path)))
         try:
+            pipe.send((kind, str(path)))
             if not pipe.poll(SECONDS):
                 self.close()
                 return Outcome("hang", f"no answer within {SECONDS:g} seconds")

@@ -59,7 +59,7 @@ def open_npy(path: Path) -> Opened:
         When the file is no npy array, holds Python objects, or has too many axes.
     """
     try:
-        data = np.load(path, mmap_mode="r", allow_pickle=False)
+        data = np.lib.format.open_memmap(path, mode="r")  # refuses objects, which would be pickles
     except UNREADABLE as error:
         raise InputError(
             f"{path.name} cannot be read as an array of numbers ({one_line(error)}); save it with numpy.save."

@@ -83,7 +83,7 @@ class SessionState:
             version = content.pop("version")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(DAMAGED) from error
-        if not isinstance(version, int) or version > VERSION:
+        if type(version) is not int or version > VERSION:
             raise InputError(
                 "This session was saved by a later napari-salt; update with 'pip install -U napari-salt'."
             )
