@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from fuzz_formats import make_dicom, make_hdf5, make_nifti, make_zarr
 from fuzz_mutations import mutate, mutate_json
 from napari_salt.io.session_folder import JOURNAL, PAINT, STATE, SessionFolder
 from napari_salt.io.session_state import SessionState
@@ -29,10 +31,12 @@ class Seed:
     kind: str
     path: Path
     damage: Callable[[Path, Path, random.Random], None]
+    suffix: str = ""
+    """What the damaged copy's name has behind the good one's."""
 
     def damaged(self, folder: Path, rng: random.Random) -> Path:
         """A damaged copy in ``folder``, in place of the one before it."""
-        target = folder / self.path.name
+        target = folder / f"{self.path.name}{self.suffix}"
         if target.is_dir():
             shutil.rmtree(target)
         self.damage(self.path, target, rng)
@@ -41,7 +45,14 @@ class Seed:
 
 def make_seeds(folder: Path) -> list[Seed]:
     """Seeds of every kind, made in ``folder``."""
-    return [*_adapters(folder), *_sessions(folder), *_tiffs(folder), *_plain(folder)]
+    return [
+        *(*_adapters(folder), *_sessions(folder), *_tiffs(folder), *_plain(folder)),
+        Seed("nifti", make_nifti(folder), _bytes),
+        Seed("nifti", make_nifti(folder), _packed, ".gz"),
+        Seed("dicom", make_dicom(folder), _bytes),
+        Seed("hdf5", make_hdf5(folder), _bytes),
+        Seed("zarr", make_zarr(folder), _zarr),
+    ]
 
 
 def _bytes(source: Path, target: Path, rng: random.Random) -> None:
@@ -154,6 +165,25 @@ def _session(source: Path, target: Path, rng: random.Random) -> None:
 
 
 # ---- images
+
+
+def _packed(source: Path, target: Path, rng: random.Random) -> None:
+    """A damaged NIfTI, then compressed, and sometimes damaged again."""
+    content = gzip.compress(mutate(source.read_bytes(), rng), 1)
+    if rng.random() < 0.3:
+        content = mutate(content, rng)
+    target.write_bytes(content)
+
+
+def _zarr(source: Path, target: Path, rng: random.Random) -> None:
+    shutil.copytree(source, target)
+    file = target / rng.choice(
+        ("zarr.json", "zarr.json", "0/zarr.json", "0/zarr.json", "0/c/1/0/0")
+    )
+    if file.suffix == ".json" and rng.random() < 0.8:
+        file.write_text(mutate_json(file.read_text(), rng), encoding="utf-8", errors="replace")
+    else:
+        file.write_bytes(mutate(file.read_bytes(), rng))
 
 
 def _tiffs(folder: Path) -> list[Seed]:

@@ -34,9 +34,13 @@ class Outcome:
 
 
 class Opener:
-    """A process that opens files, started again after each that it does not survive."""
+    """A process that opens files, started again after each that it does not survive.
 
-    def __init__(self) -> None:
+    ``seconds`` is how long one file may take.
+    """
+
+    def __init__(self, seconds: float = SECONDS) -> None:
+        self.seconds = seconds
         self._context = multiprocessing.get_context("spawn")
         self._process: Any = None
         self._pipe: Connection | None = None
@@ -46,9 +50,9 @@ class Opener:
         pipe = self._started()
         try:
             pipe.send((kind, str(path)))
-            if not pipe.poll(SECONDS):
+            if not pipe.poll(self.seconds):
                 self.close()
-                return Outcome("hang", f"no answer within {SECONDS:g} seconds")
+                return Outcome("hang", f"no answer within {self.seconds:g} seconds")
             outcome: Outcome = pipe.recv()
         except (EOFError, OSError):
             code = self._process.exitcode
@@ -150,15 +154,18 @@ def _image(path: Path) -> None:
 OPEN = {
     "adapter": _adapter,
     "session": _session,
-    **dict.fromkeys(("tiff", "npy", "png", "jpg"), _image),
+    **dict.fromkeys(("tiff", "npy", "png", "jpg", "nifti", "dicom", "hdf5", "zarr"), _image),
 }
 """How a file of each kind is opened."""
 
 
 def _import_readers() -> None:
+
     import napari_salt.io.read
     import napari_salt.io.session_folder
-    import napari_salt.model.adapter_file  # noqa: F401
+    import napari_salt.model.adapter_file
+    import napari_salt.session.labels
+    import napari_salt.session.rounds  # noqa: F401
 
 
 def _limit_memory() -> int:

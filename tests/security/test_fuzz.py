@@ -17,7 +17,7 @@ from fuzz_seeds import Seed, make_seeds
 from fuzz_worker import ALLOWED, Opener
 
 QUICK = settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -26,7 +26,7 @@ QUICK = settings(
 
 @pytest.fixture(scope="module")
 def opener() -> Iterator[Opener]:
-    made = Opener()
+    made = Opener(seconds=60)  # a busy machine is no finding; what never ends still is
     yield made
     made.close()
 
@@ -70,12 +70,13 @@ def test_the_same_dice_give_the_same_file():
 
 
 def test_an_end_that_is_not_allowed_is_told_from_one_that_is(opener, tmp_path, monkeypatch):
-    monkeypatch.setattr(fuzz_worker, "SECONDS", 0.5)
     assert opener.open("no such kind", tmp_path).ending == "error"
     assert opener.open("tiff", tmp_path / "missing.tif").ending == "refused"
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe.tif")
+        monkeypatch.setattr(opener, "seconds", 0.5)
         assert opener.open("tiff", tmp_path / "pipe.tif").ending == "hang"
+    monkeypatch.undo()
     opener._started()
     opener._process.kill()
     opener._process.join()
@@ -91,8 +92,8 @@ def test_a_finding_is_counted_and_its_file_kept(monkeypatch, tmp_path):
             pass
 
     monkeypatch.setattr(torture_fuzz, "Opener", Broken)
-    counts = torture_fuzz.run(11, keep=tmp_path)
-    assert (counts.tried, counts.survived) == (11, 10)
+    counts = torture_fuzz.run(16, keep=tmp_path)
+    assert (counts.tried, counts.survived) == (16, 15)
     assert [finding.kind for finding in counts.findings] == ["npy"]
     assert counts.findings[0].path.exists()
     assert counts.by_kind["tiff opened"] == 6

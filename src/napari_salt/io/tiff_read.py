@@ -58,9 +58,8 @@ def open_tiff(path: Path, level: int = 0) -> Opened:
         try:
             tif = tifffile.TiffFile(path)
             on_failure.callback(tif.close)
-            len(
-                tif.pages
-            )  # counted first, a chain of pages that bites its tail ends; walked, it never does
+            # Counted first, a chain of pages that bites its own tail ends; walked, it never does.
+            len(tif.pages)
             _check_ome(tif)
             whole = tif.series[0]
             found = _metadata(tif)
@@ -69,6 +68,8 @@ def open_tiff(path: Path, level: int = 0) -> Opened:
                 f"{path.name} cannot be read as TIFF ({one_line(error)}); open it in Fiji and save it again."
             ) from error
         series = _level(path, whole, level)
+        if len(series.shape) != len(whole.shape) or len(series.shape) != len(series.axes):
+            raise InputError(f"The levels of {path.name} have different axes; save it again.")
         data = _pixels(path, tif, series)
         on_failure.pop_all()
     axes = distinct_axes(str(series.axes), tuple(series.shape), series.dtype)
