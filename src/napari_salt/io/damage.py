@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 import struct
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -34,6 +35,22 @@ UNREADABLE: tuple[type[Exception], ...] = (
     zlib.error,
 )
 """Parsers trust their files: a wrong number in a header surfaces as any of these."""
+
+
+_OWN = {
+    "nibabel.filebasedimages": ("ImageFileError",),
+    "nibabel.spatialimages": ("HeaderDataError",),
+    "pydicom.errors": ("BytesLengthException", "InvalidDicomError"),
+}
+"""Errors that are none of the built-in ones, by the module of an optional package that has them."""
+
+
+def unreadable() -> tuple[type[Exception], ...]:
+    """``UNREADABLE``, and what the packages that are loaded by now raise of their own."""
+    loaded = (
+        (sys.modules[module], names) for module, names in _OWN.items() if module in sys.modules
+    )
+    return (*UNREADABLE, *(getattr(module, name) for module, names in loaded for name in names))
 
 
 def check_room(size: int, what: str) -> None:

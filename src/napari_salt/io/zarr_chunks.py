@@ -6,7 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-_MAGIC = b"\x28\xb5\x2f\xfd"
+MAGIC = b"\x28\xb5\x2f\xfd"
+_PACKING = {"zstd", "blosc", "gzip", "zlib", "lz4", "bz2", "lzma"}
 _SIZES = (0, 2, 4, 8)
 """Bytes of the content size by the two bits that announce it."""
 
@@ -14,9 +15,19 @@ _SIZES = (0, 2, 4, 8)
 def codec_names(array: Any) -> set[str]:
     """Names of all that a zarr array's chunks go through, its filters among them."""
     content = array.metadata.to_dict()
-    found: list[Any] = [*(content.get("codecs") or ()), *(content.get("filters") or ())]
+    found: list[Any] = [*_flat(content.get("codecs")), *(content.get("filters") or ())]
     found.append(content.get("compressor"))
     return {_name(one) for one in found if one is not None}
+
+
+def _flat(codecs: Any) -> list[Any]:
+    """Codecs, and those inside of them (a shard has its own)."""
+    found: list[Any] = []
+    for one in codecs or ():
+        inner = one.get("configuration") if isinstance(one, dict) else None
+        inside = inner.get("codecs") if isinstance(inner, dict) else None
+        found += [one, *_flat(inside)]
+    return found
 
 
 def check_codecs(array: Any, allowed: Collection[str]) -> None:
@@ -24,6 +35,15 @@ def check_codecs(array: Any, allowed: Collection[str]) -> None:
     others = codec_names(array) - set(allowed)
     if others:
         raise ValueError(f"it uses {', '.join(sorted(others))}")
+
+
+def check_no_code(array: Any) -> None:
+    """``ValueError`` where reading chunks would unpickle them, or unpack what was packed twice."""
+    names = {name.removeprefix("numcodecs.") for name in codec_names(array)}
+    if "pickle" in names:
+        raise ValueError("it uses pickle, which would run code")
+    if len(names & _PACKING) > 1:
+        raise ValueError("its chunks are compressed twice")
 
 
 def check_zstd(chunk: Path, size: int) -> None:
@@ -42,7 +62,7 @@ def zstd_size(start: bytes) -> int | None:
 
     RFC 8878, section 3.1.1.1.
     """
-    if len(start) < 6 or start[:4] != _MAGIC:
+    if len(start) < 6 or start[:4] != MAGIC:
         return None
     descriptor = start[4]
     single = bool(descriptor & 0x20)

@@ -78,7 +78,7 @@ class Stack:
         origin: Origin | None = None,
     ) -> None:
         ndim = len(data.shape)
-        if 0 in data.shape:
+        if any(length < 1 for length in data.shape):
             raise InputError(f"{name or 'The image'} holds no pixels; choose another one.")
         if rgb and channel_axis is None:
             channel_axis = ndim - 1
