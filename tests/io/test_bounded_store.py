@@ -92,7 +92,7 @@ def test_codecs_that_run_code_or_pack_twice_are_refused(tmp_path, change):
     path = old_zarr(tmp_path, CODECS["zstd"])
     text = json.loads((path / ".zarray").read_text())
     (path / ".zarray").write_text(json.dumps(text | change))
-    with pytest.raises(InputError, match="is not opened: it|cannot be read as zarr"):
+    with pytest.raises(InputError, match=r"is not opened: it|cannot be read as zarr"):
         read_stack(path)
 
 

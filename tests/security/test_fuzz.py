@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -43,10 +44,14 @@ KINDS = sorted(fuzz_worker.OPEN)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_seeds_themselves_open(kind, seeds, opener):
-    assert [opener.open(kind, one.path).ending for one in seeds[kind]] == ["opened"] * len(
-        seeds[kind]
-    )
+def test_the_seeds_themselves_open(kind, seeds, opener, tmp_path):
+    for one in seeds[kind]:
+        path = tmp_path / one.path.name
+        if one.path.is_dir():  # to open a session is to finish what its journal says
+            path = shutil.copytree(one.path, path)
+        else:
+            shutil.copyfile(one.path, path)
+        assert opener.open(kind, path).ending == "opened"
 
 
 @pytest.mark.parametrize("kind", KINDS)
