@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 from napari_salt.io.atomic import atomic_write
+from napari_salt.io.label_text import cell_text
 from napari_salt.session.coverage import COMPLETE, OUTDATED, PAINTED, PREDICTED
 from napari_salt.session.slice_table import NO_AREA
 
@@ -46,16 +47,11 @@ def write_slices(path: str | os.PathLike[str], table: SliceTable) -> None:
 
 def _header(table: SliceTable) -> list[str]:
     columns = ["slice", *(name for name, _ in _STATES), "uncertainty"]
-    for name in map(_as_text, table.labels):
+    for name in map(cell_text, table.labels):
         columns.append(f"{name} [pixel]")
         if table.unit:
             columns.append(f"{name} [{table.unit}²]")
     return columns
-
-
-def _as_text(name: str) -> str:
-    """A name that no spreadsheet takes for a formula."""
-    return f"'{name}" if name.startswith(("=", "+", "-", "@")) else name
 
 
 def _rows(table: SliceTable) -> Iterator[list[object]]:
