@@ -12,7 +12,7 @@ import pytest
 import zarr
 
 from napari_salt.errors import InputError
-from napari_salt.io.bounded_store import SLACK, check_unpacked
+from napari_salt.io.bounded_store import SLACK, BoundedStore, check_unpacked
 from napari_salt.io.read import read_labels, read_stack
 
 MEGABYTE = 1024**2
@@ -76,6 +76,23 @@ def test_a_zarr_of_format_3_is_bounded_too(tmp_path, sharded):
     (path / "c/1/0/0").write_bytes(CODECS["zstd"].encode(bytes(64 * MEGABYTE)))
     with pytest.raises(InputError):
         read_stack(path).plane(2 if sharded else 1)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_metadata_gathered_in_one_place_bounds_too(tmp_path, version):
+    path = tmp_path / "x.zarr"
+    group = zarr.open_group(path, mode="w", zarr_format=version)
+    array = group.create_array(
+        "a/b", shape=PIXELS.shape, dtype="uint16", chunks=(1, 64, 64), compressors="auto"
+    )
+    array[:] = PIXELS
+    zarr.consolidate_metadata(path)
+    place = path / "a" / "b" / ("1.0.0" if version == 2 else "c/1/0/0")
+    place.write_bytes(CODECS["zstd"].encode(bytes(64 * MEGABYTE)))
+    store = BoundedStore.of(path)
+    node = zarr.open(store, mode="r")
+    with pytest.raises(ValueError, match="would become"):
+        node["a/b"][1]
 
 
 def test_numbers_that_start_like_an_archive_are_numbers():

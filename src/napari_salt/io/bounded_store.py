@@ -20,7 +20,7 @@ WIDEST_PIXEL = 16
 SLACK = 1 << 16
 PIECE = 1 << 20
 """Bytes that are unpacked at a time, only to be counted."""
-_METADATA = ("zarr.json", ".zarray")
+_METADATA = ("zarr.json", ".zarray", ".zmetadata")
 _STREAMS: dict[bytes, Callable[[], Any]] = {
     b"\x1f\x8b": lambda: zlib.decompressobj(31),
     b"\x78\x01": zlib.decompressobj,
@@ -60,15 +60,22 @@ class BoundedStore(WrapperStore[LocalStore]):
         return value
 
     def _learn(self, folder: str, text: bytes) -> None:
-        """Note the chunk size of an array; other metadata has none."""
+        """Note the chunk sizes of an array, or of all arrays whose metadata a group has gathered."""
         try:
             content = json.loads(text)
-            grid = content.get("chunk_grid") or {"configuration": {}}
-            shape = content.get("chunks") or grid["configuration"].get("chunk_shape")
-            if shape is not None:
-                self._most[folder] = math.prod(int(length) for length in shape) * WIDEST_PIXEL
+            self._note(folder, content)
+            gathered = content.get("consolidated_metadata") or content
+            for path, inner in (gathered.get("metadata") or {}).items():
+                parts = (folder, path.removesuffix(".zarray").strip("/"))
+                self._note("/".join(part for part in parts if part), inner)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return  # zarr itself will say what is wrong with it
+
+    def _note(self, folder: str, content: Any) -> None:
+        grid = content.get("chunk_grid") or {"configuration": {}}
+        shape = content.get("chunks") or grid["configuration"].get("chunk_shape")
+        if shape is not None:
+            self._most[folder] = math.prod(int(length) for length in shape) * WIDEST_PIXEL
 
     def _most_of(self, key: str) -> int | None:
         fitting = [one for one in self._most if not one or key.startswith(f"{one}/")]

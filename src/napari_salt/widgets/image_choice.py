@@ -69,7 +69,7 @@ class ImageChoice(QWidget):
         )
         # a long name does not fit into the box
         whole = f"{self._image.currentText()}\n{_TIP}".strip()
-        self._image.setToolTip(whole if names else f"{_NO_IMAGE}.\n({_TIP})")
+        self._image.setToolTip(plain_text(whole) if names else f"{_NO_IMAGE}.\n({_TIP})")
         self._facts.setText(state.facts)
         self._facts.setVisible(bool(state.facts))
         self._axes = tuple(entry.axis for entry in state.axes)
