@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 
 from fuzz_seeds import LABELS, make_adapter
 from napari_salt.errors import AdapterError, InputError, NapariSaltError, WeightsError
+from napari_salt.io.mask_store import MASKS, MadeOf, MaskStore
 from napari_salt.io.read import read_stack
 from napari_salt.io.session_folder import ADAPTERS, JOURNAL, PAINT, STATE, SessionFolder, read_state
 from napari_salt.io.session_state import SessionState
@@ -30,7 +31,7 @@ from napari_salt.io.zarr_chunks import zstd_size
 from napari_salt.model.adapter_file import load_adapter, read_info
 from napari_salt.model.adapter_info import HEADER_KEY, LARGEST_HEADER, MOST_LABELS
 from napari_salt.model.backbones import checkpoint
-from napari_salt.records import FitRecord, Round, StackInfo
+from napari_salt.records import FitRecord, Round, SlicePrediction, SliceSummary, StackInfo
 
 MEGABYTE = 1024**2
 
@@ -383,3 +384,44 @@ def test_a_checkpoint_that_is_compressed_is_refused(tmp_path):
             archive.writestr(name, content + bytes(MEGABYTE) * name.endswith("data/0"))
     with pytest.raises(WeightsError):
         checkpoint.read_state(path)
+
+
+# ---- kept predictions, in a session folder or beside masks that are not finished
+
+
+@pytest.fixture
+def masks(tmp_path) -> Path:
+    path = tmp_path / "masks"
+    made_of = MadeOf("a" * 64, "abc", (3, 64, 64), LABELS, uncertainty=True)
+    store = MaskStore.begin(path, made_of, StackInfo((3, 64, 64)))
+    ones = np.ones((64, 64), np.uint16)
+    store.put(SlicePrediction(1, ones, ones.astype(np.float16), SliceSummary(1, 0.5)))
+    store.close()
+    assert (MaskStore.open_store(path).prediction(SliceSummary(1, 0.5)).labels == 1).all()
+    return path
+
+
+def test_a_mask_that_becomes_much_more_is_not_unpacked(masks):
+    (chunk,) = (masks / MASKS / "c" / "1").rglob("0/0")
+    chunk.write_bytes(numcodecs.Zstd().encode(bytes(64 * MEGABYTE)))
+    store = MaskStore.open_store(masks)
+    assert peak_of(lambda: store.prediction(SliceSummary(1, 0.5))) < 8 * MEGABYTE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c.update(shape=[3, 10**9, 10**9]),
+        lambda c: c["chunk_grid"]["configuration"].update(chunk_shape=[1, 10**9, 10**9]),
+        lambda c: c.update(codecs=[{"name": "bytes"}, {"name": "gzip"}]),
+        lambda c: c.update(data_type="float64"),
+        lambda c: c.update(codecs=None),
+    ],
+)
+def test_masks_of_another_kind_are_refused(masks, change):
+    file = masks / MASKS / "zarr.json"
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="damaged"):
+        MaskStore.open_store(masks)

@@ -43,9 +43,9 @@ class BoundedStore(WrapperStore[LocalStore]):
         self._most: dict[str, int] = {}
 
     @staticmethod
-    def of(folder: Path) -> BoundedStore:
-        """The store of a folder, for reading."""
-        return BoundedStore(LocalStore(folder, read_only=True))
+    def of(folder: Path, *, read_only: bool = True) -> BoundedStore:
+        """The store of a folder."""
+        return BoundedStore(LocalStore(folder, read_only=read_only))
 
     async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
         """As any store; ``ValueError`` for a chunk that would become too large."""
