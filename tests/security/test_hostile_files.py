@@ -366,7 +366,7 @@ def test_a_picture_larger_than_it_looks_is_not_unpacked(tmp_path, edge):
 
 def test_an_image_without_pixels_is_refused(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((0, 4, 4), np.uint8))
-    with pytest.raises(InputError, match="no pixels"):
+    with pytest.raises(InputError, match="is empty"):
         read_stack(tmp_path / "x.npy")
 
 

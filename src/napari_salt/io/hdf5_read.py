@@ -111,11 +111,17 @@ def _axes(dataset: Any) -> str:
     """A letter for each axis."""
     ndim = dataset.ndim
     named = _axistags(dataset.attrs.get("axistags")) or "".join(
-        dim.label.strip()[:1].upper() or "Q" for dim in dataset.dims
+        label.strip()[:1].upper() or "Q" for label in _labels(dataset)
     )
     if len(named) != ndim or not {"X", "Y"} <= set(named):
         named = "Q" * (ndim - 2) + "YX"
     return distinct_axes(named, dataset.shape, dataset.dtype)
+
+
+def _labels(dataset: Any) -> list[str]:
+    """Labels of the dimensions; not by HDF5's own call for them, which trusts the attribute's type and may crash."""
+    found = np.ravel(dataset.attrs.get("DIMENSION_LABELS", ()))
+    return [one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one) for one in found]
 
 
 def _axistags(text: Any) -> str:

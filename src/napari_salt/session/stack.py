@@ -79,7 +79,7 @@ class Stack:
     ) -> None:
         ndim = len(data.shape)
         if any(length < 1 for length in data.shape):
-            raise InputError(f"{name or 'The image'} holds no pixels; choose another one.")
+            raise InputError(f"The image is empty (shape {tuple(data.shape)}); open another one.")
         if rgb and channel_axis is None:
             channel_axis = ndim - 1
         self._data = data
