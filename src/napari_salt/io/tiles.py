@@ -63,6 +63,7 @@ class Tiles:
 def worth_tiles(series: TiffPageSeries) -> bool:
     """Whether pages are large and lie in one file, in parts that can be read by themselves."""
     page = series.keyframe
-    if math.prod(page.shape) <= LARGE or len(page.dataoffsets) <= 1:
+    parts = len(page.dataoffsets)
+    if math.prod(page.shape) <= LARGE or parts <= 1 or parts != math.prod(page.chunked):
         return False
     return all(one is not None and one.parent is page.parent for one in series.pages)
