@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
 MAGIC = b"\x28\xb5\x2f\xfd"
@@ -44,17 +43,6 @@ def check_no_code(array: Any) -> None:
         raise ValueError("it uses pickle, which would run code")
     if len(names & _PACKING) > 1:
         raise ValueError("its chunks are compressed twice")
-
-
-def check_zstd(chunk: Path, size: int) -> None:
-    """``ValueError`` where a chunk on disk says that it becomes anything but ``size`` bytes; none is there: fine."""
-    try:
-        with chunk.open("rb") as file:
-            found = zstd_size(file.read(18))
-    except FileNotFoundError:
-        return
-    if found != size:
-        raise ValueError(f"a chunk of {size} bytes says that it holds {found}")
 
 
 def zstd_size(start: bytes) -> int | None:
