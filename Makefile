@@ -3,7 +3,8 @@
 #
 #   make demo    the whole loop on sample data, results in demo_out/
 #   make test    all tests            make test ARGS="-k labels"
-#   make check   ruff, mypy, import-linter
+#   make check   ruff, mypy, import-linter, audit
+#   make audit   known vulnerabilities in what it depends on
 #   make bench   all benchmarks       make bench ARGS="--tasks nuclei --n 1"   a part of the accuracy tables
 #   make speed   speed alone          make speed ARGS="--quick"
 #   make latency stalls of the window while the engine works   make latency ARGS="--quick"
@@ -19,10 +20,10 @@ TEST_JOBS ?= 2
 BENCH_JOBS ?= 2
 BENCH_MINUTES ?= 60
 
-.PHONY: help demo test check format bench speed latency scale torture clean setup window
+.PHONY: help demo test check audit format bench speed latency scale torture clean setup window
 
 help:
-	@sed -n '4,12s/^#//p' Makefile
+	@sed -n '/^#   make/s/^#//p' Makefile
 
 setup:
 	@bash scripts/setup.sh python test,check
@@ -42,6 +43,10 @@ check: setup
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/audit.py
+
+audit: setup
+	$(BIN)/python scripts/audit.py
 
 format: setup
 	$(BIN)/ruff check --fix

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_salt.errors import OutputError
+from napari_salt.io.label_text import cell_text
 from napari_salt.io.slice_csv import write_slices
 from napari_salt.session.coverage import COMPLETE, PAINTED, PREDICTED
 from napari_salt.session.slice_table import NO_AREA, SliceTable
@@ -46,3 +47,9 @@ def test_without_a_unit_only_pixels(tmp_path):
 def test_a_place_that_does_not_exist_is_a_sentence(tmp_path):
     with pytest.raises(OutputError, match="does not exist"):
         write_slices(tmp_path / "missing" / "t.csv", table())
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+x", "-x", "@x"])
+def test_a_name_is_never_a_formula(name):
+    assert cell_text(name) == f"'{name}"
+    assert cell_text(f"x{name}") == f"x{name}"

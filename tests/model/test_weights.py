@@ -1,20 +1,31 @@
-"""Downloads against a server on this machine: resume, damage, offline, full disk."""
+"""Downloads against a server on this machine: resume, damage, offline, full disk, and servers of others."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
+import ssl
+import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from napari_salt.errors import OutputError, WeightsError
 from napari_salt.model import weights as weights_module
+from napari_salt.model.backbones.registry import BACKBONES
 from napari_salt.model.weights import (
     WeightsFile,
     check_sha256,
@@ -39,6 +50,7 @@ class Server(ThreadingHTTPServer):
         self.break_after: list[int] = []
         self.knows_ranges = True
         self.status: int | None = None
+        self.moved_to = ""
 
     @property
     def url(self) -> str:
@@ -51,6 +63,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         asked = self.headers.get("Range")
         self.server.ranges.append(asked)
+        if self.server.moved_to:
+            self.send_response(302)
+            self.send_header("Location", self.server.moved_to)
+            self.end_headers()
+            return
         if self.server.status is not None:
             self.send_error(self.server.status)
             return
@@ -62,7 +79,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         stop = self.server.break_after.pop(0) if self.server.break_after else len(body)
-        self.wfile.write(body[:stop])
+        with contextlib.suppress(ConnectionError):  # whoever has enough hangs up
+            self.wfile.write(body[:stop])
         if stop < len(body):
             self.close_connection = True
 
@@ -218,3 +236,100 @@ def test_the_registry_needs_no_torch():
         "assert backbone_sha256('sam-vit-b'); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- what is not trusted --------------------------------------------------------------------------
+
+
+def authority(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that nobody signed but itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / "certificate.pem", folder / "key.pem"
+    paths[0].write_bytes(certificate.public_bytes(Encoding.PEM))
+    paths[1].write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return paths
+
+
+@pytest.fixture
+def sealed(server, tmp_path) -> tuple[WeightsFile, Path]:
+    """The server behind TLS, and the certificate that vouches for it."""
+    certificate, key = authority(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    url = server.url.replace("http:", "https:")
+    return WeightsFile("sam-test", url, SHA256, len(CONTENT)), certificate
+
+
+def test_a_server_that_nobody_vouches_for_is_refused(server, sealed, tmp_path):
+    with pytest.raises(WeightsError, match="certificate verify failed") as caught:
+        fetch(sealed[0], tmp_path / "new")
+    assert "download it on another machine" in str(caught.value)
+    assert server.ranges == []
+    assert not list((tmp_path / "new").iterdir())
+
+
+def test_a_server_that_is_vouched_for_is_served_by(sealed, tmp_path, monkeypatch):
+    weights, certificate = sealed
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    monkeypatch.setattr(weights_module, "_verifying", lambda: trusting)
+    assert fetch(weights, tmp_path / "new").read_bytes() == CONTENT
+
+
+def test_certificates_and_host_names_are_checked():
+    context = weights_module._verifying()
+    assert context.verify_mode == ssl.CERT_REQUIRED
+    assert context.check_hostname
+
+
+@pytest.mark.parametrize(
+    "url", ["http://example.org/model.pth", "ftp://example.org/m", "file:///etc/passwd"]
+)
+def test_other_addresses_than_https_are_refused(tmp_path, url):
+    with pytest.raises(WeightsError, match="no HTTPS address"):
+        fetch(WeightsFile("sam-test", url, SHA256, len(CONTENT)), tmp_path)
+
+
+def test_a_server_cannot_send_us_to_an_unsafe_address(server, weights, tmp_path):
+    server.moved_to = "http://example.org/model.pth"
+    with pytest.raises(WeightsError, match=r"example.org.* is no HTTPS address"):
+        fetch(weights, tmp_path)
+
+
+def test_a_file_without_end_is_cut_off(server, weights, tmp_path):
+    server.content = CONTENT * 50
+    with pytest.raises(WeightsError):
+        fetch(weights, tmp_path)
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= len(CONTENT) + 2**20
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such permissions there")
+def test_the_folder_is_the_user_s_alone(server, weights, tmp_path):
+    path = fetch(weights, tmp_path / "new")
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_every_known_address_is_https_with_a_hash():
+    known = [entry.download for entry in BACKBONES.values() if entry.download is not None]
+    assert known
+    for download in known:
+        assert download.url.startswith("https://")
+        assert len(bytes.fromhex(download.sha256)) == 32

@@ -17,6 +17,7 @@ from napari_salt.control.export_target import pattern_of, target_of
 from napari_salt.control.merged_masks import MergedMasks
 from napari_salt.errors import JobStopped, NapariSaltError
 from napari_salt.io.export import check_target, export_masks, formats_for
+from napari_salt.io.file_names import safe_file_name
 from napari_salt.io.object_masks import common_sizes, find_objects
 from napari_salt.io.object_table import SUFFIX as TABLE_SUFFIX
 from napari_salt.io.object_table import write_table
@@ -121,7 +122,7 @@ class ExportController:
         if session is None:
             return
         common_sizes(session.stack.info, volume=choice.volume)
-        name = f"{session.stack.info.name or 'stack'}_objects{TABLE_SUFFIX}"
+        name = f"{safe_file_name(session.stack.info.name)}_objects{TABLE_SUFFIX}"
         path = self._desk.view.ask_save("Save measurements", name, f"CSV (*{TABLE_SUFFIX})")
         if path is None:
             return
@@ -172,7 +173,7 @@ class ExportController:
         """Path and format; None when the user thinks better of it. Refuses what cannot work."""
         info, view = session.stack.info, self._desk.view
         offered = formats_for(info)
-        suggested = f"{info.name or 'stack'}_{what}{offered[0].suffixes[0]}"
+        suggested = f"{safe_file_name(info.name)}_{what}{offered[0].suffixes[0]}"
         answer = view.ask_save_as(f"Save {what}", suggested, [pattern_of(x) for x in offered])
         if answer is None:
             return None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_salt.control.rounds_folder import ADAPTER_SUFFIX
 from napari_salt.errors import OutputError
+from napari_salt.io.file_names import safe_file_name
 from napari_salt.model.adapter_info import read_info
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class FilesController:
         session = self._desk.session
         if session is None or session.adapter_path is None:
             return
-        suggested = f"{session.stack.info.name or 'adapter'}{ADAPTER_SUFFIX}"
+        suggested = safe_file_name(session.stack.info.name, "adapter") + ADAPTER_SUFFIX
         path = self._desk.view.ask_save("Save adapter", suggested, _ADAPTERS)
         if path is None:
             return

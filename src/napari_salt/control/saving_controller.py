@@ -20,6 +20,7 @@ from napari_salt.control.kept_work import open_work
 from napari_salt.control.prediction_keeper import PredictionKeeper
 from napari_salt.control.rounds_folder import ADAPTER_SUFFIX
 from napari_salt.errors import InputError, NapariSaltError, OutputError
+from napari_salt.io.file_names import safe_file_name
 from napari_salt.io.session_copy import kept_state
 from napari_salt.io.session_folder import SUFFIX, SessionFolder, check_folder, identity
 from napari_salt.io.session_state import SessionState
@@ -198,7 +199,7 @@ class SavingController:
         kept = self._kept
         if kept is None:
             return
-        name = f"{kept.session.stack.info.name or 'session'}{SUFFIX}"
+        name = safe_file_name(kept.session.stack.info.name, "session") + SUFFIX
         path = self._desk.view.ask_save("Save session", name, f"Session (*{SUFFIX})")
         if path is None:
             return

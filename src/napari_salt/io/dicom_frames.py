@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_salt.errors import InputError
+from napari_salt.io.damage import one_line, unreadable
 from napari_salt.io.rescale import IDENTITY, Scaling
 from napari_salt.optional import need
 
@@ -116,11 +117,11 @@ def read_frames(file: Path) -> list[Frame]:
         raise
     except (pydicom.errors.InvalidDicomError, OSError, EOFError) as error:
         raise InputError(
-            f"{file.name} cannot be read as DICOM ({error}); it may be damaged, so copy it again."
+            f"{file.name} cannot be read as DICOM ({one_line(error)}); it may be damaged, so copy it again."
         ) from error
-    except (AttributeError, KeyError, ValueError, TypeError, IndexError) as error:
+    except unreadable() as error:
         raise InputError(
-            f"The DICOM header of {file.name} cannot be used ({error}); export the image again."
+            f"The DICOM header of {file.name} cannot be used ({one_line(error)}); export the image again."
         ) from error
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_salt.errors import InputError
+from napari_salt.io.damage import one_line, unreadable
 from napari_salt.io.dicom_frames import Frame, read_frames
 from napari_salt.io.dicom_geometry import Arrangement, arrange
 from napari_salt.io.dicom_series import choose, dicom_files, groups_of
@@ -81,7 +82,7 @@ def _siblings(file: Path) -> list[Path]:
             header = pydicom.dcmread(
                 other, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"]
             )
-        except (pydicom.errors.InvalidDicomError, OSError, EOFError):
+        except unreadable():
             continue
         if str(header.get("SeriesInstanceUID", "")) == uid:
             files.append(other)
@@ -119,9 +120,9 @@ class Frames(PlanewiseArray):
         frame = self._frames[at]
         try:
             return _pixels(frame).astype(self.dtype, copy=False)
-        except (OSError, EOFError, ValueError, RuntimeError, AttributeError) as error:
+        except unreadable() as error:
             raise InputError(
-                f"The pixels of {frame.file.name} cannot be decoded ({error}); the file may be "
+                f"The pixels of {frame.file.name} cannot be decoded ({one_line(error)}); the file may be "
                 "damaged, so copy it again."
             ) from error
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from napari_salt.errors import Choice, ChoiceNeeded, InputError
+from napari_salt.io.damage import one_line, unreadable
 from napari_salt.io.dicom_frames import SEGMENTATION
 from napari_salt.io.dicom_series import dicom_files, is_dicom
 from napari_salt.io.opened import Opened
@@ -60,9 +61,9 @@ def open_segmentation(file: Path, like: StackInfo | None = None) -> Opened:
     try:
         segmentation = highdicom.seg.segread(file)
         volume = segmentation.get_volume(combine_segments=True)
-    except (ValueError, RuntimeError, AttributeError, OSError, EOFError) as error:
+    except unreadable() as error:
         raise InputError(
-            f"{file.name} cannot be used as a label image ({error}); export its segments one by one."
+            f"{file.name} cannot be used as a label image ({one_line(error)}); export its segments one by one."
         ) from error
     volume = _upright(volume) if like is None else _laid_on(highdicom, volume, like, file.name)
     names, colors = _texts(segmentation)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_salt.errors import InputError
+from napari_salt.io.damage import one_line, unreadable
 from napari_salt.session.stack import ArrayLike
 
 
@@ -49,8 +50,8 @@ class GuardedArray:
         """What the array gives for a key; ``InputError`` when it cannot read it."""
         try:
             return np.asarray(self._array[key])
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+        except unreadable() as error:
             raise InputError(
-                f"Pixels of {self._name} cannot be read ({error}); the file may be damaged or cut "
+                f"Pixels of {self._name} cannot be read ({one_line(error)}); the file may be damaged or cut "
                 "short, so copy it again."
             ) from error

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_salt.errors import Choice, ChoiceNeeded, InputError
+from napari_salt.io.damage import one_line
 from napari_salt.io.guarded import GuardedArray
 from napari_salt.io.opened import Opened, distinct_axes
 from napari_salt.optional import need
@@ -49,7 +50,7 @@ def open_hdf5(path: Path, dataset: str | None = None) -> Opened:
         file = h5py.File(path, "r")
     except OSError as error:
         raise InputError(
-            f"{path.name} cannot be read as HDF5 ({error}); it may be damaged or cut short, so copy "
+            f"{path.name} cannot be read as HDF5 ({one_line(error)}); it may be damaged or cut short, so copy "
             "it again."
         ) from error
     found = _chosen(h5py, file, path, dataset)
@@ -95,6 +96,8 @@ def _chosen(h5py: Any, file: Any, path: Path, name: str | None) -> Any:
 
 
 def _is_image(dataset: Any) -> bool:
+    if dataset.external:  # its pixels are bytes of any other file on this machine
+        return False
     lengths = dataset.shape or ()
     long = sum(length > 1 for length in lengths)
     return dataset.dtype.kind in "buif" and long >= 2 and len(lengths) <= _MOST_AXES
@@ -108,11 +111,17 @@ def _axes(dataset: Any) -> str:
     """A letter for each axis."""
     ndim = dataset.ndim
     named = _axistags(dataset.attrs.get("axistags")) or "".join(
-        dim.label.strip()[:1].upper() or "Q" for dim in dataset.dims
+        label.strip()[:1].upper() or "Q" for label in _labels(dataset)
     )
     if len(named) != ndim or not {"X", "Y"} <= set(named):
         named = "Q" * (ndim - 2) + "YX"
     return distinct_axes(named, dataset.shape, dataset.dtype)
+
+
+def _labels(dataset: Any) -> list[str]:
+    """Labels of the dimensions; not by HDF5's own call for them, which trusts the attribute's type and may crash."""
+    found = np.ravel(dataset.attrs.get("DIMENSION_LABELS", ()))
+    return [one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one) for one in found]
 
 
 def _axistags(text: Any) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from napari_salt.errors import InputError
+from napari_salt.io.damage import UNREADABLE, one_line
 from napari_salt.io.opened import Opened
 from napari_salt.io.plain_read import open_picture
 from napari_salt.io.plane_stack import PlaneStack, SinglePlane
@@ -91,9 +92,9 @@ def _picture(file: Path) -> tuple[SinglePlane, _PixelSize]:
             if has_exif and picture.getexif().get(_ORIENTATION) in _SIDEWAYS:
                 rows, columns = columns, rows
             dtype = _GREY.get(picture.mode)
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+    except UNREADABLE as error:
         raise InputError(
-            f"{file.name} cannot be read as a picture ({error}); take it out of the folder, or "
+            f"{file.name} cannot be read as a picture ({one_line(error)}); take it out of the folder, or "
             "save it again."
         ) from error
     plane = SinglePlane(

@@ -21,6 +21,11 @@ def color_text(color: Color) -> str:
     return "#" + "".join(f"{round(min(1.0, max(0.0, part)) * 255):02x}" for part in color)
 
 
+def cell_text(name: str) -> str:
+    """A name for a cell of a table, which no spreadsheet takes for a formula."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@")) else name
+
+
 def color_of(text: str) -> Color | None:
     """The colour of ``#rrggbb`` or ``#rrggbbaa``; None for anything else."""
     if not re.fullmatch(r"#[0-9a-fA-F]{6}([0-9a-fA-F]{2})?", text):

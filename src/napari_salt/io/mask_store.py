@@ -33,8 +33,11 @@ from filelock import FileLock, Timeout
 from napari_salt import __version__
 from napari_salt.errors import InputError, OutputError
 from napari_salt.io.atomic import atomic_write, refusal
+from napari_salt.io.bounded_store import BoundedStore
+from napari_salt.io.damage import UNREADABLE
 from napari_salt.io.done_log import DoneLog, reach_disk
 from napari_salt.io.label_zarr import label_attributes
+from napari_salt.io.zarr_chunks import check_codecs
 from napari_salt.records import Label, SlicePrediction, SliceSummary
 
 if TYPE_CHECKING:
@@ -52,6 +55,8 @@ WHOLE_SLICE = 2048 * 2048
 """Pixels of a slice up to which it is one chunk."""
 TILE = 1024
 LARGEST_TEXT = 16 * 1024**2
+CODECS = ("bytes", "zstd")
+"""What masks go through on their way to the disk."""
 DAMAGED = "The unfinished masks in '{}' are damaged; delete that folder and begin anew."
 
 
@@ -147,7 +152,7 @@ class MaskStore:
             raise InputError(f"There are no unfinished masks in '{path}'; check the path.")
         try:
             return MaskStore(path, _made_of(json.loads(text)), writer)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except UNREADABLE as error:
             raise InputError(DAMAGED.format(path)) from error
 
     def check(self, made_of: MadeOf) -> None:
@@ -229,7 +234,7 @@ class MaskStore:
                 if self._doubts is None
                 else np.asarray(self._doubts[summary.index])
             )
-        except (OSError, ValueError, RuntimeError) as error:
+        except UNREADABLE as error:
             raise InputError(DAMAGED.format(self.path)) from error
         return SlicePrediction(summary.index, labels, doubts, summary)
 
@@ -316,9 +321,11 @@ def _create_arrays(path: Path, made_of: MadeOf, info: StackInfo) -> None:
 
 
 def _open_array(path: Path, name: str, shape: tuple[int, int, int]) -> Any:
-    array = zarr.open_array(path / name, mode="r+")
+    array = zarr.open_array(BoundedStore.of(path / name, read_only=False), mode="r+")
+    check_codecs(array, CODECS)
     kind = "f" if name == UNCERTAINTY else "u"
-    if array.shape != shape or array.chunks[0] != 1 or array.dtype.kind != kind:
+    outside = any(size > length for size, length in zip(array.chunks, array.shape, strict=True))
+    if array.shape != shape or array.chunks[0] != 1 or outside or array.dtype.kind != kind:
         raise ValueError("not an array of these masks")
     return array
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-import zlib
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_salt.errors import InputError
 from napari_salt.io import label_text
+from napari_salt.io.damage import one_line, unreadable
 from napari_salt.io.opened import Opened
 from napari_salt.io.planewise import PlanewiseArray
 from napari_salt.io.rescale import real_dtype, to_real
@@ -30,7 +30,6 @@ _AXES = "XYZTC"
 _COMMENT = 6
 """Code of a header extension that is text."""
 _UNITS = {"meter": "m", "mm": "mm", "micron": "um", "sec": "s", "msec": "ms", "usec": "us"}
-_DAMAGED = (OSError, EOFError, ValueError, zlib.error)
 
 
 def open_nifti(path: Path) -> Opened:
@@ -57,9 +56,9 @@ def open_nifti(path: Path) -> Opened:
     try:
         image = nibabel.load(path)
         proxy, affine = image.dataobj, image.affine
-    except (nibabel.filebasedimages.ImageFileError, *_DAMAGED) as error:
+    except unreadable() as error:
         raise InputError(
-            f"{path.name} cannot be read as NIfTI ({error}); it may be damaged, so copy it again."
+            f"{path.name} cannot be read as NIfTI ({one_line(error)}); it may be damaged, so copy it again."
         ) from error
     if not isinstance(proxy, nibabel.arrayproxy.ArrayProxy) or len(proxy.shape) > len(_AXES):
         raise InputError(f"{path.name} is no image of voxels (its shape is {image.shape}).")
@@ -110,9 +109,9 @@ class _Slices(PlanewiseArray):
         try:
             with self._lock:
                 stored = np.asarray(self._pixels[key]).reshape(self.stored_shape[:2])
-        except _DAMAGED as error:
+        except unreadable() as error:
             raise InputError(
-                f"Slice {at} of {self._name} cannot be read ({error}); the file may be cut short, so "
+                f"Slice {at} of {self._name} cannot be read ({one_line(error)}); the file may be cut short, so "
                 "copy it again."
             ) from error
         if self.color:

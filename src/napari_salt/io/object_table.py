@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_salt.io.atomic import atomic_write
+from napari_salt.io.label_text import cell_text
 from napari_salt.session.measure import measure, sums
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def write_table(
     OutputError
         When the file cannot be written; what stood there stays.
     """
-    names = {label.label_id: label.name for label in labels}
+    names = {label.label_id: cell_text(label.name) for label in labels}
     channels = image.info.channels
     with (
         atomic_write(path) as part,

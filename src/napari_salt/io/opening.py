@@ -10,6 +10,7 @@ from pathlib import Path
 
 from napari_salt.errors import InputError
 from napari_salt.io import dicom_series, hdf5_read, nifti_read
+from napari_salt.io.damage import one_line, unreadable
 from napari_salt.io.dicom_read import open_dicom
 from napari_salt.io.dicom_seg_read import find_segmentation, open_segmentation
 from napari_salt.io.hdf5_read import SEPARATOR, open_hdf5, split_dataset
@@ -73,6 +74,10 @@ def open_path(path: str | os.PathLike[str], wanted: Wanted | None = None) -> Ope
     except OSError as error:
         raise InputError(
             f"{file} cannot be opened ({error.strerror or error}); check its permissions."
+        ) from error
+    except unreadable() as error:
+        raise InputError(
+            f"{file.name} cannot be read ({one_line(error)}); it may be damaged, so copy it again."
         ) from error
     if opened.origin.path:
         return opened

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import threading
 import weakref
-import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_salt.errors import InputError
+from napari_salt.io.damage import UNREADABLE, check_room, one_line
 from napari_salt.io.planewise import PlanewiseArray
 
 if TYPE_CHECKING:
@@ -33,16 +33,21 @@ class Pages(PlanewiseArray):
 
     def _page(self, at: int) -> NDArray[Any]:
         """One page; pages that a file leaves out are zeros."""
-        page = self._series.pages[at]
-        if page is None:
-            return np.zeros(self.shape[self._leading :], self.dtype)
+        inner = self.shape[self._leading :]
+        check_room(math.prod(inner) * self.dtype.itemsize, f"Page {at} of {self._name}")
         try:
+            page = self._series.pages[at]
+            if page is None:
+                return np.zeros(inner, self.dtype)
             with self._lock:
-                return self._decode(page)
-        except (OSError, EOFError, ValueError, RuntimeError, zlib.error) as error:
+                pixels = self._decode(page)
+            if pixels.size != math.prod(inner):
+                raise ValueError(f"{pixels.size} pixels")
+        except UNREADABLE as error:
             raise InputError(
-                f"Page {at} of {self._name} cannot be read ({error}); the file may be cut short."
+                f"Page {at} of {self._name} cannot be read ({one_line(error)}); the file may be cut short."
             ) from error
+        return pixels
 
     def _decode(self, page: Any) -> NDArray[Any]:
         """Pixels of a page; the other files of an OME set are opened only for as long as that takes."""

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from napari_salt.errors import InputError
+from napari_salt.io.damage import UNREADABLE, one_line
 from napari_salt.io.pages import Pages
 
 if TYPE_CHECKING:
@@ -27,14 +28,16 @@ class PillowPages(Pages):
         super().__init__(tif, series, name)
         try:
             self._frames = Image.open(path)
-        except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+        except UNREADABLE as error:
             raise InputError(
-                f"{name} cannot be decoded ({error}); save it without compression."
+                f"{name} cannot be decoded ({one_line(error)}); save it without compression."
             ) from error
         weakref.finalize(self, self._frames.close)
 
     def _decode(self, page: Any) -> NDArray[Any]:
         self._frames.seek(int(page.index))
+        if self._frames.size != tuple(page.shape[1::-1]):
+            raise ValueError(f"a frame of {self._frames.size} pixels")
         pixels = np.asarray(self._frames)
         if pixels.shape != tuple(page.shape) or pixels.dtype.newbyteorder("=") != self.dtype:
             raise ValueError(f"decoded as {pixels.dtype} of shape {pixels.shape}")

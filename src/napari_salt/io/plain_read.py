@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from napari_salt.errors import InputError
+from napari_salt.io.damage import UNREADABLE, check_room, one_line
 from napari_salt.io.opened import Opened
 
 _AXES = {2: "YX", 3: "ZYX", 4: "TZYX"}
@@ -23,12 +24,13 @@ def open_picture(path: Path, *, ids: bool = False) -> Opened:
     """
     try:
         with Image.open(path) as picture:
+            check_room(picture.width * picture.height * len(picture.getbands()) * 4, path.name)
             picture.load()
             turned = ImageOps.exif_transpose(picture)
             pixels = np.asarray(_plain(turned, ids=ids))
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+    except UNREADABLE as error:
         raise InputError(
-            f"{path.name} cannot be read as a picture ({error}); save it again as PNG or TIFF."
+            f"{path.name} cannot be read as a picture ({one_line(error)}); save it again as PNG or TIFF."
         ) from error
     return Opened(pixels, "YX" if pixels.ndim == 2 else "YXS", path.stem)
 
@@ -57,10 +59,10 @@ def open_npy(path: Path) -> Opened:
         When the file is no npy array, holds Python objects, or has too many axes.
     """
     try:
-        data = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        data = np.lib.format.open_memmap(path, mode="r")  # refuses objects, which would be pickles
+    except UNREADABLE as error:
         raise InputError(
-            f"{path.name} cannot be read as an array of numbers ({error}); save it with numpy.save."
+            f"{path.name} cannot be read as an array of numbers ({one_line(error)}); save it with numpy.save."
         ) from error
     color = data.ndim > 2 and data.shape[-1] in (3, 4) and data.dtype == np.uint8
     axes = _AXES.get(data.ndim - color)

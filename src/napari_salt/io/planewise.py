@@ -47,6 +47,12 @@ class PlanewiseArray:
         parts = self._full(key if isinstance(key, tuple) else (key,))
         head, tail = parts[: self._leading], parts[self._leading :]
         outer = self.shape[: self._leading]
+        if head and all(isinstance(part, int | np.integer) for part in head):
+            # One plane, and no list of all of them: a damaged header may speak of billions.
+            place = [range(length)[part] for length, part in zip(outer, head, strict=True)]
+            page = self._page(int(np.ravel_multi_index(place, outer)))
+            one: NDArray[Any] = page.reshape(self.shape[self._leading :])[tail]
+            return one
         wanted = np.arange(math.prod(outer)).reshape(outer)[head]
         inner = self.shape[self._leading :]
         planes = [self._page(int(at)).reshape(inner)[tail] for at in np.ravel(wanted)]

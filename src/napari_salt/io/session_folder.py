@@ -20,6 +20,7 @@ import hashlib
 import io
 import os
 import shutil
+import stat
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -33,7 +34,11 @@ from numpy.typing import NDArray
 
 from napari_salt.errors import InputError, OutputError, SessionInUse
 from napari_salt.io.atomic import atomic_write, reach_disk
+from napari_salt.io.bounded_store import BoundedStore
+from napari_salt.io.damage import UNREADABLE
+from napari_salt.io.journal import open_journal
 from napari_salt.io.session_state import DAMAGED, SessionState, adapter_name
+from napari_salt.io.zarr_chunks import check_codecs
 
 if TYPE_CHECKING:
     from napari_salt.records import Planes
@@ -50,6 +55,8 @@ CHUNK = "c/{}/0/0"
 """Where zarr keeps a slice."""
 LARGEST_STATE = 64 * 1024**2
 """Bytes of ``session.json`` that are read at most."""
+CODECS = ("bytes", "zstd")
+"""What the paint goes through on its way to the disk."""
 
 
 def identity(planes: Planes) -> str:
@@ -143,7 +150,7 @@ class SessionFolder:
         """``(Y, X)`` uint16 paint of one slice; InputError where it is damaged."""
         try:
             return np.asarray(self._paint[index], np.uint16)
-        except (OSError, ValueError, RuntimeError) as error:
+        except UNREADABLE as error:
             raise InputError(DAMAGED) from error
 
     def painted_slices(self) -> tuple[int, ...]:
@@ -267,8 +274,10 @@ def read_state(path: Path) -> SessionState:
 def open_paint(path: Path, state: SessionState, mode: Literal["r", "r+"]) -> Any:
     """The zarr array of a session's paint, checked; InputError where it is damaged."""
     try:
-        paint: Any = zarr.open_array(path / PAINT, mode=mode)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        store = BoundedStore.of(path / PAINT, read_only=mode == "r")
+        paint: Any = zarr.open_array(store, mode=mode, zarr_format=3)
+        check_codecs(paint, CODECS)
+    except UNREADABLE as error:
         raise InputError(DAMAGED) from error
     shape = state.stack.shape
     if (paint.shape, paint.chunks) != (shape, (1, *shape[1:])) or paint.dtype != np.uint16:
@@ -284,12 +293,20 @@ def painted_chunks(path: Path, count: int) -> tuple[int, ...]:
 
 
 def check_folder(path: Path) -> None:
-    """Refuse what is no session folder, and links, which could lead anywhere."""
+    """Refuse what is no session folder, and links, pipes and devices, which could lead anywhere."""
     if not (path / STATE).is_file() and not (path / JOURNAL).is_file():
         raise InputError(f"{path.name} is not a session of napari-salt; choose a folder *{SUFFIX}.")
     for folder, folders, files in os.walk(path):
-        if any(os.path.islink(os.path.join(folder, name)) for name in (*folders, *files)):
+        if not all(_is_plain(os.path.join(folder, name)) for name in (*folders, *files)):
             raise InputError(f"{path.name} holds links to other places and is not opened.")
+
+
+def _is_plain(path: str) -> bool:
+    """Whether a path is a file or a folder of its own."""
+    status = os.lstat(path)
+    junction = getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", -1)
+    plain = stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)
+    return plain and getattr(status, "st_reparse_tag", 0) != junction
 
 
 def _locked(path: Path) -> FileLock:
@@ -308,31 +325,10 @@ def _locked(path: Path) -> FileLock:
 def read_journal(path: Path) -> tuple[str, dict[int, NDArray[np.uint16]]]:
     """The state and the paint of a change that a session folder has begun; InputError where it is damaged."""
     try:
-        return _content(path / JOURNAL)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        with open_journal(path / JOURNAL, STATE, LARGEST_STATE) as (text, planes):
+            return text, dict(planes)
+    except UNREADABLE as error:
         raise InputError(DAMAGED) from error
-
-
-def _content(journal_file: Path) -> tuple[str, dict[int, NDArray[np.uint16]]]:
-    with zipfile.ZipFile(journal_file) as journal:
-        head = journal.getinfo(STATE)
-        if head.file_size > LARGEST_STATE:
-            raise ValueError("too large")
-        text = journal.read(head).decode("utf-8")
-        shape = SessionState.from_json(text).stack.shape
-        room = 2 * shape[1] * shape[2] + 1024
-        planes: dict[int, NDArray[np.uint16]] = {}
-        for entry in journal.infolist():
-            name, _, kind = entry.filename.partition(".")
-            if kind != "npy":
-                continue
-            if entry.file_size > room or not 0 <= int(name) < shape[0]:
-                raise ValueError("not a slice")
-            plane = np.load(io.BytesIO(journal.read(entry)), allow_pickle=False)
-            if plane.shape != shape[1:]:
-                raise ValueError("not a slice")
-            planes[int(name)] = plane.astype(np.uint16)
-    return text, planes
 
 
 def _cannot_write(path: Path, error: Exception) -> str:

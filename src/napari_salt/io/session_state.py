@@ -5,12 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, get_args
 
+from napari_salt import checked
 from napari_salt.errors import InputError
 from napari_salt.intensity import AUTO, check_choice
-from napari_salt.model.adapter_info import record_from
-from napari_salt.records import FitSettings, IntensityChoice, Label, Origin, Round, StackInfo
+from napari_salt.io.file_names import safe_file_name
+from napari_salt.model.adapter_info import LONGEST_PATH, record_from
+from napari_salt.records import (
+    AdapterKind,
+    FitSettings,
+    IntensityChoice,
+    Label,
+    Origin,
+    Round,
+    StackInfo,
+)
 
 FORMAT = "napari-salt session"
 VERSION = 2
@@ -73,7 +83,7 @@ class SessionState:
             version = content.pop("version")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(DAMAGED) from error
-        if not isinstance(version, int) or version > VERSION:
+        if type(version) is not int or version > VERSION:
             raise InputError(
                 "This session was saved by a later napari-salt; update with 'pip install -U napari-salt'."
             )
@@ -81,7 +91,7 @@ class SessionState:
             while version < VERSION:
                 content, version = MIGRATIONS[version](content), version + 1
             return _state(content)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise InputError(DAMAGED) from error
 
 
@@ -123,12 +133,32 @@ def _state(content: dict[str, Any]) -> SessionState:
 
 
 def _settings(content: dict[str, Any]) -> FitSettings:
-    intensity = IntensityChoice(**content["intensity"])
+    """Each field of its type: widgets and the engine take them as they are."""
+    found = dict(content)
+    found["kind"] = checked.one_of(found.get("kind", "salt"), get_args(AdapterKind))
+    found["seed"] = checked.whole(found.get("seed", 0), 0)
+    found["intensity"] = _intensity(found["intensity"])
+    for name in ("backbone", "device", "text_model"):
+        if found.get(name) is not None or name != "text_model":
+            found[name] = checked.text(found[name], LONGEST_PATH)
+    for name in ("rank", "low_rank", "steps"):
+        if found.get(name) is not None:
+            found[name] = checked.whole(found[name], 0)
+    if found.get("time_budget") is not None:
+        found["time_budget"] = checked.number(found["time_budget"], 0)
+    return FitSettings(**found)
+
+
+def _intensity(content: dict[str, Any]) -> IntensityChoice:
+    choice = IntensityChoice(
+        checked.one_of(content["method"], ("percentile", "window")),
+        checked.number(content["low"]),
+        checked.number(content["high"]),
+    )
     try:
-        check_choice(intensity)
+        return check_choice(choice)
     except InputError as error:
         raise ValueError("intensity") from error
-    return FitSettings(**{**content, "intensity": intensity})
 
 
 def _origin(content: dict[str, Any]) -> Origin:
@@ -148,7 +178,7 @@ def _row(numbers: list[float]) -> tuple[float, float, float, float]:
 def adapter_name(name: object) -> str:
     """A file name without any way out of its folder; ValueError for anything else."""
     text = _text(name)
-    if not text or text.startswith(".") or any(sign in text for sign in "/\\:\0"):
+    if safe_file_name(text) != text:
         raise ValueError("not a plain file name")
     return text
 

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 from napari_salt.io.atomic import atomic_write
+from napari_salt.io.label_text import cell_text
 from napari_salt.session.coverage import COMPLETE, OUTDATED, PAINTED, PREDICTED
 from napari_salt.session.slice_table import NO_AREA
 
@@ -46,7 +47,7 @@ def write_slices(path: str | os.PathLike[str], table: SliceTable) -> None:
 
 def _header(table: SliceTable) -> list[str]:
     columns = ["slice", *(name for name, _ in _STATES), "uncertainty"]
-    for name in table.labels:
+    for name in map(cell_text, table.labels):
         columns.append(f"{name} [pixel]")
         if table.unit:
             columns.append(f"{name} [{table.unit}²]")

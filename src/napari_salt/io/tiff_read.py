@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import struct
+import math
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ import tifffile
 
 from napari_salt.errors import InputError, MissingExtra
 from napari_salt.io import label_text
+from napari_salt.io.damage import UNREADABLE, one_line
 from napari_salt.io.opened import Opened, distinct_axes
 from napari_salt.io.pages import Pages
 from napari_salt.io.pillow_pages import DECODES, PillowPages
@@ -27,16 +28,8 @@ if TYPE_CHECKING:
 _CENTIMETRE = 3
 """Value of the tag ResolutionUnit; 1 is none, 2 inch."""
 
-
-_DAMAGED = (
-    tifffile.TiffFileError,
-    IndexError,
-    ValueError,
-    KeyError,
-    struct.error,
-    ElementTree.ParseError,
-)
-"""What tifffile and the parsers raise on files that are damaged or no TIFF."""
+MOST_PLANES = 1_000_000
+"""Of an OME-TIFF; tifffile makes a list of all that are announced, there or not."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +58,18 @@ def open_tiff(path: Path, level: int = 0) -> Opened:
         try:
             tif = tifffile.TiffFile(path)
             on_failure.callback(tif.close)
+            # Counted first, a chain of pages that bites its own tail ends; walked, it never does.
+            len(tif.pages)
+            _check_ome(tif)
             whole = tif.series[0]
             found = _metadata(tif)
-        except _DAMAGED as error:
+        except UNREADABLE as error:
             raise InputError(
-                f"{path.name} cannot be read as TIFF ({error}); open it in Fiji and save it again."
+                f"{path.name} cannot be read as TIFF ({one_line(error)}); open it in Fiji and save it again."
             ) from error
         series = _level(path, whole, level)
+        if len(series.shape) != len(whole.shape) or len(series.shape) != len(series.axes):
+            raise InputError(f"The levels of {path.name} have different axes; save it again.")
         data = _pixels(path, tif, series)
         on_failure.pop_all()
     axes = distinct_axes(str(series.axes), tuple(series.shape), series.dtype)
@@ -92,12 +90,28 @@ def _level(path: Path, series: tifffile.TiffPageSeries, level: int) -> tifffile.
     return series.levels[level]
 
 
+def _check_ome(tif: tifffile.TiffFile) -> None:
+    """Refuse OME-XML with planes without end, or that leads to files in other folders, before tifffile obeys it."""
+    if not (tif.is_ome and tif.ome_metadata):
+        return
+    if "<!DOCTYPE" in tif.ome_metadata:
+        raise ValueError("its XML defines entities")
+    for element in ElementTree.fromstring(tif.ome_metadata).iter():  # noqa: S314 - no entities in it
+        tag = element.tag.rpartition("}")[2]
+        counts = [int(element.get(f"Size{axis}", 1)) for axis in "ZCT"] if tag == "Pixels" else [1]
+        if max(counts) > MOST_PLANES or math.prod(counts) > MOST_PLANES:
+            raise ValueError(f"{math.prod(counts):,} planes")
+        beside = element.get("FileName", "") if tag == "UUID" else ""
+        if any(sign in beside for sign in "/\\:"):
+            raise ValueError("it leads to files in other folders")
+
+
 def _pixels(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> ArrayLike:
     if series.dataoffset is not None:
         dtype = np.dtype(series.dtype).newbyteorder(tif.byteorder)
         try:
             data = np.memmap(path, dtype, "r", series.dataoffset, tuple(series.shape))
-        except ValueError as error:
+        except (ValueError, OverflowError, OSError) as error:
             raise InputError(
                 f"{path.name} is cut short: it ends before its last slice; copy it again."
             ) from error
@@ -158,7 +172,7 @@ def _from_imagej(meta: dict[str, Any], resolution: tuple[dict[str, float], int])
 
 def _from_ome(text: str) -> _Found:
     """OME-XML: sizes of the first image; names and colours of our own map annotations."""
-    root = ElementTree.fromstring(text)
+    root = ElementTree.fromstring(text)  # noqa: S314 - looked through by _check_ome
     space = root.tag.partition("}")[0] + "}" if root.tag.startswith("{") else ""
     found = _Found()
     pixels = root.find(f"{space}Image/{space}Pixels")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import weakref
-import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import zarr
 from numpy.typing import NDArray
 
 from napari_salt.errors import InputError
+from napari_salt.io.damage import UNREADABLE, check_room, one_line
 from napari_salt.regions import LARGE
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Tiles:
         self._array = zarr.open_array(series.aszarr(level=0), mode="r")
         self.shape = tuple(int(length) for length in series.shape)
         self.dtype: np.dtype[Any] = np.dtype(series.dtype)
+        check_room(math.prod(self._array.chunks) * self.dtype.itemsize, f"A tile of {name}")
 
     @property
     def ndim(self) -> int:
@@ -53,15 +54,16 @@ class Tiles:
         """Basic indexing; only the tiles that are touched are read."""
         try:
             return np.asarray(self._array[key])
-        except (OSError, EOFError, ValueError, RuntimeError, zlib.error) as error:
+        except UNREADABLE as error:
             raise InputError(
-                f"A part of {self._name} cannot be read ({error}); the file may be cut short."
+                f"A part of {self._name} cannot be read ({one_line(error)}); the file may be cut short."
             ) from error
 
 
 def worth_tiles(series: TiffPageSeries) -> bool:
     """Whether pages are large and lie in one file, in parts that can be read by themselves."""
     page = series.keyframe
-    if math.prod(page.shape) <= LARGE or len(page.dataoffsets) <= 1:
+    parts = len(page.dataoffsets)
+    if math.prod(page.shape) <= LARGE or parts <= 1 or parts != math.prod(page.chunked):
         return False
     return all(one is not None and one.parent is page.parent for one in series.pages)

@@ -9,15 +9,16 @@ from typing import Any
 import zarr
 
 from napari_salt.errors import Choice, ChoiceNeeded, InputError
+from napari_salt.io.bounded_store import BoundedStore
+from napari_salt.io.damage import UNREADABLE, one_line
 from napari_salt.io.guarded import GuardedArray
 from napari_salt.io.opened import Opened, distinct_axes
+from napari_salt.io.zarr_chunks import check_no_code
 from napari_salt.io.zarr_meta import Multiscale, label_texts, multiscale_of, ome_of
 from napari_salt.records import Origin
 
 _MARKS = ("zarr.json", ".zgroup", ".zarray")
 _LABELS = "labels"
-_UNREADABLE = (OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError, AttributeError)
-"""What zarr and the parsers raise on folders that are damaged, or zarr of another kind."""
 
 
 def is_zarr(folder: Path) -> bool:
@@ -82,7 +83,8 @@ def label_folders(folder: Path) -> tuple[Path, ...]:
     node = _node(place)
     listed = ome_of(node.attrs).get(_LABELS)
     names = listed if isinstance(listed, list) else sorted(node.keys())
-    return tuple(place / str(name) for name in names if is_zarr(place / str(name)))
+    plain = (str(name) for name in names if not set("/\\:") & set(str(name)) and name != "..")
+    return tuple(place / name for name in plain if is_zarr(place / name))
 
 
 def is_label_image(folder: Path) -> bool:
@@ -92,10 +94,10 @@ def is_label_image(folder: Path) -> bool:
 
 def _node(folder: Path) -> Any:
     try:
-        return zarr.open(folder, mode="r")
-    except _UNREADABLE as error:
+        return zarr.open(BoundedStore.of(folder), mode="r")
+    except UNREADABLE as error:
         raise InputError(
-            f"{folder.name} cannot be read as zarr ({error}); it may be damaged, so copy it again."
+            f"{folder.name} cannot be read as zarr ({one_line(error)}); it may be damaged, so copy it again."
         ) from error
 
 
@@ -128,20 +130,28 @@ def _plain(array: Any, folder: Path, level: int) -> Opened:
     if len(letters) != len(array.shape) or not {"X", "Y"} <= set(letters):
         letters = "Q" * (len(array.shape) - 2) + "YX"
     return Opened(
-        GuardedArray(array, folder.name),
+        _guarded(array, folder.name),
         distinct_axes(letters, array.shape, array.dtype),
         _name(folder),
         origin=Origin(str(folder.absolute()), "zarr"),
     )
 
 
+def _guarded(array: Any, name: str) -> GuardedArray:
+    try:
+        check_no_code(array)
+    except ValueError as error:
+        raise InputError(f"{name} is not opened: {error}; write the image again.") from error
+    return GuardedArray(array, name)
+
+
 def _image(group: Any, folder: Path, level: int) -> Opened:
     try:
         image = multiscale_of(dict(group.attrs))
-        arrays = tuple(GuardedArray(group[one.path], folder.name) for one in image.levels)
-    except _UNREADABLE as error:
+        arrays = tuple(_guarded(group[one.path], folder.name) for one in image.levels)
+    except UNREADABLE as error:
         raise InputError(
-            f"The OME metadata of {folder.name} cannot be used ({error!r}); write the image again."
+            f"The OME metadata of {folder.name} cannot be used ({one_line(error)}); write the image again."
         ) from error
     _check_level(folder, level, len(arrays))
     if any(one.ndim != len(image.axes) for one in arrays):

@@ -22,7 +22,7 @@ from torch import Tensor
 from napari_salt.errors import AdapterError, OutputError
 from napari_salt.model.adapter_info import HEADER_KEY, SUFFIX, AdapterInfo, read_info
 from napari_salt.model.adapters import load_adapter_state, merge
-from napari_salt.model.features import Standard
+from napari_salt.model.features import Standard, tap_length
 from napari_salt.model.filters import FILTERS_PER_CHANNEL
 from napari_salt.model.forest import Forest
 from napari_salt.model.framing import Framing, Intensity
@@ -40,6 +40,11 @@ HEAD = "head."
 FOREST, ELSEWHERE = "forest.", "elsewhere."
 """The forest, and the one that does not look at the position along the stack, where there is one."""
 STANDARD = "standard."
+KINDS = (
+    *(torch.float32, torch.float16, torch.bfloat16),
+    *(torch.int16, torch.int32, torch.int64, torch.uint8, torch.bool),
+)
+"""What the tensors of a file may hold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,10 +139,11 @@ def build_segmenter(
     adapter.check_base(backbone)
     info = adapter.info
     tail = backbone.make_tail()
-    load_adapter_state(tail, adapter.layer_state())
-    merge(tail)
     try:
+        load_adapter_state(tail, adapter.layer_state())
+        merge(tail)
         embeddings = adapter.tensors[HEAD + "embeddings"]
+        _check_sizes(adapter, embeddings)
         head = LabelHead(
             info.taps,
             embeddings,
@@ -152,12 +158,25 @@ def build_segmenter(
         group = FOREST if along == info.along_stack else ELSEWHERE
         features = info.channels * FILTERS_PER_CHANNEL + (3 if along else 2) + info.directions
         head.forest = Forest.from_tensors(_group(adapter, group), features, len(embeddings))
-    except (KeyError, RuntimeError) as error:
+    except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise AdapterError(
             "The adapter file is damaged: some of its tensors are missing or of another shape; "
             "use another copy of it."
         ) from error
     return Segmenter(tail, head).eval().requires_grad_(False)
+
+
+def _check_sizes(adapter: AdapterFile, embeddings: Tensor) -> None:
+    """ValueError where description and tensors speak of other sizes, before anything of those sizes is made."""
+    info = adapter.info
+    rows, length = len(info.labels) + 1, tap_length(info.taps)
+    found = [
+        tuple(adapter.tensors[name].shape)
+        for name in (HEAD + "text_map", HEAD + "residual", HEAD + "directions")
+    ]
+    expected = [(rows, length), (rows, length), (info.directions, length)]
+    if found != expected or embeddings.ndim != 2 or len(embeddings) != rows:
+        raise ValueError("sizes")
 
 
 def save_adapter(path: str | Path, adapter: AdapterFile) -> None:
@@ -197,13 +216,16 @@ def load_adapter(path: str | Path) -> AdapterFile:
         Missing, damaged, or not an adapter of napari-salt.
     """
     info = read_info(path)
+    damaged = AdapterError(
+        f"The adapter '{path}' is damaged and cannot be read; use another copy of it."
+    )
     try:
         # copies: a tensor that lies askew in the file's memory takes other vector instructions, and other roundings
         tensors = {name: values.clone() for name, values in load_file(path).items()}
-    except (OSError, SafetensorError) as error:
-        raise AdapterError(
-            f"The adapter '{path}' is damaged and cannot be read; use another copy of it."
-        ) from error
+    except (OSError, SafetensorError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise damaged from error
+    if any(values.dtype not in KINDS for values in tensors.values()):
+        raise damaged
     if not all(
         torch.isfinite(values).all() for values in tensors.values() if values.is_floating_point()
     ):

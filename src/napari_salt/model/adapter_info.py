@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 import struct
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from napari_salt.checked import color, items, number, one_of, text, truth, whole
 from napari_salt.errors import AdapterError
 from napari_salt.intensity import AUTO
 from napari_salt.records import AdapterKind, FitRecord, IntensityChoice, Label
@@ -17,8 +18,17 @@ FORMAT = "napari-salt adapter"
 FORMAT_VERSION = 2
 HEADER_KEY = "napari_salt"
 SUFFIX = ".salt.safetensors"
-LARGEST_HEADER = 100_000_000
-"""Bytes; the limit of the safetensors format itself."""
+LARGEST_HEADER = 16 * 1024**2
+"""Bytes; names of tensors and labels need some kilobytes, and what claims more is not read."""
+MOST_LABELS = 4096
+MOST_TAPS = 64
+MOST_SLICES = 1_000_000
+LARGEST_ID = 2**32 - 1
+WIDEST = 1 << 16
+"""No rank, no number of channels and no frame is larger."""
+LONGEST_PATH = 4096
+_UNREADABLE = (AttributeError, KeyError, TypeError, ValueError, RecursionError)
+"""What parsing and checking raise on a description that is not one."""
 
 
 @dataclass(frozen=True)
@@ -115,34 +125,81 @@ class AdapterInfo:
                     "This adapter was written by an earlier napari-salt and cannot be read any more; "
                     "adapt again from your paint."
                 )
-            if not 0 <= content.get("linear_share", 0) <= 1:
-                raise ValueError("linear_share")
-            _check_intensity(content["intensity"])
-            content["labels"] = tuple(
-                Label(one["label_id"], one["name"], tuple(one["color"]))
-                for one in content["labels"]
-            )
-            content["record"] = record_from(content["record"])
-            content["taps"] = tuple(map(tuple, content["taps"]))
-            content["spacing"], content["units"] = (
-                tuple(content["spacing"]),
-                tuple(content["units"]),
-            )
-            return AdapterInfo(**content)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            return AdapterInfo(**_checked(content))
+        except _UNREADABLE as error:
             raise AdapterError(
                 "The file's description is damaged or not from napari-salt; choose another adapter."
             ) from error
 
 
-def _check_intensity(content: dict[str, Any]) -> None:
-    """Raise ``KeyError``, ``TypeError`` or ``ValueError`` where it does not tell an intensity scale."""
-    if content["method"] not in ("percentile", "window"):
-        raise ValueError("method")
-    ranges = list(zip(content["low"], content["high"], strict=True))
-    ranges.append(tuple(content.get("percentiles", (AUTO.low, AUTO.high))))
-    if len(ranges) < 2 or not all(-math.inf < low < high < math.inf for low, high in ranges):
+def _checked(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of an `AdapterInfo`, each of its type and within limits; raises as `checked` does."""
+    found = dict(content)
+    channels = whole(found["channels"], 1, WIDEST)
+    found |= {
+        "labels": _labels(found["labels"]),
+        "kind": one_of(found["kind"], get_args(AdapterKind)),
+        "intensity": _intensity(found["intensity"]),
+        "rgb": truth(found["rgb"]),
+        "along_stack": truth(found["along_stack"]),
+        "channels": channels,
+        "frame_size": whole(found["frame_size"], 1, WIDEST),
+        "directions": whole(found["directions"], 0, WIDEST),
+        "zoom": None if found["zoom"] is None else _positive(found["zoom"], 64),
+        "fine": _positive(found["fine"], 16),
+        "taps": tuple(_tap(tap) for tap in items(found["taps"], MOST_TAPS, 1)),
+        "record": record_from(found["record"]),
+        "linear_share": number(found.get("linear_share", 0.25), 0, 1),
+        "spacing": tuple(number(size) for size in items(found.get("spacing", [1.0] * 3), 3, 3)),
+        "units": tuple(text(unit) for unit in items(found.get("units", ["pixel"] * 3), 3, 3)),
+    }
+    for name in ("rank", "low_rank"):
+        found[name] = None if found[name] is None else whole(found[name], 0, WIDEST)
+    for name in ("backbone", "architecture", "weights_sha256", "stack"):
+        found[name] = text(found[name], LONGEST_PATH)
+    if found["text_model"] is not None:
+        found["text_model"] = text(found["text_model"], LONGEST_PATH)
+    for name in ("created", "version"):
+        found[name] = text(found.get(name, ""))
+    return found
+
+
+def _labels(content: object) -> tuple[Label, ...]:
+    labels = tuple(_label(one) for one in items(content, MOST_LABELS))
+    if len({label.label_id for label in labels}) < len(labels):
+        raise ValueError("an id is given twice")
+    return labels
+
+
+def _label(content: Any) -> Label:
+    label_id = whole(content["label_id"], 1, LARGEST_ID)
+    return Label(label_id, text(content["name"]), color(content["color"]))
+
+
+def _intensity(content: Any) -> dict[str, Any]:
+    """An intensity scale; other entries (``least``, ``most``) are numbers or lists of them."""
+    found: dict[str, Any] = {"method": one_of(content["method"], ("percentile", "window"))}
+    found |= {name: _numbers(value) for name, value in content.items() if name != "method"}
+    ranges = list(zip(found["low"], found["high"], strict=True))
+    ranges.append(tuple(found.get("percentiles", (AUTO.low, AUTO.high))))
+    if len(ranges) < 2 or not all(low < high for low, high in ranges):
         raise ValueError("range")
+    return found
+
+
+def _numbers(value: object) -> float | list[float]:
+    if isinstance(value, list):
+        return [number(one) for one in items(value, WIDEST)]
+    return number(value)
+
+
+def _tap(content: object) -> tuple[str, int]:
+    name, channels = items(content, 2, 2)
+    return text(name), whole(channels, 1, WIDEST)
+
+
+def _positive(value: object, most: float) -> float:
+    return number(value, 1e-6, most)
 
 
 def record_from(content: dict[str, Any]) -> FitRecord:
@@ -151,12 +208,31 @@ def record_from(content: dict[str, Any]) -> FitRecord:
     Raises ``KeyError``, ``TypeError`` or ``ValueError`` where they are not those of one.
     """
     fields = dict(content)
-    fields["slices"] = tuple(map(int, fields["slices"]))
-    fields["held_out_by_label"] = tuple(
-        (str(name), float(dice)) for name, dice in fields["held_out_by_label"]
-    )
-    fields["no_gain"] = tuple(map(int, fields.get("no_gain", ())))
+    fields |= {
+        "kind": one_of(fields["kind"], get_args(AdapterKind)),
+        "kept": one_of(fields["kept"], ("first fit", "adapted")),
+        "backbone": text(fields["backbone"], LONGEST_PATH),
+        "slices": tuple(whole(index, 0) for index in items(fields["slices"], MOST_SLICES)),
+        "held_out_by_label": tuple(
+            _score(pair) for pair in items(fields["held_out_by_label"], MOST_LABELS)
+        ),
+        "no_gain": tuple(whole(count, -1) for count in items(fields.get("no_gain", []), 16)),
+        "steps": whole(fields["steps"], 0),
+        "seconds": number(fields["seconds"], 0),
+        "trainable_parameters": whole(fields["trainable_parameters"], 0),
+        "seed": whole(fields.get("seed", 0), 0),
+        "score_note": text(fields.get("score_note", "")),
+        "device": text(fields.get("device", "cpu")),
+    }
+    for name in ("held_out_before", "held_out_after"):
+        dice = fields.get(name)
+        fields[name] = None if dice is None else number(dice, 0, 1)
     return FitRecord(**fields)
+
+
+def _score(pair: object) -> tuple[str, float]:
+    name, dice = items(pair, 2, 2)
+    return text(name), number(dice, 0, 1)
 
 
 def read_info(path: str | Path) -> AdapterInfo:
@@ -177,12 +253,12 @@ def read_info(path: str | Path) -> AdapterInfo:
             if len(start) < 8:
                 raise not_ours
             (length,) = struct.unpack("<Q", start)
-            if length > LARGEST_HEADER:
+            if length > min(LARGEST_HEADER, path.stat().st_size - 8):
                 raise not_ours
             header = json.loads(file.read(length))
     except OSError as error:
         raise AdapterError(f"The adapter '{path}' cannot be read: {error.strerror}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise not_ours from error
     described = header.get("__metadata__") if isinstance(header, dict) else None
     if not isinstance(described, dict) or HEADER_KEY not in described:

@@ -95,7 +95,7 @@ class FeatureCache:
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         with self._lock:
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                path.parent.mkdir(0o700, parents=True, exist_ok=True)
                 self._make_room(size)
                 save_file(halves, temporary, metadata={CHECK: _check(halves)})
                 temporary.replace(path)

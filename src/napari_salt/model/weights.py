@@ -1,15 +1,22 @@
-"""Weight files: a cache folder, SHA-256 checks, and a download that resumes. No torch here."""
+"""Weight files: a private cache folder, SHA-256 checks, and a download that resumes. No torch here.
+
+Downloads go over HTTPS, with the server's certificate verified, redirections included, and what arrives must have the
+SHA-256 that this package knows. Plain HTTP is for this very machine only.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import http.client
 import os
+import ssl
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 import platformdirs
 
@@ -24,6 +31,11 @@ TIMEOUT = 30.0
 
 TRIES = 3
 """Connections made before giving up; each continues where the one before broke off."""
+
+PRIVATE = 0o700
+"""Permissions of folders that we make: what lies there is loaded later."""
+
+_HERE = ("127.0.0.1", "::1", "localhost")
 
 Progress = Callable[[int, int], None]
 """Called with (bytes so far, bytes in all) while a file is fetched."""
@@ -102,7 +114,7 @@ def fetch(
         return path
     part = path.with_name(path.name + ".part")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(PRIVATE, parents=True, exist_ok=True)
         _download(weights, part, progress)
         found = file_sha256(part)
         if found != weights.sha256:
@@ -146,22 +158,57 @@ class _BrokenConnectionError(Exception):
 
 
 def _receive(weights: WeightsFile, part: Path, have: int, progress: Progress | None) -> None:
-    request = urllib.request.Request(weights.url)
+    _check_address(weights.url)
+    request = urllib.request.Request(weights.url)  # noqa: S310 - looked at in the line above
     if have:
         request.add_header("Range", f"bytes={have}-")
+    opener = urllib.request.build_opener(
+        urllib.request.HTTPSHandler(context=_verifying()), _SafeRedirections()
+    )
     try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+        response = opener.open(request, timeout=TIMEOUT)
     except OSError as error:  # URLError and HTTPError are OSErrors too, but none is of the disk
         raise _BrokenConnectionError(getattr(error, "reason", None) or error) from error
     with response:
         if response.status != http.HTTPStatus.PARTIAL_CONTENT:
             have = 0  # the server sends the whole file, whatever was asked for
         with part.open("ab" if have else "wb") as file:
-            while block := _read(response):
+            while have <= weights.size and (block := _read(response)):
                 file.write(block)
                 have += len(block)
                 if progress is not None:
                     progress(have, weights.size)
+
+
+class _SafeRedirections(urllib.request.HTTPRedirectHandler):
+    """Follows a server to another address of the same safety."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: Any,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        _check_address(newurl)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _check_address(url: str) -> None:
+    """``WeightsError`` for anything but HTTPS, or HTTP to this machine."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _HERE):
+        raise WeightsError(
+            f"{url} is no HTTPS address, so nothing is downloaded from there; download the file by hand and pass its "
+            "path with --backbone."
+        )
+
+
+def _verifying() -> ssl.SSLContext:
+    """Certificates and host names are checked against the authorities that the system trusts."""
+    return ssl.create_default_context()
 
 
 def _read(response: http.client.HTTPResponse) -> bytes:

@@ -8,11 +8,15 @@ from dataclasses import replace
 
 from psygnal import Signal
 
+from napari_salt.checked import is_plain
 from napari_salt.errors import InputError
 from napari_salt.records import BACKGROUND, BACKGROUND_NAME, UNLABELLED, Color, Label
 
 MAX_LABEL_ID = 65535
 """Largest id that paint (uint16) can hold."""
+
+LONGEST_NAME = 200
+"""Characters; longer ones are a mistake, and fit no table and no file name."""
 
 OKABE_ITO: tuple[Color, ...] = (
     (0.902, 0.624, 0.000, 1.0),  # orange
@@ -171,9 +175,13 @@ class LabelTable:
         return label
 
     def _usable_name(self, name: str, *, besides: int | None = None) -> str:
-        usable = " ".join(name.split())
+        usable = " ".join("".join(sign if is_plain(sign) else " " for sign in name).split())
         if not usable:
             raise InputError("A label needs a name; type what it is, like “nucleus”.")
+        if len(usable) > LONGEST_NAME:
+            raise InputError(
+                f"A label's name has at most {LONGEST_NAME} characters; shorten “{usable[:30]}…”."
+            )
         if _key(usable) == BACKGROUND_NAME:
             raise InputError(
                 f"“{BACKGROUND_NAME}” is there already, for what is none of the labels; "

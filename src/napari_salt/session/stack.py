@@ -78,6 +78,8 @@ class Stack:
         origin: Origin | None = None,
     ) -> None:
         ndim = len(data.shape)
+        if any(length < 1 for length in data.shape):
+            raise InputError(f"The image is empty (shape {tuple(data.shape)}); open another one.")
         if rgb and channel_axis is None:
             channel_axis = ndim - 1
         self._data = data

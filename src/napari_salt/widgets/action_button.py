@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QPushButton, QSizePolicy, QWidget
 
+from napari_salt.widgets.plain import plain_text
+
 
 class ActionButton(QPushButton):
     """Push button whose tooltip says what it does, or why it cannot be pressed now."""
@@ -29,5 +31,5 @@ class ActionButton(QPushButton):
     def _describe(self) -> None:
         tip = f"{self._tip} [{self._key}]" if self._key else self._tip
         text = f"{self._why_not}\n({tip})" if self._why_not else tip
-        self.setToolTip(text)
+        self.setToolTip(plain_text(text))
         self.setAccessibleDescription(text)

@@ -6,12 +6,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_salt.views import CurveState
 from napari_salt.widgets.action_button import ActionButton
 from napari_salt.widgets.dice_curve import DiceCurve
 from napari_salt.widgets.fold import Fold
+from napari_salt.widgets.plain import PlainLabel
 from napari_salt.widgets.rounds_list import RoundsList
 from napari_salt.widgets.sparkline import Sparkline
 
@@ -42,7 +43,7 @@ class AdaptPanel(QWidget):
         self._then_segment.setChecked(True)
         self._curve = Sparkline(self)
         self._dice = DiceCurve(self)
-        self._score = QLabel(self)
+        self._score = PlainLabel(self)
         self._score.setWordWrap(True)
         self._score.setToolTip("Measured on painted slices that were left out of the fit")
         self._rounds = RoundsList(self)

@@ -6,10 +6,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_salt.views import AssistState
 from napari_salt.widgets.action_button import ActionButton
+from napari_salt.widgets.plain import PlainLabel
 from napari_salt.widgets.reserve import reserve_lines
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class AssistPanel(QWidget):
         self._take.clicked.connect(self.takeRequested)
         self._drop = ActionButton("Drop", "Forget the mask on screen")
         self._drop.clicked.connect(self.dropRequested)
-        self._text = QLabel(self)
+        self._text = PlainLabel(self)
         self._text.setWordWrap(True)
         self._text.setAccessibleName("state of the box tool")
         reserve_lines(self._text, 2)

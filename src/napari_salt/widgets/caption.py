@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QLabel, QWidget
+from qtpy.QtWidgets import QWidget
+
+from napari_salt.widgets.plain import PlainLabel
 
 
-class Caption(QLabel):
+class Caption(PlainLabel):
     """A word that stands above or before what it names."""
 
     def __init__(self, text: str, parent: QWidget | None = None) -> None:

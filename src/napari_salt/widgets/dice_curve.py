@@ -9,6 +9,7 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from napari_salt.widgets.plain import plain_text
 from napari_salt.widgets.sparkline import span
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class DiceCurve(QWidget):
         for curve in self._curves:
             values = ", ".join(f"round {number}: {value:.3f}" for number, value in curve.points)
             lines.append(f"{curve.name}: {values}")
-        self.setToolTip("\n".join(lines))
+        self.setToolTip(plain_text("\n".join(lines)))
         self.setAccessibleDescription("\n".join(lines[1:]) or "no score yet")
 
     def paintEvent(self, event: QPaintEvent | None) -> None:

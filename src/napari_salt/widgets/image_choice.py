@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QGridLayout, QPushButton, QWidget
 
 from napari_salt.views import ImageState
 from napari_salt.widgets.caption import Caption
 from napari_salt.widgets.no_wheel import NoWheel
+from napari_salt.widgets.plain import PlainLabel, plain_text
 
 _NONE = "none yet (File ▸ Open…)"
 _NO_IMAGE = "Open an image first (File ▸ Open…)"
@@ -26,11 +27,11 @@ class ImageChoice(QWidget):
         super().__init__(parent)
         self._image = self._combo("image", _TIP)
         self._axis = self._combo("slice axis", "The axis along which slices are counted")
-        self._axis_caption = QLabel("Slices along", self)
-        self._facts = QLabel(self)
+        self._axis_caption = PlainLabel("Slices along", self)
+        self._facts = PlainLabel(self)
         self._facts.setWordWrap(True)
         self._facts.setToolTip("Slices · size of one slice · size of a voxel")
-        self._note = QLabel(self)
+        self._note = PlainLabel(self)
         self._note.setWordWrap(True)
         self._offer = QPushButton(self)
         self._offer.clicked.connect(lambda: self.offerTaken.emit())
@@ -68,7 +69,7 @@ class ImageChoice(QWidget):
         )
         # a long name does not fit into the box
         whole = f"{self._image.currentText()}\n{_TIP}".strip()
-        self._image.setToolTip(whole if names else f"{_NO_IMAGE}.\n({_TIP})")
+        self._image.setToolTip(plain_text(whole) if names else f"{_NO_IMAGE}.\n({_TIP})")
         self._facts.setText(state.facts)
         self._facts.setVisible(bool(state.facts))
         self._axes = tuple(entry.axis for entry in state.axes)
@@ -80,7 +81,7 @@ class ImageChoice(QWidget):
         self._note.setText(state.note.text)
         self._note.setVisible(bool(state.note.text))
         self._offer.setText(state.note.offer)
-        self._offer.setToolTip(f"{state.note.text}\n{state.note.offer}".strip())
+        self._offer.setToolTip(plain_text(f"{state.note.text}\n{state.note.offer}".strip()))
         self._offer.setVisible(bool(state.note.offer))
 
     def facts(self) -> str:
@@ -110,7 +111,7 @@ class ImageChoice(QWidget):
         combo.clear()
         combo.addItems(names)
         for place, name in enumerate(names):
-            combo.setItemData(place, name, Qt.ItemDataRole.ToolTipRole)
+            combo.setItemData(place, plain_text(name), Qt.ItemDataRole.ToolTipRole)
         combo.blockSignals(was_blocked)
 
     def _on_image(self, place: int) -> None:

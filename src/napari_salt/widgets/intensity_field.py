@@ -6,13 +6,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_salt.intensity import AUTO, WINDOWS, name_of
 from napari_salt.records import IntensityChoice
 from napari_salt.views import IntensityState
 from napari_salt.widgets.action_button import ActionButton
 from napari_salt.widgets.no_wheel import NoWheel
+from napari_salt.widgets.plain import PlainLabel
 
 OWN_WINDOW, OWN_PERCENTILES = "own window", "own percentiles"
 NAMES = ("auto", *WINDOWS, OWN_WINDOW, OWN_PERCENTILES)
@@ -53,7 +54,7 @@ class IntensityField(QWidget):
             self._name.setItemData(place, tip, Qt.ItemDataRole.ToolTipRole)
         self._low = self._number("black from", "At and below this the network sees black")
         self._high = self._number("white from", "At and above this the network sees white")
-        self._numbers = QLabel(self)
+        self._numbers = PlainLabel(self)
         self._numbers.setWordWrap(True)
         self._show = ActionButton(
             "Show like this", "Set the contrast limits of the image layer to these intensities"

@@ -7,6 +7,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialog, QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_salt.key_table import KeysState
+from napari_salt.widgets.plain import PlainLabel
 
 _NO_KEY = "–"
 
@@ -19,9 +20,11 @@ class KeysOverlay(QDialog):
         self.setWindowTitle("Keys of Few-shot segmentation")
         self.setModal(False)
         self._table = QWidget(self)
-        self._problems = QLabel(self)
+        self._problems = PlainLabel(self)
         self._problems.setWordWrap(True)
-        note = QLabel("They work on the image.\nChange them in Preferences ▸ napari-salt.", self)
+        note = PlainLabel(
+            "They work on the image.\nChange them in Preferences ▸ napari-salt.", self
+        )
         note.setWordWrap(True)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(14, 12, 14, 12)
@@ -62,13 +65,13 @@ def _table(state: KeysState, parent: QWidget) -> QWidget:
         grid.addWidget(caption, line, 0, 1, 2)
         for row in (row for row in state.rows if row.group == group):
             line = grid.rowCount()
-            grid.addWidget(QLabel(row.key or _NO_KEY, table), line, 0)
-            grid.addWidget(QLabel(row.title, table), line, 1)
+            grid.addWidget(PlainLabel(row.key or _NO_KEY, table), line, 0)
+            grid.addWidget(PlainLabel(row.title, table), line, 1)
     return table
 
 
 def _bold(text: str, parent: QWidget) -> QLabel:
-    label = QLabel(text, parent)
+    label = PlainLabel(text, parent)
     font = label.font()
     font.setBold(True)
     label.setFont(font)

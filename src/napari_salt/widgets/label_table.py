@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_salt.views import LabelRow
 from napari_salt.widgets.action_button import ActionButton
 from napari_salt.widgets.label_model import COLOR, KEY, NAME, REMOVE, SLICES, LabelModel
+from napari_salt.widgets.plain import plain_text
 from napari_salt.widgets.swatch import SwatchDelegate
 
 _LEAST_ROWS, _MOST_ROWS, _ROW_HEIGHT = 3, 7, 24
@@ -119,7 +120,7 @@ class LabelTable(QWidget):
     def setAvailable(self, enabled: bool, why_not: str = "") -> None:
         """Allow adding labels, or say why not."""
         self._name.setEnabled(enabled)
-        self._name.setToolTip(_NAME_TIP if enabled else f"{why_not}\n({_NAME_TIP})")
+        self._name.setToolTip(plain_text(_NAME_TIP if enabled else f"{why_not}\n({_NAME_TIP})"))
         self._add_button.setAvailable(enabled, why_not)
 
     def model(self) -> LabelModel:

@@ -6,10 +6,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_salt.views import SuggestionState
 from napari_salt.widgets.action_button import ActionButton
+from napari_salt.widgets.plain import PlainLabel
 from napari_salt.widgets.reserve import reserve_lines
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class NextPanel(QWidget):
         self._table = ActionButton(
             "Table…", "Every slice in a table: areas, uncertainty, what is done; click to go there"
         )
-        self._reason = QLabel(self)
+        self._reason = PlainLabel(self)
         self._reason.setWordWrap(True)
         self._reason.setAlignment(Qt.AlignmentFlag.AlignTop)
         reserve_lines(self._reason, 2)

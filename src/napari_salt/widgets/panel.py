@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QFrame,
     QHBoxLayout,
-    QLabel,
     QMessageBox,
     QScrollArea,
     QToolButton,
@@ -31,6 +30,7 @@ from napari_salt.widgets.keys_overlay import KeysOverlay
 from napari_salt.widgets.label_table import LabelTable
 from napari_salt.widgets.next_panel import NextPanel
 from napari_salt.widgets.objects_window import ObjectsWindow
+from napari_salt.widgets.plain import PlainLabel, plain_text
 from napari_salt.widgets.progress_line import ProgressLine
 from napari_salt.widgets.reserve import reserve_lines
 from napari_salt.widgets.rule import Rule
@@ -72,7 +72,7 @@ class Panel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.wishes = Wishes()
-        self.hint = QLabel(self)
+        self.hint = PlainLabel(self)
         self.hint.setWordWrap(True)
         self.hint.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.hint.setAccessibleName("what to do next")
@@ -226,6 +226,7 @@ class Panel(QWidget):
     def confirm(self, question: str, yes: str) -> bool:
         """Ask before something that loses work; ``yes`` names the action."""
         box = QMessageBox(QMessageBox.Icon.Question, "napari-salt", question, parent=self)
+        box.setTextFormat(Qt.TextFormat.PlainText)
         agree = box.addButton(yes, QMessageBox.ButtonRole.AcceptRole)
         box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
         box.exec()
@@ -238,7 +239,7 @@ class Panel(QWidget):
         from napari.utils import notifications
 
         show = {"error": notifications.show_error, "warning": notifications.show_warning}
-        show.get(level, notifications.show_info)(sentence)
+        show.get(level, notifications.show_info)(plain_text(sentence))
 
     # ---- building
 

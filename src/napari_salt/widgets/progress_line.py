@@ -6,6 +6,7 @@ from __future__ import annotations
 from qtpy.QtWidgets import QProgressBar, QWidget
 
 from napari_salt.views import ProgressState
+from napari_salt.widgets.plain import plain_text
 
 
 class ProgressLine(QProgressBar):
@@ -34,5 +35,5 @@ class ProgressLine(QProgressBar):
             self.setRange(0, max(state.total, 1))
             self.setValue(min(state.done, state.total) if state.busy else 0)
         self.setUpdatesEnabled(True)
-        self.setToolTip(state.text)
+        self.setToolTip(plain_text(state.text))
         self.setAccessibleDescription(state.text)

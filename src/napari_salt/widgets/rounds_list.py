@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
     QHeaderView,
-    QLabel,
     QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
@@ -18,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_salt.widgets.action_button import ActionButton
+from napari_salt.widgets.plain import PlainLabel, plain_text
 
 if TYPE_CHECKING:
     from napari_salt.views import ComparisonState, RoundRow
@@ -64,7 +64,7 @@ class RoundsList(QWidget):
         self._end_button = ActionButton("Clear", "Remove the layers of the comparison")
         self._end_button.clicked.connect(self.comparisonEndRequested)
         self._end_button.hide()
-        self._comparison = QLabel(self)
+        self._comparison = PlainLabel(self)
         self._comparison.setWordWrap(True)
         self._comparison.hide()
         self._why_not = ""
@@ -114,7 +114,7 @@ class RoundsList(QWidget):
             item.setData(0, _NUMBER, row.number)
             item.setSizeHint(0, QSize(0, _ROW_HEIGHT))
             for column in range(len(texts)):
-                item.setToolTip(column, row.detail)
+                item.setToolTip(column, plain_text(row.detail))
             self._list.addTopLevelItem(item)
             item.setSelected(row.number in selected)
         self._list.blockSignals(was_blocked)

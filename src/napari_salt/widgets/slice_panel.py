@@ -6,11 +6,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_salt.views import SliceState
 from napari_salt.widgets.action_button import ActionButton
 from napari_salt.widgets.fill_buttons import FillButtons
+from napari_salt.widgets.plain import PlainLabel, plain_text
 
 if TYPE_CHECKING:
     from napari_salt.key_table import KeysState
@@ -32,7 +33,7 @@ class SlicePanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._where = QLabel(self)
+        self._where = PlainLabel(self)
         self._complete = QCheckBox("complete", self)
         self._complete.setToolTip(_COMPLETE)
         self._complete.clicked.connect(self.valueChanged)
@@ -87,7 +88,9 @@ class SlicePanel(QWidget):
         complete = readiness.complete
         self._complete.setEnabled(complete.enabled)
         tip = f"{_COMPLETE} [{self._key}]" if self._key else _COMPLETE
-        self._complete.setToolTip(tip if complete.enabled else f"{complete.why_not}\n({tip})")
+        self._complete.setToolTip(
+            plain_text(tip if complete.enabled else f"{complete.why_not}\n({tip})")
+        )
         self._accept.setAvailable(readiness.accept.enabled, readiness.accept.why_not)
         label = readiness.accept_label
         self._accept_label.setAvailable(label.enabled, label.why_not)

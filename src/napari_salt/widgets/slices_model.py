@@ -11,6 +11,7 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt
 
 from napari_salt.session.coverage import COMPLETE, OUTDATED, PAINTED, PREDICTED, SKIPPED, in_words
 from napari_salt.session.slice_table import NO_AREA, SliceTable
+from napari_salt.widgets.plain import plain_text
 
 SLICE, PAINT, PREDICTION, UNCERTAINTY, FIRST_LABEL = range(5)
 _TITLES = ("Slice", "Paint", "Prediction", "Uncertainty")
@@ -112,7 +113,9 @@ class SlicesModel(QAbstractTableModel):
         if column < FIRST_LABEL:
             return _TIPS[column]
         name = self._table.labels[column - FIRST_LABEL]
-        return f"Area of “{name}”: as painted on complete slices, as predicted on others"
+        return plain_text(
+            f"Area of “{name}”: as painted on complete slices, as predicted on others"
+        )
 
     def _text(self, place: int, column: int) -> str:
         bits = self._table.flags[place]

@@ -10,13 +10,13 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
     QHeaderView,
-    QLabel,
     QTableView,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_salt.widgets.action_button import ActionButton
+from napari_salt.widgets.plain import PlainLabel
 from napari_salt.widgets.slices_model import SlicesModel
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class SlicesWindow(QWidget):
         self._model = SlicesModel(self)
         self._rows = QTableView(self)
         self._build_rows()
-        self._count = QLabel(self)
+        self._count = PlainLabel(self)
         self._export = ActionButton("Save as CSV…", "Write this table to a file for spreadsheets")
         self._export.clicked.connect(self.exportRequested)
         self._timer = QTimer(self)

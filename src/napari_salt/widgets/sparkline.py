@@ -10,6 +10,7 @@ from qtpy.QtGui import QColor, QPainter, QPainterPath, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_salt.views import CurveState
+from napari_salt.widgets.plain import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +82,7 @@ class Sparkline(QWidget):
             lines.append(f"loss {losses[0][1]:.3f} → {losses[-1][1]:.3f}")
         if dice:
             lines.append(f"held-out Dice {dice[-1][1]:.3f}")
-        self.setToolTip("\n".join(lines))
+        self.setToolTip(plain_text("\n".join(lines)))
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Draw the line, the dots and the last values."""

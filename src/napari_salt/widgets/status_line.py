@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_salt.views import StatusState
+from napari_salt.widgets.plain import PlainLabel, plain_text
 from napari_salt.widgets.reserve import reserve_lines
 
 _TINTS = {"good": "#3fa66b", "warning": "#c9861a", "error": "#d9534f"}
@@ -20,7 +21,7 @@ class StatusLine(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._text = QLabel(self)
+        self._text = PlainLabel(self)
         self._text.setWordWrap(True)
         self._text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._text.setAccessibleName("status")
@@ -44,10 +45,12 @@ class StatusLine(QWidget):
         """Show another status; warnings and errors get a coloured edge."""
         self._state = state
         self._text.setText(state.text)
-        self._text.setToolTip(state.text)
+        self._text.setToolTip(plain_text(state.text))
         tint = _TINTS.get(state.level)
         edge = f"border-left: 3px solid {QColor(tint).name()}; padding-left: 5px;" if tint else ""
         self._text.setStyleSheet(f"QLabel {{ {edge} }}" if edge else "")
         self._offer.setText(state.offer)
-        self._offer.setToolTip(f"{state.text}\nPress to put it right." if state.offer else "")
+        self._offer.setToolTip(
+            plain_text(f"{state.text}\nPress to put it right.") if state.offer else ""
+        )
         self._offer.setVisible(bool(state.offer))

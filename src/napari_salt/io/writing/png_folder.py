@@ -12,6 +12,7 @@ from PIL import Image
 from napari_salt.errors import OutputError
 from napari_salt.io import label_text
 from napari_salt.io.atomic import atomic_folder
+from napari_salt.io.file_names import safe_file_name
 from napari_salt.io.writing.ids import largest_id, smallest_type
 from napari_salt.io.writing.source_slices import numbered
 
@@ -70,7 +71,7 @@ def write_png_folder(
     check_free(folder)
     dtype = smallest_type(largest_id(masks), ("uint8", "uint16"))
     places = numbered(info) if slices is None else slices
-    names = _distinct([Path(place.name).stem for place in places])
+    names = _distinct([safe_file_name(Path(place.name).stem, "slice") for place in places])
     with atomic_folder(folder) as part:
         for index, (place, name) in enumerate(zip(places, names, strict=True)):
             plane = np.ascontiguousarray(masks[index], dtype)[: place.rows, : place.columns]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_salt.io.file_names import safe_file_name
 from napari_salt.io.plane_stack import PlaneStack
 
 if TYPE_CHECKING:
@@ -33,5 +34,5 @@ def numbered(info: StackInfo) -> tuple[SourceSlice, ...]:
     """``NAME_0000.png``, ``NAME_0001.png``, …"""
     count, rows, columns = info.shape
     width = max(4, len(str(count - 1)))
-    name = Path(info.name or "slice").name
+    name = safe_file_name(Path(info.name or "slice").name, "slice")
     return tuple(SourceSlice(f"{name}_{i:0{width}d}.png", rows, columns) for i in range(count))

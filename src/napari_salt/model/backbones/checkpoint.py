@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,6 +22,12 @@ WRAPPERS = ("model", "state_dict")
 PREFIX = "module."
 """What a data-parallel wrapper puts before every name."""
 
+_DAMAGED = (
+    *(OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError),
+    *(AssertionError, ArithmeticError, MemoryError, pickle.UnpicklingError, zipfile.BadZipFile),
+)
+"""What PyTorch raises on files that are damaged, or no checkpoints."""
+
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """State dict of a checkpoint file on the CPU; nothing but tensors is ever unpickled.
@@ -28,8 +35,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
     WeightsError when the file cannot be read or holds no state dict.
     """
     try:
+        _check_sizes(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+    except _DAMAGED as error:
         raise WeightsError(
             f"{path} cannot be read as a PyTorch checkpoint of plain tensors; "
             "give the path of a SAM checkpoint (.pth)."
@@ -44,6 +52,17 @@ def read_state(path: Path) -> dict[str, Tensor]:
         for name, tensor in content.items()
         if isinstance(tensor, torch.Tensor)
     }
+
+
+def _check_sizes(path: Path) -> None:
+    """ValueError for an archive whose parts are larger than itself: PyTorch never compresses them."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+    packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+    if packed or sum(part.file_size for part in parts) > path.stat().st_size:
+        raise ValueError("a part is compressed")
 
 
 def is_lite_medsam(state: Mapping[str, Tensor]) -> bool:

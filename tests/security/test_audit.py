@@ -1,0 +1,69 @@
+"""make audit fails on a known vulnerability, and only on that."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "audit.py"
+
+
+@pytest.fixture(scope="module")
+def audit():
+    spec = importlib.util.spec_from_file_location("audit", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def entry(name, *ids):
+    vulns = [{"id": each, "fix_versions": ["2.0"]} for each in ids]
+    return {"name": name, "version": "1.0", "vulns": vulns}
+
+
+def test_it_looks_at_what_users_install_and_not_at_our_tools(audit):
+    found = audit.installed()
+    assert {"numpy", "torch", "napari", "zarr", "safetensors"} <= set(found)
+    assert not {"pytest", "ruff", "napari-salt"} & set(found)
+
+
+def test_a_known_vulnerability_fails(audit):
+    lines, well = audit.report([entry("numpy"), entry("pillow", "PYSEC-1")])
+    assert not well
+    assert "pillow 1.0: PYSEC-1, fixed in 2.0" in lines[0]
+
+
+def test_what_does_not_concern_us_passes(audit, monkeypatch):
+    monkeypatch.setitem(audit.ACCEPTED, "PYSEC-1", "we never call it")
+    assert audit.report([entry("pillow", "PYSEC-1")]) == (
+        ["audit: 1 packages, 0 vulnerabilities"],
+        True,
+    )
+
+
+def test_a_service_that_is_not_there_is_told_in_one_line(audit, monkeypatch):
+    def hang(command, **options):
+        raise subprocess.TimeoutExpired(command, options["timeout"])
+
+    monkeypatch.setattr(audit.subprocess, "run", hang)
+    (line,), well = audit.report(audit.ask({"numpy": "2.0"}))
+    assert well
+    assert line.startswith("audit: skipped")
+    assert audit.ALL <= 60
+
+
+def test_a_tool_that_fails_is_told_in_one_line(audit, monkeypatch):
+    failed = subprocess.CompletedProcess([], 1, "", "ERROR: Connection refused\n")
+    monkeypatch.setattr(audit.subprocess, "run", lambda *_, **__: failed)
+    (line,), well = audit.report(audit.ask({"numpy": "2.0"}))
+    assert well
+    assert "Connection refused" in line
+
+
+def test_an_index_without_advisories_is_told_in_one_line(audit):
+    lines, well = audit.report([{"name": "numpy", "skip_reason": "not found"}])
+    assert well
+    assert lines == ["audit: skipped, the package index here has no advisories"]
