@@ -350,6 +350,16 @@ def test_pages_in_a_circle_come_to_an_end(tmp_path):
     assert read_stack(path).info.shape[0] in (2, 3)
 
 
+def test_a_page_that_lists_one_of_a_million_tiles_is_refused(tmp_path):
+    path = tmp_path / "wide.tif"
+    plane = np.arange(256, dtype=np.uint16).reshape(16, 16)
+    tifffile.imwrite(path, plane, tile=(16, 16), compression="zlib")
+    with tifffile.TiffFile(path, mode="r+") as tif:
+        tif.pages[0].tags["ImageWidth"].overwrite(16_000_000)
+    with pytest.raises(InputError, match="1 of its 1,000,000 parts"):
+        read_stack(path)
+
+
 @pytest.mark.parametrize("edge", [20_000, 10**6])
 def test_a_picture_larger_than_it_looks_is_not_unpacked(tmp_path, edge):
     def chunk(kind: bytes, content: bytes) -> bytes:

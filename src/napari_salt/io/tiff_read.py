@@ -117,6 +117,7 @@ def _pixels(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries)
             ) from error
         tif.close()
         return data
+    _check_parts(path, series.keyframe)
     compression = series.keyframe.compression
     kind = getattr(compression, "name", str(compression))
     try:
@@ -129,6 +130,15 @@ def _pixels(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries)
             "file without compression."
         ) from error
     return (Tiles if worth_tiles(series) else Pages)(tif, series, path.name)
+
+
+def _check_parts(path: Path, page: tifffile.TiffPage) -> None:
+    """Refuse a page that lists fewer tiles or strips than it has; tifffile would go through all that are missing."""
+    listed, wanted = len(page.dataoffsets), math.prod(page.chunked)
+    if listed < wanted:
+        raise InputError(
+            f"{path.name} is damaged: a page lists {listed:,} of its {wanted:,} parts; copy it again."
+        )
 
 
 def _metadata(tif: tifffile.TiffFile) -> _Found:
