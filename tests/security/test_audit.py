@@ -36,6 +36,14 @@ def test_a_known_vulnerability_fails(audit):
     assert "pillow 1.0: PYSEC-1, fixed in 2.0" in lines[0]
 
 
+def test_one_that_nobody_has_fixed_is_told_and_passes(audit):
+    one = entry("pillow", "PYSEC-1")
+    one["vulns"][0]["fix_versions"] = []
+    lines, well = audit.report([one])
+    assert well
+    assert "PYSEC-1, fixed in no version yet" in lines[0]
+
+
 def test_what_does_not_concern_us_passes(audit, monkeypatch):
     monkeypatch.setitem(audit.ACCEPTED, "PYSEC-1", "we never call it")
     assert audit.report([entry("pillow", "PYSEC-1")]) == (
