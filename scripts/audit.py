@@ -2,9 +2,9 @@
 
     python scripts/audit.py
 
-Asks PyPI's advisories through pip-audit. Ends with 1 where a vulnerability is known that a newer version has fixed; where
-the service cannot be reached, or does not know the packages (some mirrors), it says so in one line and ends with 0,
-within a minute.
+Asks PyPI's advisories through pip-audit. Ends with 1 where a vulnerability is known that a newer version has fixed;
+where the service cannot be reached, or does not know the packages (some mirrors), it says so in one line and ends with
+0, within a minute.
 """
 
 from __future__ import annotations
