@@ -41,7 +41,7 @@ def test_a_named_window_brings_its_numbers(field, qtbot):
     assert [number.text() for number in numbers(field)] == ["-1350", "150"]
     choose(field, "auto")
     assert field.value() == AUTO
-    assert [number.text() for number in numbers(field)] == ["0.5 %", "99.5 %"]
+    assert [number.text() for number in numbers(field)] == ["0.5%", "99.5%"]
 
 
 def test_a_changed_number_makes_it_ones_own(field, qtbot):

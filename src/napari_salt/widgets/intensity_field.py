@@ -156,6 +156,6 @@ class IntensityField(QWidget):
         for number, value in ((self._low, choice.low), (self._high, choice.high)):
             was_blocked = number.blockSignals(True)
             number.setRange(*((0.0, 100.0) if percentile else (-LARGEST, LARGEST)))
-            number.setSuffix(" %" if percentile else "")
+            number.setSuffix("%" if percentile else "")
             number.setValue(value)
             number.blockSignals(was_blocked)
