@@ -125,6 +125,38 @@ def test_an_ome_zarr_brings_its_levels_and_its_labels(viewer, cells, tmp_path):
     save_labels(str(tmp_path / "m.tif"), *labels.as_layer_data_tuple()[:2])
 
 
+def test_a_level_by_itself_lies_over_the_whole_image(viewer, cells):
+    image, labels = viewer.open(str(cells / "s1"), plugin="napari-salt")
+    assert not image.multiscale
+    assert (image.name, image.data.shape) == ("cells level 1", (4, 8, 6))
+    np.testing.assert_allclose(image.scale, (2, 1, 0.5))
+    assert [str(unit) for unit in image.units] == ["micrometer"] * 3
+    info = stack_of(viewer, image).info
+    assert info.spacing == (2, 1, 0.5)
+    assert (info.origin.path, info.origin.format) == (str(cells), "ome-zarr")
+    assert isinstance(labels, Labels)
+
+
+@pytest.mark.parametrize(("side", "expected"), [(64, ""), (4096, "large.ome.zarr/1")])
+def test_of_a_large_pyramid_the_coarser_level_is_told(viewer, tmp_path, side, expected):
+    group = zarr.open_group(str(tmp_path / "large.ome.zarr"), mode="w", zarr_format=3)
+    datasets = []
+    for name, length in (("0", side), ("1", side // 16)):
+        group.create_array(name, shape=(2, length, length), dtype=np.uint8)
+        scale = {"type": "scale", "scale": [1, 1, 1]}
+        datasets.append({"path": name, "coordinateTransformations": [scale]})
+    image = {"axes": [{"name": name} for name in "zyx"], "datasets": datasets}
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [image]}
+    (layer,) = viewer.open(str(tmp_path / "large.ome.zarr"), plugin="napari-salt")
+    link = ViewerLink(viewer)
+    assert link.images.coarser(link.images.place(str(layer.unique_id))) == expected
+    link.close()
+    viewer.layers.clear()
+    if expected:
+        (alone,) = viewer.open(str(tmp_path / expected), plugin="napari-salt")
+        assert alone.data.shape == (2, side // 16, side // 16)
+
+
 def test_a_label_image_by_itself_is_a_labels_layer(viewer, cells):
     (layer,) = viewer.open(str(cells / "labels" / "nuclei"), plugin="napari-salt")
     assert isinstance(layer, Labels)

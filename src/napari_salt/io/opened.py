@@ -36,6 +36,8 @@ class Opened:
     """``affine`` is of the axes (Z, Y, X) of ``data``; it goes to stacks along Z only."""
     pyramid: tuple[ArrayLike, ...] = ()
     """All levels of a multiscale image, the finest first; empty where there is one level only."""
+    coarser: str = ""
+    """Name of the level after the finest, by which it can be opened alone (``cells.ome.zarr/1``); empty for none."""
     offsets: dict[str, float] = field(default_factory=dict)
     """Place of the first voxel in ``units``, by letter; only for showing images beside each other."""
 
