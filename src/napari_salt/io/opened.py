@@ -68,6 +68,10 @@ class Opened:
             origin=self.origin if letters == ("Z", "Y", "X") else replace(self.origin, affine=None),
         )
 
+    def alone(self, level: int) -> Opened:
+        """The same, whose ``data`` are of ``level``, without the other levels."""
+        return replace(self, name=f"{self.name} level {level}", pyramid=(), coarser="")
+
     def _bytes_last(self, channel: str) -> bool:
         """Whether channels are the last axis, in bytes: that is a colour, whatever its letter."""
         return self.axes.endswith(channel) and np.dtype(self.data.dtype) == np.uint8

@@ -137,10 +137,8 @@ def _level_alone(folder: Path) -> Opened | None:
         return None
     if folder.name not in paths or "image-label" in ome_of(group.attrs):
         return None
-    name = f"{_name(image)} level {paths.index(folder.name)}"
-    return replace(
-        _image(group, image, paths.index(folder.name)), name=name, pyramid=(), coarser=""
-    )
+    level = paths.index(folder.name)
+    return _image(group, image, level).alone(level)
 
 
 def _plain(array: Any, folder: Path) -> Opened:
