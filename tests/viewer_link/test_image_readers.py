@@ -18,7 +18,8 @@ from ome_zarr.writer import write_image, write_labels
 from format_data import dicom_series, marked_volume, world_of
 from napari_salt.errors import ChoiceNeeded
 from napari_salt.io import dicom_read
-from napari_salt.records import Origin
+from napari_salt.io.export import export_masks
+from napari_salt.records import Label, Origin
 from napari_salt.viewer_link import ViewerLink, image_readers
 from napari_salt.viewer_link.image_readers import file_reader, read_image
 from napari_salt.viewer_link.readers import folder_reader, read_folder
@@ -135,6 +136,13 @@ def test_a_level_by_itself_lies_over_the_whole_image(viewer, cells):
     assert info.spacing == (2, 1, 0.5)
     assert (info.origin.path, info.origin.format) == (str(cells), "ome-zarr")
     assert isinstance(labels, Labels)
+    masks = np.zeros((4, 8, 6), np.uint8)
+    masks[2, 4, 3] = 1
+    export_masks("", masks, info, (Label(1, "cell"),), kind="ome-zarr labels")
+    opened = {layer.name: layer for layer in viewer.open(str(cells), plugin="napari-salt")}
+    written = opened["napari-salt"]
+    np.testing.assert_allclose(written.scale, image.scale)
+    assert np.asarray(written.data)[2, 4, 3] == 1
 
 
 @pytest.mark.parametrize(("side", "expected"), [(64, ""), (4096, "large.ome.zarr/1")])
