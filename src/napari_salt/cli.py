@@ -170,6 +170,11 @@ def _add_segment(commands: Subcommands) -> None:
     parser.add_argument("--slices", metavar="10,40,70-72", help="default: all; the first is 0")
     parser.add_argument("--uncertainty", type=Path, metavar="U.tif", help="write it as float32")
     parser.add_argument(
+        "--full-resolution",
+        action="store_true",
+        help="with --level: write what was found there on the grid of level 0",
+    )
+    parser.add_argument(
         "--resume",
         action="store_true",
         help="go on with a run that was interrupted, if there is one",

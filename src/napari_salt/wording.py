@@ -63,6 +63,11 @@ def report(step: StepReport) -> str:
     return noted(text, step.message)
 
 
+def coarser_level(name: str) -> str:
+    """How to work at a coarser level of a pyramid, which is the image of ``name``; empty without one."""
+    return f"Works at full resolution; for a coarser level open {name} by itself." if name else ""
+
+
 def facts(info: StackInfo) -> str:
     """``152 slices · 233 × 197 · 1 mm``; the three lengths of a voxel where they differ."""
     slices, rows, columns = info.shape

@@ -9,13 +9,15 @@ import h5py
 import nibabel
 import numpy as np
 import pytest
+import tifffile
 import zarr
 from cli_data import disks
 
 from format_data import dicom_series
 from napari_salt.cli import main
 from napari_salt.commands.console import Console
-from napari_salt.commands.images import open_image, open_labels
+from napari_salt.commands.images import open_finest, open_image, open_labels
+from napari_salt.errors import InputError
 
 
 @pytest.fixture
@@ -91,3 +93,31 @@ def test_evaluate_compares_labels_of_different_formats(tmp_path, capsys):
     files = [str(tmp_path / "m.h5"), str(tmp_path / "r.nii.gz")]
     assert main(["evaluate", *files]) == 0
     assert "1.000" in capsys.readouterr().out
+
+
+def test_the_finest_level_of_a_tiff(tmp_path, console):
+    path, data = tmp_path / "p.ome.tif", np.zeros((3, 64, 48), np.uint8)
+    with tifffile.TiffWriter(path) as tif:
+        sizes = {"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2}
+        common = {"tile": (16, 16), "photometric": "minisblack"}
+        tif.write(data, subifds=1, metadata=sizes, **common)
+        tif.write(data[:, ::2, ::2], subfiletype=1, **common)
+    args = argparse.Namespace(image=path, level=1, series=None)
+    coarse = open_image(args, console)
+    finest = open_finest(args, coarse).info
+    assert (coarse.info.shape, finest.shape) == ((3, 32, 24), (3, 64, 48))
+    assert (coarse.info.spacing, finest.spacing) == ((2, 1, 1), (2, 0.5, 0.5))
+
+
+def test_levels_whose_slices_run_along_other_axes_are_refused(tmp_path, console):
+    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=3)
+    group.create_array("0", data=np.zeros((2, 4, 8, 8), np.uint8))
+    group.create_array("1", data=np.zeros((2, 1, 4, 4), np.uint8))
+    image = {
+        "axes": [{"name": name} for name in "tzyx"],
+        "datasets": [{"path": "0"}, {"path": "1"}],
+    }
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [image]}
+    args = argparse.Namespace(image=tmp_path / "a.zarr", level=1, series=None)
+    with pytest.raises(InputError, match="along T and level 0 along Z; choose a finer level"):
+        open_finest(args, open_image(args, console))

@@ -100,6 +100,7 @@ class Bench:
         )
         self.link.images.position.return_value = ()
         self.link.images.elsewhere.return_value = ()
+        self.link.images.coarser.return_value = ""
         self.link.single_images.return_value = 1
         self.link.session_of.return_value = None
         self.link.current_slice.return_value = 2
@@ -184,6 +185,15 @@ def test_nothing_open_says_what_to_do(monkeypatch):
     assert not readiness.adapt.enabled
     view.wishes.label_added.emit("cell")
     assert view.set_status.call_args.args[0].level == "error"
+
+
+def test_of_a_large_pyramid_it_is_told_how_to_work_at_a_coarser_level(bench):
+    bench.link.images.coarser.return_value = "a.ome.zarr/1"
+    bench.link.signals.images_changed.emit()
+    assert "for a coarser level open a.ome.zarr/1" in bench.shown("image").note.text
+    bench.link.images.coarser.return_value = ""
+    bench.link.signals.images_changed.emit()
+    assert not bench.shown("image").note.text
 
 
 def test_a_new_label_is_taken_up_by_the_brush(bench):

@@ -7,6 +7,7 @@ from unittest.mock import create_autospec
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from napari.components import ViewerModel
 
 from napari_salt.control.controller import Controller
@@ -94,6 +95,19 @@ def test_a_file_of_that_name_with_other_pixels_is_passed_over(bench, kept, tmp_p
     write(tmp_path / "here" / "t1.tif", PIXELS + 1)
     assert "open that image first" in bench.open(kept)
     assert bench.images == []
+
+
+def test_a_session_on_a_coarser_level_finds_that_level(bench, kept, tmp_path):
+    group = zarr.open_group(str(tmp_path / "old" / "t1.tif"), mode="w", zarr_format=3)
+    group.create_array("0", data=PIXELS.repeat(2, axis=1).repeat(2, axis=2))
+    group.create_array("1", data=PIXELS)
+    axes = [{"name": name} for name in "zyx"]
+    image = {"axes": axes, "datasets": [{"path": "0"}, {"path": "1"}]}
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [image]}
+    assert bench.open(kept).startswith("your work is back")
+    assert bench.images == ["t1.tif level 1"]
+    assert bench.viewer.layers[0].data.shape == PIXELS.shape
+    assert painted(bench) == (2,)
 
 
 def test_what_is_found_nowhere_is_asked_for(bench, kept, tmp_path):

@@ -86,6 +86,27 @@ def test_levels(image):
         read_stack(path, level=2)
 
 
+def test_a_level_opened_by_itself_has_the_axes_and_sizes_of_the_image(image):
+    path, _ = image
+    level = open_path(path).coarser.removeprefix("cells.ome.zarr/")
+    alone, coarse = open_path(path / level), open_path(path, Wanted(level=1))
+    assert alone.name == "cells level 1"
+    assert (alone.axes, alone.sizes, alone.units) == (coarse.axes, coarse.sizes, coarse.units)
+    assert (alone.origin, alone.offsets) == (coarse.origin, coarse.offsets)
+    assert (alone.pyramid, alone.coarser) == ((), "")
+    np.testing.assert_array_equal(alone.data[...], coarse.data[...])
+    with pytest.raises(InputError, match="no level 1; it has 1"):
+        open_path(path / level, Wanted(level=1))
+
+
+def test_an_array_in_a_folder_that_is_no_image_is_a_plain_one(tmp_path):
+    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w")
+    group.create_array("1", data=numbered(3, 4, 5))
+    assert open_path(tmp_path / "a.zarr" / "1").origin.format == "zarr"
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"datasets": "damaged"}]}
+    assert open_path(tmp_path / "a.zarr" / "1").origin.format == "zarr"
+
+
 def test_label_images_with_names_and_colours(image):
     path, _ = image
     for place in (path, path / "labels" / "nuclei"):

@@ -18,7 +18,8 @@ from ome_zarr.writer import write_image, write_labels
 from format_data import dicom_series, marked_volume, world_of
 from napari_salt.errors import ChoiceNeeded
 from napari_salt.io import dicom_read
-from napari_salt.records import Origin
+from napari_salt.io.export import export_masks
+from napari_salt.records import Label, Origin
 from napari_salt.viewer_link import ViewerLink, image_readers
 from napari_salt.viewer_link.image_readers import file_reader, read_image
 from napari_salt.viewer_link.readers import folder_reader, read_folder
@@ -123,6 +124,45 @@ def test_an_ome_zarr_brings_its_levels_and_its_labels(viewer, cells, tmp_path):
     assert info.shape == (4, 16, 12)
     assert (info.origin.path, info.origin.format) == (str(cells), "ome-zarr")
     save_labels(str(tmp_path / "m.tif"), *labels.as_layer_data_tuple()[:2])
+
+
+def test_a_level_by_itself_lies_over_the_whole_image(viewer, cells):
+    image, labels = viewer.open(str(cells / "s1"), plugin="napari-salt")
+    assert not image.multiscale
+    assert (image.name, image.data.shape) == ("cells level 1", (4, 8, 6))
+    np.testing.assert_allclose(image.scale, (2, 1, 0.5))
+    assert [str(unit) for unit in image.units] == ["micrometer"] * 3
+    info = stack_of(viewer, image).info
+    assert info.spacing == (2, 1, 0.5)
+    assert (info.origin.path, info.origin.format) == (str(cells), "ome-zarr")
+    assert isinstance(labels, Labels)
+    masks = np.zeros((4, 8, 6), np.uint8)
+    masks[2, 4, 3] = 1
+    export_masks("", masks, info, (Label(1, "cell"),), kind="ome-zarr labels")
+    opened = {layer.name: layer for layer in viewer.open(str(cells), plugin="napari-salt")}
+    written = opened["napari-salt"]
+    np.testing.assert_allclose(written.scale, image.scale)
+    assert np.asarray(written.data)[2, 4, 3] == 1
+
+
+@pytest.mark.parametrize(("side", "expected"), [(64, ""), (4096, "large.ome.zarr/1")])
+def test_of_a_large_pyramid_the_coarser_level_is_told(viewer, tmp_path, side, expected):
+    group = zarr.open_group(str(tmp_path / "large.ome.zarr"), mode="w", zarr_format=3)
+    datasets = []
+    for name, length in (("0", side), ("1", side // 16)):
+        group.create_array(name, shape=(2, length, length), dtype=np.uint8)
+        scale = {"type": "scale", "scale": [1, 1, 1]}
+        datasets.append({"path": name, "coordinateTransformations": [scale]})
+    image = {"axes": [{"name": name} for name in "zyx"], "datasets": datasets}
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [image]}
+    (layer,) = viewer.open(str(tmp_path / "large.ome.zarr"), plugin="napari-salt")
+    link = ViewerLink(viewer)
+    assert link.images.coarser(link.images.place(str(layer.unique_id))) == expected
+    link.close()
+    viewer.layers.clear()
+    if expected:
+        (alone,) = viewer.open(str(tmp_path / expected), plugin="napari-salt")
+        assert alone.data.shape == (2, side // 16, side // 16)
 
 
 def test_a_label_image_by_itself_is_a_labels_layer(viewer, cells):

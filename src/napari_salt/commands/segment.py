@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from napari_salt import wording
 from napari_salt.commands import checks
 from napari_salt.commands.console import Console
+from napari_salt.commands.images import open_finest
 from napari_salt.commands.masks_out import MasksOut, masks_out
 from napari_salt.commands.parsing import parse_list, parse_slices
 from napari_salt.commands.running import run_here
 from napari_salt.commands.unfinished import unfinished_masks
 from napari_salt.engine.requests import Report, SegmentRequest, StackPrepared
 from napari_salt.errors import InputError
+from napari_salt.io.enlarged import EnlargedMasks
 from napari_salt.io.mask_store import MadeOf
 from napari_salt.io.session_folder import identity
 from napari_salt.io.write import write_image
@@ -33,13 +35,15 @@ if TYPE_CHECKING:
 
     from napari_salt.io.mask_store import MaskStore
     from napari_salt.model.label_prompts import ResolvedName
+    from napari_salt.session.stack import ArrayLike
 
 
 @dataclass(frozen=True)
 class _Job:
-    """What is to be segmented, and where the results go."""
+    """What is to be segmented, and where the results go, on the grid of which stack."""
 
     stack: Stack
+    written: Stack
     adapter: Path
     labels: tuple[Label, ...]
     slices: tuple[int, ...]
@@ -56,18 +60,24 @@ class _Job:
 def run(args: argparse.Namespace, console: Console) -> None:
     """Check everything, segment slice by slice, write the whole stack."""
     started = time.monotonic()
+    if args.full_resolution and args.level == 0:
+        raise InputError(
+            "--full-resolution enlarges what was found at a coarser level; give --level 1 or more with it."
+        )
     out, uncertainty = _outputs(args)
     checks.check_device(args.device)
     cluster = _cluster(args)
     info = checks.usable_adapter(args.adapter)
     stack = checks.stack_for(args, info, console)
-    out.check(stack.info)
+    written = open_finest(args, stack) if args.full_resolution else stack
+    out.check(written.info)
     count = stack.info.shape[0]
     slices = tuple(range(count)) if args.slices is None else parse_slices(args.slices, count)
     names = None if args.labels is None else parse_list(args.labels)
     labels, resolved = choose_labels(args.adapter, info, names, console)
     job = _Job(
         stack,
+        written,
         args.adapter,
         labels,
         slices,
@@ -196,12 +206,19 @@ def _count(job: _Job, store: MaskStore) -> dict[int, int]:
 
 def _write(job: _Job, store: MaskStore) -> None:
     """From the store, which holds all slices asked for, to the files asked for."""
-    info = job.stack.info
-    job.out.write(store.masks(job.slices), job.stack, job.labels)
+    info = job.written.info
+    job.out.write(_on_grid(store.masks(job.slices), job), job.written, job.labels)
     if job.uncertainty is not None:
         # Half precision is what a prediction has; the file gets float32, which all read.
-        doubts = store.uncertainty(job.slices)
+        doubts = _on_grid(store.uncertainty(job.slices), job)
         write_image(job.uncertainty, doubts, spacing=info.spacing, units=info.units)
+
+
+def _on_grid(found: ArrayLike, job: _Job) -> ArrayLike:
+    """What was found ``(N, Y, X)``, on the grid that is written."""
+    if job.written is job.stack:
+        return found
+    return EnlargedMasks(found, job.stack.info, job.written.info)
 
 
 def _text(job: _Job, seconds: float) -> str:
@@ -217,7 +234,8 @@ def _data(
         "masks": str(job.out.path),
         "table": None if job.out.table is None else str(job.out.table),
         "uncertainty": None if job.uncertainty is None else str(job.uncertainty),
-        "shape": list(job.stack.info.shape),
+        "shape": list(job.written.info.shape),
+        "level": job.level,
         "slices": list(job.slices),
         "labels": {label.label_id: label.name for label in job.labels},
         "pixels": {label.name: pixels[label.label_id] for label in job.labels},

@@ -71,7 +71,15 @@ def _matching(path: Path, state: SessionState) -> Opened | None:
         found = [open_path(path)]
     except ChoiceNeeded as needed:
         found = [open_path(one.path, Wanted(series=one.series)) for one in needed.choices]
-    return next((opened for opened in found if _is_it(opened.stack(), state)), None)
+    each = (level for opened in found for level in _levels(opened))
+    return next((opened for opened in each if _is_it(opened.stack(), state)), None)
+
+
+def _levels(opened: Opened) -> Iterator[Opened]:
+    """An image, then its coarser levels, as a session may have been painted on one of them."""
+    yield opened
+    for level in range(1, len(opened.pyramid)):
+        yield open_path(opened.origin.path, Wanted(level)).alone(level)
 
 
 def _is_it(stack: Stack, state: SessionState) -> bool:

@@ -27,10 +27,11 @@ def is_zarr(folder: Path) -> bool:
 
 
 def open_zarr(folder: Path, level: int = 0) -> Opened:
-    """Open an OME-Zarr image, a plain zarr array, or a group that holds only one of these.
+    """Open an OME-Zarr image, one of its levels, a plain zarr array, or a group that holds only one of these.
 
-    Sizes are those of the chosen level. Where the image lies among others (its translation) goes to
-    ``offsets`` and nowhere else: spacing and slices do not depend on it.
+    A level that is opened by itself, as ``image.ome.zarr/1``, has the axes, sizes and place of the image. Sizes are
+    those of the chosen level. Where the image lies among others (its translation) goes to ``offsets`` and nowhere
+    else: spacing and slices do not depend on it.
 
     Raises
     ------
@@ -41,7 +42,9 @@ def open_zarr(folder: Path, level: int = 0) -> Opened:
     """
     node = _node(folder)
     if isinstance(node, zarr.Array):
-        return _plain(node, folder, level)
+        _check_level(folder, level, 1)
+        alone = _level_alone(folder)
+        return _plain(node, folder) if alone is None else alone
     ome = ome_of(node.attrs)
     if "multiscales" in ome:
         return _image(node, folder, level)
@@ -120,9 +123,26 @@ def _only_child(group: zarr.Group, folder: Path) -> Path:
     return folder / children[0][0]
 
 
-def _plain(array: Any, folder: Path, level: int) -> Opened:
+def _level_alone(folder: Path) -> Opened | None:
+    """An array as a level of the OME-Zarr image in whose folder it lies; None where it lies in none."""
+    image = folder.absolute().parent
+    if not is_zarr(image):
+        return None
+    try:
+        group = _node(image)
+        paths = [level.path for level in multiscale_of(dict(group.attrs)).levels]
+    except InputError:
+        return None
+    except UNREADABLE:
+        return None
+    if folder.name not in paths or "image-label" in ome_of(group.attrs):
+        return None
+    level = paths.index(folder.name)
+    return _image(group, image, level).alone(level)
+
+
+def _plain(array: Any, folder: Path) -> Opened:
     """An array without OME metadata; axes by its dimension names, where they are x and y."""
-    _check_level(folder, level, 1)
     if len(array.shape) < 2:
         raise InputError(f"{folder.name} has the shape {array.shape}, which is no image.")
     named = array.metadata.to_dict().get("dimension_names") or array.attrs.get("_ARRAY_DIMENSIONS")
@@ -168,6 +188,9 @@ def _image(group: Any, folder: Path, level: int) -> Opened:
         dict(zip(axes, image.units, strict=True)),
         origin=Origin(str(folder.absolute()), "ome-zarr"),
         pyramid=arrays if len(arrays) > 1 else (),
+        coarser=next(
+            (f"{folder.name}/{one.path}" for one in image.levels[1:2] if "/" not in one.path), ""
+        ),
         offsets=dict(zip(axes, image.levels[level].offset, strict=True)),
     )
 

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 ORIGIN = "napari_salt_origin"
 """Under this key of its metadata an image layer keeps the `records.Origin` of its file."""
 
+COARSER = "napari_salt_coarser"
+"""Under this key a multiscale layer keeps the name of the file of its next level."""
+
+_LARGE = 2048
+"""Of a pyramid with longer rows or columns the user is told how to work at a coarser level."""
+
 
 class ViewerImages:
     """Image layers of one viewer, by a key that survives renaming."""
@@ -82,6 +88,14 @@ class ViewerImages:
             for axis, index in sorted(place.geometry.fixed.items())
             if point[axis] != index and 0 <= point[axis] < shape[axis]
         )
+
+    def coarser(self, place: Place) -> str:
+        """What to open to work at a coarser level of a large pyramid; empty where there is no such file."""
+        image = self._find(place.key)
+        if image is None or not image.multiscale:
+            return ""
+        rows_columns = [_level_0(image).shape[axis] for axis in place.geometry.stack_axes[-2:]]
+        return str(image.metadata.get(COARSER, "")) if max(rows_columns) > _LARGE else ""
 
     def open_stack(self, place: Place) -> Stack:
         """The image as a stack; nothing is read yet. Level 0 of a multiscale image."""
