@@ -19,9 +19,13 @@ from napari_salt.engine.watchdog import CHECKS, Watchdog
 from napari_salt.errors import JobFailed, JobStopped
 
 
+LIMIT = 2.0
+"""Seconds; a busy machine may well give a process nothing to do for half of one."""
+
+
 @pytest.fixture
 def hasty():
-    engine = Engine(hang_seconds=0.5)
+    engine = Engine(hang_seconds=LIMIT)
     yield engine
     engine.close()
 
@@ -34,7 +38,7 @@ def test_a_job_that_hangs_is_ended_with_a_sentence_and_the_next_one_works(hasty)
     job = hasty.submit(Call("hangs"), None)
     next(job)
     child = hasty.pid
-    with pytest.raises(JobFailed, match=r"no sign of life for 0\.5 seconds .* press Adapt again"):
+    with pytest.raises(JobFailed, match=r"no sign of life for 2 seconds .* press Adapt again"):
         finish(job)
     assert hasty.pid is None
     assert finish(hasty.submit(Call("count_up"), None))[1] == 3
@@ -51,8 +55,8 @@ def test_a_process_that_was_halted_is_one_that_hangs(hasty):
 
 
 def test_a_long_step_without_a_word_is_no_hang(hasty):
-    """Four times the limit, without a message; the CPU time shows that it works."""
-    assert finish(hasty.submit(Call("computes", count=2), None))[1] == 2
+    """Three times the limit, without a message; the CPU time shows that it works."""
+    assert finish(hasty.submit(Call("computes", count=6), None))[1] == 6
 
 
 def test_a_computer_that_slept_has_not_hung(monkeypatch):
@@ -100,5 +104,5 @@ def test_a_drive_that_does_not_answer_holds_nobody_up_who_stops(hasty):
 
 def test_a_drive_that_takes_long_is_no_hang_of_the_engine(hasty):
     planes = SilentDrive()
-    threading.Timer(1.0, planes.answers.set).start()
+    threading.Timer(2 * LIMIT, planes.answers.set).start()
     assert finish(hasty.submit(Call("sum_planes"), planes))[1] == 96
