@@ -18,7 +18,6 @@ from napari_salt.engine.tasks import finish
 from napari_salt.engine.watchdog import CHECKS, Watchdog
 from napari_salt.errors import JobFailed, JobStopped
 
-
 LIMIT = 2.0
 """Seconds; a busy machine may well give a process nothing to do for half of one."""
 
