@@ -110,6 +110,14 @@ class Bench:
         self.runner = Runner()
         self.controller = Controller(self.view, self.link, self.runner)
         self.wishes = self.view.wishes
+        self.settle()
+
+    def settle(self):
+        """Intensities are measured beside this thread; shown from here on, they come as no surprise."""
+        measuring = self.controller.intensities._measuring
+        if measuring is not None:
+            measuring.result(60)
+            self.controller.refresh()
 
     @property
     def session(self):
