@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import pytest
+
+# PyTorch's compiler and software OpenGL bring an LLVM each; loaded after a window was drawn, the former has crashed.
+with contextlib.suppress(ImportError):
+    import triton  # noqa: F401
 
 os.environ.setdefault("QT_QPA_PLATFORM", "xcb")
 os.environ.setdefault("QT_API", "pyqt6")
