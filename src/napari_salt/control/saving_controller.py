@@ -10,19 +10,25 @@ import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from napari_salt import wording
+from napari_salt.control.kept_session import (
+    KeptSession,
+    close_folder,
+    look_up,
+    save_session,
+    state_of,
+)
 from napari_salt.control.kept_work import open_work
 from napari_salt.control.prediction_keeper import PredictionKeeper
-from napari_salt.control.rounds_folder import ADAPTER_SUFFIX
 from napari_salt.errors import InputError, NapariSaltError, OutputError
 from napari_salt.io.file_names import safe_file_name
 from napari_salt.io.session_copy import kept_state
-from napari_salt.io.session_folder import SUFFIX, SessionFolder, check_folder, identity
+from napari_salt.io.session_folder import SUFFIX, SessionFolder, check_folder
 from napari_salt.io.session_state import SessionState
 
 if TYPE_CHECKING:
@@ -30,8 +36,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_salt.control.desk import Desk
-    from napari_salt.io.session_store import Found, SessionStore
-    from napari_salt.records import Planes, SlicePrediction
+    from napari_salt.io.session_store import SessionStore
+    from napari_salt.records import SlicePrediction
     from napari_salt.session.session import Session
 
 LARGEST_COPY = 128 * 1024**2
@@ -43,50 +49,6 @@ LAST_WAIT = 10.0
 
 _folders: WeakKeyDictionary[Session, Path] = WeakKeyDictionary()
 """Where sessions are kept that outlive a dock: the next dock goes on in the same folder."""
-
-
-@dataclass(eq=False)
-class _Kept:
-    """What is known of keeping one session."""
-
-    session: Session
-    known: Future[tuple[str, list[Found]]]
-    predictions: PredictionKeeper
-    folder: SessionFolder | None = None
-    slices: set[int] = field(default_factory=set)
-    changed: bool = False
-    writing: Future[SessionFolder] | None = None
-    sent: tuple[int, ...] = ()
-    asked: bool = False
-    retry_at: float = 0.0
-    ticked: frozenset[int] = frozenset()
-    """Complete slices as last written: a tick never comes before the paint that it speaks of."""
-
-    def signals(self) -> list[tuple[Any, Callable[..., None]]]:
-        """What tells of changes, and what takes note of them."""
-        session = self.session
-        return [
-            (session.annotations.changed, self.painted),
-            (session.annotations.completed, self.note),
-            (session.labels.changed, self.note),
-            (session.settings_changed, self.note),
-            (session.adapter_changed, self.note),
-            (session.skipped_changed, self.note),
-        ]
-
-    def painted(self, index: int) -> None:
-        """The paint of a slice has changed."""
-        self.slices.add(index)
-
-    def note(self) -> None:
-        """Something else than paint has changed."""
-        self.changed = True
-
-    def start_anew(self) -> None:
-        """The next write makes a folder of its own, with everything in it."""
-        self.folder = None
-        self.slices.update(self.session.annotations.painted_slices())
-        self.changed = True
 
 
 class SavingController:
@@ -117,16 +79,16 @@ class SavingController:
         self._changed = changed
         self._bring_image = bring_image
         self._pool = ThreadPoolExecutor(1, "napari-salt saving")
-        self._kept: _Kept | None = None
+        self._kept: KeptSession | None = None
 
     # ---- following a session
 
     def opened(self, session: Session) -> None:
         """Keep this session from now on."""
         self.left()
-        known = self._pool.submit(_look_up, session.stack, self._store)
+        known = self._pool.submit(look_up, session.stack, self._store)
         keeper = PredictionKeeper(self._desk, session, self._pool)
-        kept = self._kept = _Kept(session, known, keeper)
+        kept = self._kept = KeptSession(session, known, keeper)
         path = _folders.get(session)
         if path is not None and path.is_dir():
             kept.asked = True
@@ -156,7 +118,7 @@ class SavingController:
         if kept.known.done() and kept.known.exception() is None:
             last = kept.writing or before
             kept.predictions.hand_over(kept.known.result()[0], kept.folder, last)
-        return self._pool.submit(_close_folder, kept.writing or before, kept.folder)
+        return self._pool.submit(close_folder, kept.writing or before, kept.folder)
 
     def tick(self) -> None:
         """Collect what the writer has done, offer earlier work, and hand over what has changed."""
@@ -274,7 +236,7 @@ class SavingController:
         self._desk.link.refresh_paint()
         self._tell_back(state, work.apart, missing)
 
-    def _with_its_image(self, path: Path) -> _Kept:
+    def _with_its_image(self, path: Path) -> KeptSession:
         """See that the image of a session is the one that is open."""
         check_folder(path)
         state = kept_state(path)
@@ -302,7 +264,7 @@ class SavingController:
 
     # ---- inside
 
-    def _collect(self, kept: _Kept, *, to_end: bool = False) -> None:
+    def _collect(self, kept: KeptSession, *, to_end: bool = False) -> None:
         """Take over what the writer has done; say once that it could not."""
         if kept.writing is None or not (to_end or kept.writing.done()):
             return
@@ -319,7 +281,7 @@ class SavingController:
             self._changed()
         _folders[kept.session] = kept.folder.path
 
-    def _refused(self, kept: _Kept, error: Exception, *, tell: bool) -> None:
+    def _refused(self, kept: KeptSession, error: Exception, *, tell: bool) -> None:
         """A write failed: all of it is written again later, in a new folder where nothing is left of this one."""
         kept.slices.update(kept.sent)
         kept.changed = True
@@ -336,7 +298,7 @@ class SavingController:
         _folders.pop(kept.session, None)
         kept.start_anew()
 
-    def _offer(self, kept: _Kept) -> None:
+    def _offer(self, kept: KeptSession) -> None:
         """Earlier work on this stack, once, as soon as it is known."""
         if kept.asked or not kept.known.done():
             return
@@ -357,13 +319,13 @@ class SavingController:
         )
         self._changed()
 
-    def _look_again(self, kept: _Kept) -> None:
+    def _look_again(self, kept: KeptSession) -> None:
         """The image could not be read, so nobody knows which it is: say so once, and try again now and then."""
         now = time.monotonic()
         if now < kept.retry_at:
             return
         if kept.retry_at:
-            kept.known = self._pool.submit(_look_up, kept.session.stack, self._store)
+            kept.known = self._pool.submit(look_up, kept.session.stack, self._store)
         else:
             self._desk.fail("This image cannot be read, so your work on it is not being saved.")
             self._changed()
@@ -371,7 +333,7 @@ class SavingController:
 
     def _write(
         self,
-        kept: _Kept,
+        kept: KeptSession,
         *,
         everything: bool = False,
         before: Future[SessionFolder] | None = None,
@@ -391,20 +353,22 @@ class SavingController:
             return
         planes = self._copies(kept, everything)
         adapters: dict[str, Path] = {}
-        state = _state(kept, adapters)
+        state = state_of(kept, adapters)
         folder, kept.sent, kept.changed = kept.folder, tuple(planes), False
         path = self._store.new_path(session.stack.info.name)
-        kept.writing = self._pool.submit(_save, folder, before, path, state, planes, adapters)
+        kept.writing = self._pool.submit(
+            save_session, folder, before, path, state, planes, adapters
+        )
 
     @staticmethod
-    def _copies(kept: _Kept, everything: bool) -> dict[int, NDArray[np.uint16]]:
+    def _copies(kept: KeptSession, everything: bool) -> dict[int, NDArray[np.uint16]]:
         paint = kept.session.annotations.paint
         most = len(paint) if everything else max(1, LARGEST_COPY // max(1, paint[0].nbytes))
         chosen = sorted(kept.slices)[:most]
         kept.slices.difference_update(chosen)
         return {index: paint[index].copy() for index in chosen}
 
-    def _finish(self, kept: _Kept) -> bool:
+    def _finish(self, kept: KeptSession) -> bool:
         """Have everything on disk now; returns whether it is."""
         self._collect(kept, to_end=True)
         self._write(kept, everything=True)
@@ -414,104 +378,21 @@ class SavingController:
         return not (kept.changed or kept.slices)
 
     @staticmethod
-    def _keep_predictions(kept: _Kept) -> None:
+    def _keep_predictions(kept: KeptSession) -> None:
         """Hand over what was predicted, as soon as there is a folder for it."""
         if kept.folder is not None:
             kept.predictions.hand_over(kept.known.result()[0], kept.folder)
 
-    def _write_whole(self, kept: _Kept, path: Path) -> SessionFolder:
+    def _write_whole(self, kept: KeptSession, path: Path) -> SessionFolder:
         """A new folder with everything that is in memory, where the one so far cannot be written."""
         fresh = replace(kept, folder=None, slices=set())
         fresh.start_anew()
         adapters: dict[str, Path] = {}
         planes = self._copies(fresh, everything=True)
-        folder = _save(None, None, path, _state(fresh, adapters), planes, adapters)
+        folder = save_session(None, None, path, state_of(fresh, adapters), planes, adapters)
         kept.slices.clear()
         kept.changed, kept.retry_at = False, 0.0
         return folder
-
-
-def _look_up(planes: Planes, store: SessionStore) -> tuple[str, list[Found]]:
-    told = identity(planes)
-    return told, store.find(told)
-
-
-def _save(
-    folder: SessionFolder | None,
-    before: Future[SessionFolder] | None,
-    path: Path,
-    state: SessionState,
-    planes: dict[int, NDArray[np.uint16]],
-    adapters: dict[str, Path],
-) -> SessionFolder:
-    """Runs on the writing thread, where ``before`` has ended by now."""
-    if before is not None and before.exception() is None:
-        folder = before.result()
-    fresh = folder is None
-    if folder is None:
-        # Killed before the first save, a folder says that nothing is in it.
-        empty = replace(state, painted=(), complete=(), rounds=(), active=None, adapter=None)
-        folder = SessionFolder.create(path, empty)
-    try:
-        for name, source in adapters.items():
-            folder.keep_adapter(source, name)
-        folder.save(state, planes)
-    except BaseException:
-        if fresh:
-            folder.remove()  # the next try makes another one
-        raise
-    return folder
-
-
-def _close_folder(last: Future[SessionFolder] | None, folder: SessionFolder | None) -> None:
-    """Runs on the writing thread, behind the last write."""
-    if last is not None and last.exception() is None:
-        folder = last.result()
-    if folder is not None:
-        folder.close()
-
-
-def _state(kept: _Kept, adapters: dict[str, Path]) -> SessionState:
-    """What to write beside the paint; ``adapters`` gets the files to copy, by their name in the folder."""
-    session = kept.session
-    rounds = []
-    for one in session.rounds:
-        name = f"round-{one.number}{ADAPTER_SUFFIX}"
-        if _note(kept, adapters, name, Path(one.adapter_path)):
-            rounds.append(replace(one, adapter_path=name))
-    active, adapter = session.rounds.active, None
-    waiting = frozenset(kept.slices)
-    kept.ticked = (session.annotations.complete - waiting) | (kept.ticked & waiting)
-    if active is None and session.adapter_path is not None:
-        source = Path(session.adapter_path)
-        if source.is_file():
-            adapter = f"adapter-{source.stat().st_mtime_ns:x}{ADAPTER_SUFFIX}"
-            _note(kept, adapters, adapter, source)
-    numbers = {one.number for one in rounds}
-    return SessionState(
-        stack=session.stack.info,
-        identity=kept.known.result()[0],
-        labels=tuple(session.labels),
-        next_id=session.labels.next_id,
-        painted=session.annotations.usable_slices(),
-        complete=tuple(sorted(kept.ticked)),
-        skipped=tuple(sorted(session.skipped)),
-        rounds=tuple(rounds),
-        active=active.number if active is not None and active.number in numbers else None,
-        adapter=adapter,
-        settings=session.settings,
-    )
-
-
-def _note(kept: _Kept, adapters: dict[str, Path], name: str, source: Path) -> bool:
-    """Have an adapter copied that the folder does not hold yet; returns whether there is one."""
-    there = None if kept.folder is None else kept.folder.adapter(name)
-    if there is not None and there.is_file():
-        return True
-    if not source.is_file():
-        return False
-    adapters[name] = source
-    return True
 
 
 def _contents(slices: int, rounds: int, predicted: int = 0) -> str:

@@ -28,16 +28,13 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise OutputError(f"{target} is a folder; add a file name.")
-    if not target.parent.is_dir():
-        raise OutputError(
-            f"The folder {target.parent} does not exist; create it or choose another."
-        )
+    _check_parent(target)
     part = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.part{target.suffix}")
     try:
         yield part
         reach_disk(part)
         os.replace(part, target)
-        _names_reach_disk(target.parent)
+        reach_disk(target.parent)
     except OSError as error:
         raise OutputError(refusal(error, target)) from error
     finally:
@@ -59,10 +56,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     if target.is_file():
         raise OutputError(f"{target} is a file; choose another name for the folder.")
-    if not target.parent.is_dir():
-        raise OutputError(
-            f"The folder {target.parent} does not exist; create it or choose another."
-        )
+    _check_parent(target)
     mark = secrets.token_hex(4)
     part = target.with_name(f".{target.name}.{mark}.part")
     aside = target.with_name(f".{target.name}.{mark}.old")
@@ -73,12 +67,19 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             if file.is_file():
                 reach_disk(file)
         _swap(part, target, aside)
-        _names_reach_disk(target.parent)
+        reach_disk(target.parent)
     except OSError as error:
         raise OutputError(refusal(error, target)) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _check_parent(target: Path) -> None:
+    if not target.parent.is_dir():
+        raise OutputError(
+            f"The folder {target.parent} does not exist; create it or choose another."
+        )
 
 
 def _swap(part: Path, target: Path, aside: Path) -> None:
@@ -94,19 +95,21 @@ def _swap(part: Path, target: Path, aside: Path) -> None:
 
 
 def reach_disk(path: Path) -> None:
-    """Wait until the content of a file is on the disk itself."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+    """Wait until a file, or the list of a folder's files, is on the disk; where folders cannot do that, nothing."""
+    if path.is_dir():
+        with suppress(OSError):  # not on Windows, nor on every network drive
+            _sync(path)
+    else:
+        _sync(path)
 
 
-def _names_reach_disk(folder: Path) -> None:
-    """The same for the names in a folder, where the system can: not on Windows, nor on every network drive."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def _sync(path: Path) -> None:
+    # not opened for writing: what somebody else has written is waited for as well
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def refusal(error: OSError, target: Path) -> str:

@@ -13,12 +13,12 @@ import os
 import secrets
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from napari_salt.io.atomic import reach_disk
 from napari_salt.records import SliceSummary
 
 SUFFIX = ".log"
@@ -68,24 +68,6 @@ class DoneLog:
         if self._file is not None:
             self._file.close()
             self._file = None
-
-
-def reach_disk(path: Path) -> None:
-    """Wait until a file, or the list of a folder's files, is on the disk; where folders cannot do that, nothing."""
-    if path.is_dir():
-        with suppress(OSError):  # Windows has no such thing
-            _sync(path)
-    else:
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    # not opened for writing: what somebody else has written is waited for as well
-    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _line(summary: SliceSummary) -> bytes:

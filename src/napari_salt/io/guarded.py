@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,10 +9,11 @@ from numpy.typing import NDArray
 
 from napari_salt.errors import InputError
 from napari_salt.io.damage import one_line, unreadable
+from napari_salt.io.lazy_array import LazyArray
 from napari_salt.session.stack import ArrayLike
 
 
-class GuardedArray:
+class GuardedArray(LazyArray):
     """Basic indexing of an array on disk; only what is asked for is read, by that array.
 
     Parameters
@@ -25,26 +25,8 @@ class GuardedArray:
     """
 
     def __init__(self, array: ArrayLike, name: str) -> None:
+        super().__init__(array.shape, array.dtype)
         self._array, self._name = array, name
-        self.shape: tuple[int, ...] = tuple(int(length) for length in array.shape)
-        self.dtype: np.dtype[Any] = np.dtype(array.dtype)
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return math.prod(self.shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """The whole array in memory."""
-        return np.asarray(self[...], dtype)
 
     def __getitem__(self, key: Any, /) -> NDArray[Any]:
         """What the array gives for a key; ``InputError`` when it cannot read it."""

@@ -32,11 +32,11 @@ from filelock import FileLock, Timeout
 
 from napari_salt import __version__
 from napari_salt.errors import InputError, OutputError
-from napari_salt.io.atomic import atomic_write, refusal
+from napari_salt.io.atomic import atomic_write, reach_disk, refusal
 from napari_salt.io.bounded_store import BoundedStore
 from napari_salt.io.damage import UNREADABLE
-from napari_salt.io.done_log import DoneLog, reach_disk
-from napari_salt.io.label_zarr import label_attributes
+from napari_salt.io.done_log import DoneLog
+from napari_salt.io.writing import ome_zarr_layout
 from napari_salt.io.zarr_chunks import check_codecs
 from napari_salt.records import Label, SlicePrediction, SliceSummary
 
@@ -303,16 +303,16 @@ def _create_arrays(path: Path, made_of: MadeOf, info: StackInfo) -> None:
     tile = (rows, columns) if rows * columns <= WHOLE_SLICE else (TILE, TILE)
     chunks = (1, min(tile[0], rows), min(tile[1], columns))
     largest = max((label.label_id for label in made_of.labels), default=0)
-    attributes = label_attributes(info, made_of.labels, MASKS)
-    axes = [axis["name"] for axis in attributes["ome"]["multiscales"][0]["axes"]]
-    group = zarr.create_group(path, attributes=attributes)
+    layout = ome_zarr_layout.flat_layout(info, MASKS)
+    told = ome_zarr_layout.attributes(layout, "masks", made_of.labels, beside=False)
+    group = zarr.create_group(path, attributes=told)
     group.create_array(
         MASKS,
         shape=made_of.shape,
         chunks=chunks,
         dtype=np.min_scalar_type(largest),
         fill_value=0,
-        dimension_names=axes,
+        dimension_names=[axis["name"] for axis in layout.axes],
     )
     if made_of.uncertainty:
         group.create_array(

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_salt.io.lazy_array import LazyArray
 
-class PlanewiseArray:
+
+class PlanewiseArray(LazyArray):
     """Basic indexing over planes that a subclass reads: integers on the leading axes pick planes.
 
     Parameters
@@ -21,26 +23,8 @@ class PlanewiseArray:
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: Any, leading: int) -> None:
-        self.shape = shape
-        self.dtype: np.dtype[Any] = np.dtype(dtype)
+        super().__init__(shape, dtype)
         self._leading = leading
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return math.prod(self.shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """The whole array in memory."""
-        return np.asarray(self[...], dtype)
 
     def __getitem__(self, key: Any, /) -> NDArray[Any]:
         """Basic indexing; each plane is read once, and only those that are asked for."""

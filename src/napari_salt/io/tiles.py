@@ -12,43 +12,26 @@ from numpy.typing import NDArray
 
 from napari_salt.errors import InputError
 from napari_salt.io.damage import UNREADABLE, check_room, one_line
+from napari_salt.io.lazy_array import LazyArray
 from napari_salt.regions import LARGE
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPageSeries
 
 
-class Tiles:
+class Tiles(LazyArray):
     """Array over a series, by tifffile's own view of its tiles as chunks.
 
     The file stays open as long as the object lives. Reading is safe from several threads.
     """
 
     def __init__(self, tif: TiffFile, series: TiffPageSeries, name: str) -> None:
+        super().__init__(series.shape, series.dtype)
         self._name = name
         weakref.finalize(self, tif.close)
         tif.filehandle.set_lock(True)
         self._array = zarr.open_array(series.aszarr(level=0), mode="r")
-        self.shape = tuple(int(length) for length in series.shape)
-        self.dtype: np.dtype[Any] = np.dtype(series.dtype)
         check_room(math.prod(self._array.chunks) * self.dtype.itemsize, f"A tile of {name}")
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return math.prod(self.shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """The whole array in memory."""
-        return np.asarray(self[...], dtype)
 
     def __getitem__(self, key: Any, /) -> NDArray[Any]:
         """Basic indexing; only the tiles that are touched are read."""

@@ -72,9 +72,7 @@ class Layout:
 
 def new_layout(info: StackInfo, version: str) -> Layout:
     """Slices, rows and columns, with levels of half the rows and columns until they are small."""
-    units = [normalise_unit(unit) for unit in info.units]
-    names = ("t" if is_time(units[0]) else "z", "y", "x")
-    axes = tuple(_axis(name, unit) for name, unit in zip(names, units, strict=True))
+    axes = _axes(info)
     levels: list[Level] = []
     factor, (count, rows, columns) = 1, info.shape
     while True:
@@ -83,6 +81,18 @@ def new_layout(info: StackInfo, version: str) -> Layout:
         if max(shape[1:]) <= SMALLEST_LEVEL:
             return Layout(version, axes, tuple(levels), 0)
         factor *= 2
+
+
+def flat_layout(info: StackInfo, path: str) -> Layout:
+    """Slices, rows and columns of one level, the array at ``path``, in the newest version."""
+    level = Level(path, info.shape, _transformations(info.spacing, 1))
+    return Layout(VERSIONS[-1], _axes(info), (level,), 0)
+
+
+def _axes(info: StackInfo) -> tuple[dict[str, Any], ...]:
+    units = [normalise_unit(unit) for unit in info.units]
+    names = ("t" if is_time(units[0]) else "z", "y", "x")
+    return tuple(_axis(name, unit) for name, unit in zip(names, units, strict=True))
 
 
 def _axis(name: str, unit: str) -> dict[str, Any]:

@@ -1,0 +1,154 @@
+"""One session that is kept on disk: what of it has changed, what is written of it, and how. No Qt.
+
+`KeptSession` and `state_of` belong to the viewer's thread; `look_up`, `save_session` and `close_folder` run on the one
+that writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_salt.control.rounds_folder import ADAPTER_SUFFIX
+from napari_salt.io.session_folder import SessionFolder, identity
+from napari_salt.io.session_state import SessionState
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_salt.control.prediction_keeper import PredictionKeeper
+    from napari_salt.io.session_store import Found, SessionStore
+    from napari_salt.records import Planes
+    from napari_salt.session.session import Session
+
+
+@dataclass(eq=False)
+class KeptSession:
+    """What is known of keeping one session."""
+
+    session: Session
+    known: Future[tuple[str, list[Found]]]
+    predictions: PredictionKeeper
+    folder: SessionFolder | None = None
+    slices: set[int] = field(default_factory=set)
+    changed: bool = False
+    writing: Future[SessionFolder] | None = None
+    sent: tuple[int, ...] = ()
+    asked: bool = False
+    retry_at: float = 0.0
+    ticked: frozenset[int] = frozenset()
+    """Complete slices as last written: a tick never comes before the paint that it speaks of."""
+
+    def signals(self) -> list[tuple[Any, Callable[..., None]]]:
+        """What tells of changes, and what takes note of them."""
+        session = self.session
+        return [
+            (session.annotations.changed, self.painted),
+            (session.annotations.completed, self.note),
+            (session.labels.changed, self.note),
+            (session.settings_changed, self.note),
+            (session.adapter_changed, self.note),
+            (session.skipped_changed, self.note),
+        ]
+
+    def painted(self, index: int) -> None:
+        """The paint of a slice has changed."""
+        self.slices.add(index)
+
+    def note(self) -> None:
+        """Something else than paint has changed."""
+        self.changed = True
+
+    def start_anew(self) -> None:
+        """The next write makes a folder of its own, with everything in it."""
+        self.folder = None
+        self.slices.update(self.session.annotations.painted_slices())
+        self.changed = True
+
+
+def look_up(planes: Planes, store: SessionStore) -> tuple[str, list[Found]]:
+    """Identity of a stack, and earlier work on it, the newest first. Runs on the writing thread: it reads slices."""
+    told = identity(planes)
+    return told, store.find(told)
+
+
+def save_session(
+    folder: SessionFolder | None,
+    before: Future[SessionFolder] | None,
+    path: Path,
+    state: SessionState,
+    planes: dict[int, NDArray[np.uint16]],
+    adapters: dict[str, Path],
+) -> SessionFolder:
+    """Runs on the writing thread, where ``before`` has ended by now."""
+    if before is not None and before.exception() is None:
+        folder = before.result()
+    fresh = folder is None
+    if folder is None:
+        # Killed before the first save, a folder says that nothing is in it.
+        empty = replace(state, painted=(), complete=(), rounds=(), active=None, adapter=None)
+        folder = SessionFolder.create(path, empty)
+    try:
+        for name, source in adapters.items():
+            folder.keep_adapter(source, name)
+        folder.save(state, planes)
+    except BaseException:
+        if fresh:
+            folder.remove()  # the next try makes another one
+        raise
+    return folder
+
+
+def close_folder(last: Future[SessionFolder] | None, folder: SessionFolder | None) -> None:
+    """Runs on the writing thread, behind the last write."""
+    if last is not None and last.exception() is None:
+        folder = last.result()
+    if folder is not None:
+        folder.close()
+
+
+def state_of(kept: KeptSession, adapters: dict[str, Path]) -> SessionState:
+    """What to write beside the paint; ``adapters`` gets the files to copy, by their name in the folder."""
+    session = kept.session
+    rounds = []
+    for one in session.rounds:
+        name = f"round-{one.number}{ADAPTER_SUFFIX}"
+        if _note(kept, adapters, name, Path(one.adapter_path)):
+            rounds.append(replace(one, adapter_path=name))
+    active, adapter = session.rounds.active, None
+    waiting = frozenset(kept.slices)
+    kept.ticked = (session.annotations.complete - waiting) | (kept.ticked & waiting)
+    if active is None and session.adapter_path is not None:
+        source = Path(session.adapter_path)
+        if source.is_file():
+            adapter = f"adapter-{source.stat().st_mtime_ns:x}{ADAPTER_SUFFIX}"
+            _note(kept, adapters, adapter, source)
+    numbers = {one.number for one in rounds}
+    return SessionState(
+        stack=session.stack.info,
+        identity=kept.known.result()[0],
+        labels=tuple(session.labels),
+        next_id=session.labels.next_id,
+        painted=session.annotations.usable_slices(),
+        complete=tuple(sorted(kept.ticked)),
+        skipped=tuple(sorted(session.skipped)),
+        rounds=tuple(rounds),
+        active=active.number if active is not None and active.number in numbers else None,
+        adapter=adapter,
+        settings=session.settings,
+    )
+
+
+def _note(kept: KeptSession, adapters: dict[str, Path], name: str, source: Path) -> bool:
+    """Have an adapter copied that the folder does not hold yet; returns whether there is one."""
+    there = None if kept.folder is None else kept.folder.adapter(name)
+    if there is not None and there.is_file():
+        return True
+    if not source.is_file():
+        return False
+    adapters[name] = source
+    return True
