@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +30,7 @@ from napari_salt.model.framing import Intensity, intensity_for, resize
 from napari_salt.model.head import FrameMaps
 from napari_salt.model.input_checks import check_channels, check_slices, check_unit
 from napari_salt.model.limits import measure_limits, measured_slices
+from napari_salt.model.noise import Seen, compared_slices, measure_noise, steady
 from napari_salt.model.segment_large import LargeRun, segment_large
 from napari_salt.model.segmenter import Encoder, Segmenter
 from napari_salt.records import SlicePrediction, SliceSummary
@@ -97,14 +98,22 @@ def predict(
     if conditions is None:
         conditions = yield from prepare(planes, adapter, device=device, cache=cache, tell=tell)
     intensity = Intensity(conditions.low, conditions.high, conditions.method, conditions.gamma)
-    other = conditions.elsewhere
+    other, noise = conditions.elsewhere, conditions.noise
     left = deque(slices)
 
     def work(target: torch.device) -> Generator[SlicePrediction | None, None, None]:
         segmenter, encoder = _network(adapter, intensity, other, target, cache)
+        beside: dict[int, _Map] = {}
         while left:
             group = [left[i] for i in range(min(len(left), _slices_at_once(encoder, planes)))]
-            found = segment_slices(segmenter, encoder, planes, group, adapter.labels, chosen, tell)
+            if noise:
+                found = _steadied(
+                    segmenter, encoder, planes, group, adapter.labels, chosen, noise, beside
+                )
+            else:
+                found = segment_slices(
+                    segmenter, encoder, planes, group, adapter.labels, chosen, tell
+                )
             for one in found:
                 if one is not None:
                     left.popleft()
@@ -141,14 +150,29 @@ def prepare(
     # absolute intensities mean the same everywhere
     if other and intensity.method != "window":
         intensity = yield from with_fallback(pick_device(device), work, told)
+    noise = measure_noise(planes, intensity, adapter.framing())
     return Conditions(
-        intensity.low, intensity.high, intensity.method, intensity.gamma, elsewhere=other
+        intensity.low, intensity.high, intensity.method, intensity.gamma, other, noise
     )
 
 
 def slices_to_prepare(count: int) -> list[int]:
     """The slices of a stack of ``count`` that `prepare` may read; rising."""
-    return sorted({*measured_slices(count), *elsewhere.slices_to_look_at(count)})
+    return sorted(
+        {*measured_slices(count), *elsewhere.slices_to_look_at(count), *compared_slices(count)}
+    )
+
+
+def slices_to_read(slices: Sequence[int], count: int, conditions: Conditions) -> list[int]:
+    """The slices of a stack of ``count`` that `predict` reads for ``slices``; rising."""
+    if not conditions.noise:
+        return sorted(slices)
+    return sorted({index for one in slices for index in _and_beside(one, count)})
+
+
+def _and_beside(index: int, count: int) -> range:
+    """A slice and its neighbours."""
+    return range(max(0, index - 1), min(count, index + 2))
 
 
 def _teller(tell: Callable[[str], None] | None) -> Callable[[str], None]:
@@ -249,7 +273,20 @@ def segment_slices(
         yield from segment_large(segmenter, encoder, planes, index, labels, chosen, tell)
 
 
-@torch.inference_mode()
+@dataclass(frozen=True, eq=False)
+class _Map:
+    """What the network says of slice ``index`` of so many pixels, on the detail grid, and its look (2 C,)."""
+
+    index: int
+    size: tuple[int, int]
+    seen: Seen
+    look: Tensor
+
+    def full(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(K + 1, Y, X) from the detail grid."""
+        return resize(torch.from_numpy(probabilities), self.size).numpy()
+
+
 def _segment_together(
     segmenter: Segmenter,
     encoder: Encoder,
@@ -258,11 +295,72 @@ def _segment_together(
     labels: Sequence[Label],
     chosen: Sequence[Label] | None,
 ) -> Generator[SlicePrediction | None, None, None]:
-    """Masks of slices whose frames share batches; batch by batch, so that memory does not grow with the frames.
+    """Masks of slices whose frames share batches, each by itself.
 
     ``labels`` are the rows 1, 2, … of the head, ``chosen`` those to show (None = all). Yields None after each batch of
     frames, and the predictions in the order of ``indices``.
     """
+    for one in _maps(segmenter, encoder, planes, indices):
+        if one is None:
+            yield None
+        else:
+            full = one.full(one.seen.probabilities)
+            yield _prediction(full, one.index, labels, chosen, one.look)
+
+
+def _steadied(
+    segmenter: Segmenter,
+    encoder: Encoder,
+    planes: Planes,
+    indices: Sequence[int],
+    labels: Sequence[Label],
+    chosen: Sequence[Label] | None,
+    noise: float,
+    beside: dict[int, _Map],
+) -> Generator[SlicePrediction | None, None, None]:
+    """The same together with the slices ``beside``, where maps are kept for the next call that goes on from here."""
+    count = planes.info.shape[0]
+    wanted = {index: _and_beside(index, count) for index in indices}
+    needed = {index for all_of_them in wanted.values() for index in all_of_them}
+    for gone in beside.keys() - needed:
+        del beside[gone]
+    waiting = deque(indices)
+    for one in _maps(segmenter, encoder, planes, sorted(needed - beside.keys())):
+        if one is None:
+            yield None
+            continue
+        beside[one.index] = one
+        while waiting and all(index in beside for index in wanted[waiting[0]]):
+            yield _steady(waiting.popleft(), beside, count, labels, chosen, noise)
+    while waiting:
+        yield _steady(waiting.popleft(), beside, count, labels, chosen, noise)
+
+
+def _steady(
+    index: int,
+    beside: Mapping[int, _Map],
+    count: int,
+    labels: Sequence[Label],
+    chosen: Sequence[Label] | None,
+    noise: float,
+) -> SlicePrediction:
+    """The prediction of one slice, from the maps of it and its neighbours."""
+    here = beside[index]
+    others = [beside[other].seen for other in _and_beside(index, count) if other != index]
+    full = here.full(steady(here.seen, others, noise))
+    return _prediction(full, index, labels, chosen, here.look)
+
+
+@torch.inference_mode()
+def _maps(
+    segmenter: Segmenter, encoder: Encoder, planes: Planes, indices: Sequence[int]
+) -> Generator[_Map | None, None, None]:
+    """What the network says of slices, in the order of ``indices``; None after each batch of frames.
+
+    Their frames share batches; batch by batch, so that memory does not grow with the frames.
+    """
+    if not indices:
+        return
     count = planes.info.shape[0]
     seen = [encoder.view(planes.plane(index), index, count) for index in indices]
     views = [view for view, _ in seen]
@@ -288,9 +386,9 @@ def _segment_together(
         while started < len(views) and len(ready) >= len(views[started].layout.origins):
             view, index = views[started], indices[started]
             maps, looks = zip(*(ready.popleft() for _ in view.layout.origins), strict=True)
-            detail = segmenter.head.assemble(view, maps)
-            probabilities = resize(detail, view.layout.size).cpu().numpy()
-            yield _prediction(probabilities, index, labels, chosen, torch.stack(looks).mean(0))
+            detail = segmenter.head.assemble(view, maps).cpu().numpy()
+            seen_here = Seen(view.image.numpy(), detail)
+            yield _Map(index, view.layout.size, seen_here, torch.stack(looks).mean(0))
             started += 1
 
 
