@@ -11,7 +11,7 @@ from napari_salt.model import fit as fit_module
 from napari_salt.model import predict as predict_module
 from napari_salt.model.conditions import Conditions
 from napari_salt.model.fit import fit
-from napari_salt.model.framing import Framing, Intensity
+from napari_salt.model.framing import Intensity
 from napari_salt.model.noise import (
     NOISY,
     Seen,
@@ -26,7 +26,6 @@ from napari_salt.regions import LARGE
 
 COUNT, SIZE = 12, (48, 64)
 AS_IT_IS = Intensity((0.0,), (1.0,))
-FRAMING = Framing(32)
 
 
 def scene(shift=0.0):
@@ -45,27 +44,27 @@ def noisy_stack(sigma, drift=0.3):
 @pytest.mark.parametrize("sigma", [0.03, 0.06, 0.12])
 def test_noise_is_measured_in_parts_of_the_intensity_range(planes_of, sigma):
     planes = planes_of(noisy_stack(sigma))
-    assert measure_noise(planes, AS_IT_IS, FRAMING) == pytest.approx(sigma, rel=0.15)
+    assert measure_noise(planes, AS_IT_IS) == pytest.approx(sigma, rel=0.15)
     half = replace(AS_IT_IS, high=(2.0,))
-    found = measure_noise(planes, half, FRAMING)
+    found = measure_noise(planes, half)
     assert found == (pytest.approx(sigma / 2, rel=0.15) if sigma / 2 > 1.2 * NOISY else 0)
 
 
 def test_calm_stacks_and_independent_pictures_are_left_alone(planes_of):
-    assert measure_noise(planes_of(noisy_stack(0.005)), AS_IT_IS, FRAMING) == 0
+    assert measure_noise(planes_of(noisy_stack(0.005)), AS_IT_IS) == 0
     rng = np.random.default_rng(1)
     pictures = np.zeros((COUNT, *SIZE), np.float32)  # on the same empty background
     for picture in pictures:
         for y, x in rng.integers(0, (40, 56), (9, 2)):
             picture[y : y + 8, x : x + 8] = 0.8
     pictures += 0.05 * rng.standard_normal(pictures.shape, np.float32)
-    assert measure_noise(planes_of(pictures), AS_IT_IS, FRAMING) == 0
+    assert measure_noise(planes_of(pictures), AS_IT_IS) == 0
 
 
 @pytest.mark.parametrize("shape", [(1, 48, 64), (12, 4, 64), (2, 1024, LARGE // 1024 + 1)])
 def test_where_there_is_nothing_to_compare_no_noise_is_told(planes_of, shape):
     noise = 0.05 * np.random.default_rng(0).standard_normal(shape, np.float32)
-    assert measure_noise(planes_of(noise), AS_IT_IS, FRAMING) == 0
+    assert measure_noise(planes_of(noise), AS_IT_IS) == 0
 
 
 def test_pairs_of_neighbours_are_compared():
@@ -94,6 +93,17 @@ def test_other_things_beside_change_nothing():
     same = replace(other, image=here.image)
     mean = (here.probabilities + 2 * same.probabilities) / 3
     np.testing.assert_allclose(steady(here, [same, same], 0.03), mean, rtol=1e-5)
+
+
+def test_probabilities_may_lie_on_a_finer_or_coarser_grid():
+    stack = noisy_stack(0.05, drift=0)
+    probabilities = np.random.default_rng(0).random((2, 2, 24, 32), np.float32)
+    here, other = (
+        Seen(image[None], values) for image, values in zip(stack, probabilities, strict=False)
+    )
+    found = steady(here, [other], 0.05)
+    assert found.shape == (2, 24, 32)
+    np.testing.assert_allclose(found, probabilities.mean(0), atol=0.15)
 
 
 def test_slices_beside_are_read_only_where_they_decide():

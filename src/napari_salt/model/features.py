@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from napari_salt.model.filters import FILTERS_PER_CHANNEL, filters
+from napari_salt.model.filters import filters
 from napari_salt.model.framing import Framing, Intensity, Layout, resize, sample_points
 
 if TYPE_CHECKING:
@@ -62,11 +62,6 @@ class SliceView:
     """(F, *layout.grid) responses."""
     depth: float | None
     """Position of the slice in its stack, -1..1; None where it tells nothing."""
-
-    @property
-    def image(self) -> Tensor:
-        """(C, *layout.grid) intensities, which are the first filters."""
-        return self.filters[: len(self.filters) // FILTERS_PER_CHANNEL]
 
     def filters_at(self, rows: Tensor, columns: Tensor) -> Tensor:
         """(M, F) at pixels of the slice."""

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.restoration import estimate_sigma
@@ -22,7 +23,7 @@ from napari_salt.model.framing import resize
 from napari_salt.regions import is_large
 
 if TYPE_CHECKING:
-    from napari_salt.model.framing import Framing, Intensity
+    from napari_salt.model.framing import Intensity
     from napari_salt.records import Planes
 
 NOISY = 0.02
@@ -42,7 +43,7 @@ COMPARED = 4
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """A slice on the detail grid: intensities (C, h, w), about 0..1, and probabilities (K + 1, h, w), both float32."""
+    """A slice: intensities (C, Y, X), about 0..1, and probabilities (K + 1, h, w) on its detail grid, both float32."""
 
     image: NDArray[np.float32]
     probabilities: NDArray[np.float32]
@@ -55,8 +56,8 @@ def compared_slices(count: int) -> list[int]:
     return [index for one in first for index in (one, one + 1)]
 
 
-def measure_noise(planes: Planes, intensity: Intensity, framing: Framing) -> float:
-    """Noise of a stack on the detail grid, in parts of its intensity range; 0 where neighbours are better not asked.
+def measure_noise(planes: Planes, intensity: Intensity) -> float:
+    """Noise of a stack in parts of its intensity range; 0 where neighbours are better not asked.
 
     That is where there is little noise, where neighbouring slices show different things, and where slices are so large
     that they are worked on part by part.
@@ -64,13 +65,9 @@ def measure_noise(planes: Planes, intensity: Intensity, framing: Framing) -> flo
     if is_large(planes.info):
         return 0.0
     count, height, width = planes.info.shape
-    detail = framing.layout(height, width).detail
-    if count < 2 or min(detail) < SMALLEST:
+    if count < 2 or min(height, width) < SMALLEST:
         return 0.0
-    images = [
-        resize(intensity.apply(planes.plane(index)), detail).numpy()
-        for index in compared_slices(count)
-    ]
+    images = [intensity.apply(planes.plane(index)).numpy() for index in compared_slices(count)]
     found = [estimate_sigma(one, average_sigmas=True, channel_axis=0) for one in images]
     known = [one for one in found if math.isfinite(one)]
     noise = float(np.median(known)) if known else 0.0
@@ -94,7 +91,7 @@ def _go_on(images: Sequence[NDArray[np.float32]], noise: float) -> bool:
 def neighbour_weight(
     image: NDArray[np.float32], other: NDArray[np.float32], noise: float
 ) -> NDArray[np.float32]:
-    """(h, w): how far a neighbour (C, h, w) counts, 0..1.
+    """(Y, X): how far a neighbour (C, Y, X) counts, 0..1.
 
     White noise of standard deviation s in both leaves √2 s / (2 √π b) of their difference under a Gaussian of b pixels.
     """
@@ -106,10 +103,13 @@ def neighbour_weight(
 
 def steady(here: Seen, beside: Sequence[Seen], noise: float) -> NDArray[np.float32]:
     """Probabilities (K + 1, h, w) of a slice, together with those ``beside`` it."""
-    total, weights = here.probabilities.copy(), np.ones(here.image.shape[1:], np.float32)
+    total = here.probabilities.copy()
+    _, height, width = total.shape
+    weights = np.ones((height, width), np.float32)
     for other in beside:
-        weight = neighbour_weight(here.image, other.image, noise)
-        total += weight * other.probabilities
-        weights += weight
+        weight = torch.from_numpy(neighbour_weight(here.image, other.image, noise))
+        on_grid = resize(weight[None], (height, width))[0].numpy()
+        total += on_grid * other.probabilities
+        weights += on_grid
     total /= weights
     return total

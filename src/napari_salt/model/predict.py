@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -103,7 +103,7 @@ def predict(
 
     def work(target: torch.device) -> Generator[SlicePrediction | None, None, None]:
         segmenter, encoder = _network(adapter, intensity, other, target, cache)
-        beside: dict[int, _Map] = {}
+        beside: dict[int, _Kept] = {}
         while left:
             group = [left[i] for i in range(min(len(left), _slices_at_once(encoder, planes)))]
             if noise:
@@ -150,7 +150,7 @@ def prepare(
     # absolute intensities mean the same everywhere
     if other and intensity.method != "window":
         intensity = yield from with_fallback(pick_device(device), work, told)
-    noise = measure_noise(planes, intensity, adapter.framing())
+    noise = measure_noise(planes, intensity)
     return Conditions(
         intensity.low, intensity.high, intensity.method, intensity.gamma, other, noise
     )
@@ -275,16 +275,25 @@ def segment_slices(
 
 @dataclass(frozen=True, eq=False)
 class _Map:
-    """What the network says of slice ``index`` of so many pixels, on the detail grid, and its look (2 C,)."""
+    """Slice ``index``, (Y, X) or (Y, X, C), what the network says of it on the detail grid, and its look (2 C,)."""
 
     index: int
-    size: tuple[int, int]
-    seen: Seen
+    plane: NDArray[Any]
+    probabilities: NDArray[np.float32]
     look: Tensor
 
     def full(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
         """(K + 1, Y, X) from the detail grid."""
-        return resize(torch.from_numpy(probabilities), self.size).numpy()
+        height, width = self.plane.shape[:2]
+        return resize(torch.from_numpy(probabilities), (height, width)).numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """A slice that decides together with others."""
+
+    map: _Map
+    seen: Seen
 
 
 def _segment_together(
@@ -304,7 +313,7 @@ def _segment_together(
         if one is None:
             yield None
         else:
-            full = one.full(one.seen.probabilities)
+            full = one.full(one.probabilities)
             yield _prediction(full, one.index, labels, chosen, one.look)
 
 
@@ -316,7 +325,7 @@ def _steadied(
     labels: Sequence[Label],
     chosen: Sequence[Label] | None,
     noise: float,
-    beside: dict[int, _Map],
+    beside: dict[int, _Kept],
 ) -> Generator[SlicePrediction | None, None, None]:
     """The same together with the slices ``beside``, where maps are kept for the next call that goes on from here."""
     count = planes.info.shape[0]
@@ -329,7 +338,8 @@ def _steadied(
         if one is None:
             yield None
             continue
-        beside[one.index] = one
+        image = encoder.intensity.apply(one.plane).numpy()
+        beside[one.index] = _Kept(one, Seen(image, one.probabilities))
         while waiting and all(index in beside for index in wanted[waiting[0]]):
             yield _steady(waiting.popleft(), beside, count, labels, chosen, noise)
     while waiting:
@@ -338,7 +348,7 @@ def _steadied(
 
 def _steady(
     index: int,
-    beside: Mapping[int, _Map],
+    beside: Mapping[int, _Kept],
     count: int,
     labels: Sequence[Label],
     chosen: Sequence[Label] | None,
@@ -347,8 +357,8 @@ def _steady(
     """The prediction of one slice, from the maps of it and its neighbours."""
     here = beside[index]
     others = [beside[other].seen for other in _and_beside(index, count) if other != index]
-    full = here.full(steady(here.seen, others, noise))
-    return _prediction(full, index, labels, chosen, here.look)
+    full = here.map.full(steady(here.seen, others, noise))
+    return _prediction(full, index, labels, chosen, here.map.look)
 
 
 @torch.inference_mode()
@@ -362,7 +372,8 @@ def _maps(
     if not indices:
         return
     count = planes.info.shape[0]
-    seen = [encoder.view(planes.plane(index), index, count) for index in indices]
+    shown = [planes.plane(index) for index in indices]
+    seen = [encoder.view(plane, index, count) for plane, index in zip(shown, indices, strict=True)]
     views = [view for view, _ in seen]
     frames = torch.cat([frames for _, frames in seen]) if len(seen) > 1 else seen[0][1]
     owners = [number for number, (_, its) in enumerate(seen) for _ in its]
@@ -387,8 +398,7 @@ def _maps(
             view, index = views[started], indices[started]
             maps, looks = zip(*(ready.popleft() for _ in view.layout.origins), strict=True)
             detail = segmenter.head.assemble(view, maps).cpu().numpy()
-            seen_here = Seen(view.image.numpy(), detail)
-            yield _Map(index, view.layout.size, seen_here, torch.stack(looks).mean(0))
+            yield _Map(index, shown[started], detail, torch.stack(looks).mean(0))
             started += 1
 
 
