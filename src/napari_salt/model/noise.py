@@ -8,6 +8,7 @@ smoothed images differ by no more than noise would make them: independent pictur
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -68,12 +69,16 @@ def measure_noise(planes: Planes, intensity: Intensity) -> float:
     if count < 2 or min(height, width) < SMALLEST:
         return 0.0
     images = [intensity.apply(planes.plane(index)).numpy() for index in compared_slices(count)]
-    found = [estimate_sigma(one, average_sigmas=True, channel_axis=0) for one in images]
-    known = [one for one in found if math.isfinite(one)]
-    noise = float(np.median(known)) if known else 0.0
-    if noise < NOISY:
-        return 0.0
-    return noise if _go_on(images, noise) else 0.0
+    noise = float(np.median([_noise_of(image) for image in images]))
+    return noise if noise >= NOISY and _go_on(images, noise) else 0.0
+
+
+def _noise_of(image: NDArray[np.float32]) -> float:
+    """Standard deviation of the noise of an image (C, Y, X); 0 where nothing varies."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the mean of no coefficient at all
+        found = float(estimate_sigma(image, average_sigmas=True, channel_axis=0))
+    return found if math.isfinite(found) else 0.0
 
 
 def _go_on(images: Sequence[NDArray[np.float32]], noise: float) -> bool:
