@@ -163,3 +163,8 @@ def test_noise_costs_the_masks_less(tiny_backbone, planes_of, monkeypatch):
     for part in ([7], [11, 2, 3], [0]):
         for index, mask in wrong(conditions, part)[0].items():
             np.testing.assert_array_equal(mask, together[index])
+    planes.read.clear()
+    outwards = (5, 6, 4, 7, 3, 8, 2, 9, 1, 10, 0, 11)  # as the window asks for them
+    for index, mask in wrong(conditions, outwards)[0].items():
+        np.testing.assert_array_equal(mask, together[index])
+    assert sorted(planes.read) == list(range(COUNT)), "each slice goes through the network once"

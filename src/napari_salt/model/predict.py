@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
 
     from napari_salt.model.feature_cache import FeatureCache
     from napari_salt.records import Label, Planes
+
+
+SPARE_MAPS, SPARE_BYTES = 3, 256 * 2**20
+"""What is kept of slices that may decide together with later ones, at most."""
 
 
 def predict(
@@ -331,8 +335,7 @@ def _steadied(
     count = planes.info.shape[0]
     wanted = {index: _and_beside(index, count) for index in indices}
     needed = {index for all_of_them in wanted.values() for index in all_of_them}
-    for gone in beside.keys() - needed:
-        del beside[gone]
+    _forget(beside, needed)
     waiting = deque(indices)
     for one in _maps(segmenter, encoder, planes, sorted(needed - beside.keys())):
         if one is None:
@@ -344,6 +347,16 @@ def _steadied(
             yield _steady(waiting.popleft(), beside, count, labels, chosen, noise)
     while waiting:
         yield _steady(waiting.popleft(), beside, count, labels, chosen, noise)
+
+
+def _forget(beside: dict[int, _Kept], needed: Set[int]) -> None:
+    """Drop maps that are not ``needed`` now, but the last few: a job may go up and down from one slice in turns."""
+    spare = [index for index in beside if index not in needed]
+    if spare:
+        size = beside[spare[0]].seen.probabilities.nbytes
+        room = min(SPARE_MAPS, SPARE_BYTES // max(1, size))
+        for gone in spare[: max(0, len(spare) - room)]:
+            del beside[gone]
 
 
 def _steady(
