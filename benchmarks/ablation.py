@@ -63,18 +63,19 @@ def main() -> None:
 
     if not options.report:
         chosen = [DEFAULT.key, BARE.key, *(options.only or BY_KEY)]
-        known = {} if options.redo else results.read(FOLDER, recipe)
+        known = {} if options.redo else results.read(FOLDER, stands)
         units = plan([_case(text) for text in options.cases], list(dict.fromkeys(chosen)), known)
         run_all(units, options.jobs, options.budget_minutes, take)
-    found = list(results.read(FOLDER, recipe).values())
+    found = list(results.read(FOLDER, stands).values())
     replace_section(options.out, "ablation", ablation_text(found))
     if failures:
         sys.exit(f"{len(failures)} runs failed")
 
 
-def recipe(key: str) -> str | None:
-    """Present definition of a variant."""
-    return BY_KEY[key].recipe if key in BY_KEY else None
+def stands(result: results.Result) -> bool:
+    """Whether a result is of the present state of the recipe and of its variant."""
+    known = BY_KEY.get(result.method)
+    return known is not None and known.stands(result.recipe, result.task)
 
 
 def _case(text: str) -> tuple[str, int, int]:

@@ -76,11 +76,11 @@ def main() -> None:
     if not options.report:
         tasks = [task for name in options.tasks for task in GROUPS.get(name, (name,))]
         chosen = [method(spec) for spec in options.methods]
-        known = {} if options.redo else results.read(recipe=recipe)
+        known = {} if options.redo else results.read(stands=stands)
         units = plan(tasks, options.n, options.shifts, chosen, known)
         run_all(units, options.jobs, options.budget_minutes, take)
-    found = list(results.read(recipe=recipe).values())
-    old = results.outdated(results.FOLDER, recipe)
+    found = list(results.read(stands=stands).values())
+    old = results.outdated(results.FOLDER, stands)
     report.write_accuracy(options.out, options.plot, found, old, not_run(found))
     if options.out == HERE / "RESULTS.md":
         figures.write_figures(HERE.parent / "README.md", found)
@@ -88,12 +88,12 @@ def main() -> None:
         sys.exit(f"{len(failures)} runs failed")
 
 
-def recipe(key: str) -> str | None:
-    """Present state of a method."""
+def stands(result: results.Result) -> bool:
+    """Whether a result is of the present state of its method."""
     try:
-        return method(key).recipe
+        return method(result.method).stands(result.recipe, result.task)
     except KeyError:
-        return None
+        return False
 
 
 def not_run(found: Sequence[results.Result]) -> str:

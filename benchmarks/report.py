@@ -83,6 +83,10 @@ def origin(results: Sequence[Result], outdated: int = 0) -> str:
     if own:
         recipes = ", ".join(sorted({result.recipe.partition("/")[0] for result in own}))
         lines.append(f"Ours is recipe {recipes}.")
+        if "," in recipes:
+            lines.append(
+                "Results of an earlier one stand on tasks where nothing has changed since."
+            )
     if len(states) > 1:
         lines.append(
             f"**Its runs come from {len(states)} states of the sources:** compare them with care."

@@ -17,9 +17,6 @@ FOLDER = HERE / "results"
 Key = tuple[str, str, int, int]
 """method, task, n, shift."""
 
-Recipe = Callable[[str], str | None]
-"""Present state of a method by its key; None where there is no such method any more."""
-
 
 @dataclass(frozen=True)
 class Result:
@@ -65,21 +62,25 @@ def append(result: Result, folder: Path = FOLDER) -> None:
         file.write(json.dumps(asdict(result)) + "\n")
 
 
-def read(folder: Path = FOLDER, recipe: Recipe | None = None) -> dict[Key, Result]:
+Stands = Callable[[Result], bool]
+"""Whether a result is what the method in its present state would give."""
+
+
+def read(folder: Path = FOLDER, stands: Stands | None = None) -> dict[Key, Result]:
     """The newest result of each key; a last line that an interrupted run cut short is passed over.
 
-    With ``recipe``, which tells the present state of a method, results of any other state are left out.
+    With ``stands``, results of another state of their method are left out.
     """
     lines = [line for path in sorted(folder.glob("*.jsonl")) for line in _lines(path)]
     results = [Result(**json.loads(line)) for line in lines]
-    if recipe is not None:
-        results = [result for result in results if result.recipe == recipe(result.method)]
+    if stands is not None:
+        results = [result for result in results if stands(result)]
     return {result.key: result for result in sorted(results, key=lambda result: result.date)}
 
 
-def outdated(folder: Path, recipe: Recipe) -> int:
+def outdated(folder: Path, stands: Stands) -> int:
     """How many results of an earlier state of their method lie in the folder."""
-    return len(read(folder)) - len(read(folder, recipe))
+    return len(read(folder)) - len(read(folder, stands))
 
 
 def _lines(path: Path) -> Iterable[str]:

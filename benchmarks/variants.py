@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from methods import RECIPE, Trained
+from methods import RECIPE, Trained, still_stands
 from methods import ours as product
 from napari_salt.model import tuning
 from napari_salt.model.backbones.registry import warm_backbone
@@ -62,9 +62,19 @@ class Variant:
     @property
     def recipe(self) -> str:
         """State of the recipe and of this variant's own definition."""
+        return f"{RECIPE}/{self._definition()}"
+
+    def stands(self, recipe: str, task: str) -> bool:
+        """Whether a result of ``recipe`` is what the present state would give."""
+        state, _, definition = recipe.partition("/")
+        if definition != self._definition():
+            return False
+        return state == RECIPE or still_stands(state, task)
+
+    def _definition(self) -> str:
         settings, changes = _told(self.settings), _told(self.all_changes())
         parts = [self.key, settings, changes, self.views, self.warm, self.bare]
-        return f"{RECIPE}/{digest(parts)[:8]}"
+        return digest(parts)[:8]
 
     def all_changes(self) -> dict[str, Any]:
         """By dotted name, the missing guard included."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import report
 import results
 from methods import RECIPE, method
+from variants import VARIANTS
 
 PLAIN = results.Result(
     method="salt",
@@ -50,9 +51,27 @@ def test_results_of_another_recipe_are_left_out(tmp_path: Path) -> None:
     old, new = replace(PLAIN, recipe="1", shift=1), replace(PLAIN, recipe="2")
     for result in (new, old, replace(PLAIN, method="gone")):
         results.append(result, tmp_path)
-    present = {"salt": "2"}.get
-    assert list(results.read(tmp_path, present)) == [new.key]
-    assert results.outdated(tmp_path, present) == 2
+
+    def stands(result: results.Result) -> bool:
+        return (result.method, result.recipe) == ("salt", "2")
+
+    assert list(results.read(tmp_path, stands)) == [new.key]
+    assert results.outdated(tmp_path, stands) == 2
+
+
+def test_results_of_an_earlier_recipe_stand_where_the_present_one_changes_nothing() -> None:
+    salt, unet = method("salt"), method("unet")
+    assert salt.stands(RECIPE, "vessels")
+    assert salt.stands("4", "nuclei")
+    assert not salt.stands("4", "vessels")
+    assert not salt.stands("3", "nuclei")
+    assert unet.stands("", "vessels")
+    assert not unet.stands("4", "nuclei")
+    variant = next(iter(VARIANTS))
+    definition = variant.recipe.partition("/")[2]
+    assert variant.stands(f"4/{definition}", "nuclei")
+    assert not variant.stands(f"4/{definition}", "vessels")
+    assert not variant.stands("4/another", "nuclei")
 
 
 def test_lines_of_before_recipes_can_still_be_read(tmp_path: Path) -> None:

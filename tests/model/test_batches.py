@@ -18,6 +18,7 @@ from napari_salt.model import predict as predict_module
 from napari_salt.model import segmenter as segmenter_module
 from napari_salt.model.adapter_file import AdapterFile, save_adapter
 from napari_salt.model.batches import ON_THE_CPU, Batches, with_fallback
+from napari_salt.model.conditions import Conditions
 from napari_salt.model.feature_cache import FOLDER_VARIABLE, FeatureCache
 from napari_salt.model.fit import FirstFit, FitOutcome, fit
 from napari_salt.model.framing import Framing, Intensity, measure_intensity
@@ -238,18 +239,27 @@ def adapter(tiny_backbone, planes, annotated, monkeypatch) -> AdapterFile:
     return outcome.adapter
 
 
-def test_slices_share_batches_without_a_difference(adapter, planes, tiny_backbone):
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+def test_slices_share_batches_without_a_difference(adapter, planes, tiny_backbone, noise):
     backbone = tiny_backbone()
     segmenter = predict_module.build_segmenter(adapter, backbone)
-    alone = [one for one in predict(planes, adapter, [1, 2, 3], device="cpu") if one]
     encoder = encoder_of(backbone, 5)
-    encoder.intensity = measure_intensity(planes)
+    encoder.intensity = scale = measure_intensity(planes)
+    seen = Conditions(scale.low, scale.high, scale.method, scale.gamma, False, noise)
+    running = predict(planes, adapter, [1, 2, 3], device="cpu", conditions=seen)
+    alone = [one for one in running if one]
     encoder.framing = adapter.framing()
     frames = len(encoder.framing.layout(16, 40).origins)
     assert frames > 1
-    found = list(segment_slices(segmenter, encoder, planes, [1, 2, 3], adapter.labels))
+    if noise:
+        running = predict_module._steadied(
+            segmenter, encoder, planes, [1, 2, 3], adapter.labels, None, noise, {}
+        )
+    else:
+        running = segment_slices(segmenter, encoder, planes, [1, 2, 3], adapter.labels)
+    found = list(running)
     assert backbone.passes[0] == 5  # over the end of a slice
-    assert sum(backbone.passes) == 3 * frames
+    assert sum(backbone.passes) == (5 if noise else 3) * frames
     together = [one for one in found if one]
     assert [one.index for one in together] == [1, 2, 3]
     for one, other in zip(alone, together, strict=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -66,13 +68,20 @@ def test_parts_of_a_stack_get_the_masks_of_the_whole(adapter, planes_of, image, 
             assert np.array_equal(one.uncertainty, whole[index].uncertainty)
 
 
-def test_a_part_reads_nothing_but_its_own_slices(adapter, planes_of, image):
+def test_a_part_reads_its_own_slices_and_where_there_is_noise_those_beside(
+    adapter, planes_of, image
+):
     planes = planes_of(image)
     conditions = result(prepare(planes, adapter, device="cpu"))
     assert set(planes.read) <= set(slices_to_prepare(COUNT))
     assert len(slices_to_prepare(COUNT)) < COUNT
     planes.read.clear()
+    assert conditions.noise > 0
     found(predict(planes, adapter, [5, 6], device="cpu", conditions=conditions))
+    assert sorted(planes.read) == [4, 5, 6, 7]  # noise is all that tells them apart
+    planes.read.clear()
+    calm = replace(conditions, noise=0.0)
+    found(predict(planes, adapter, [5, 6], device="cpu", conditions=calm))
     assert planes.read == [5, 6]
 
 

@@ -21,10 +21,11 @@ from napari_salt.model import probe, training_set, tuning
 from napari_salt.model.adapter_file import AdapterFile, load_adapter, save_adapter
 from napari_salt.model.adapters import adapted_layers
 from napari_salt.model.backbones.base import Backbone
+from napari_salt.model.conditions import Conditions
 from napari_salt.model.feature_cache import FeatureCache
 from napari_salt.model.fit import FirstFit, FitOutcome, fit
 from napari_salt.model.framing import Framing, Intensity, measure_intensity
-from napari_salt.model.predict import predict
+from napari_salt.model.predict import predict, prepare
 from napari_salt.model.segmenter import Encoder
 from napari_salt.records import (
     BACKGROUND,
@@ -107,6 +108,12 @@ def run(generator) -> tuple[FitOutcome, list]:
 
 def segment(planes, adapter: AdapterFile, slices, **options) -> list[SlicePrediction]:
     return [one for one in predict(planes, adapter, slices, device="cpu", **options) if one]
+
+
+def each_by_itself(planes, adapter: AdapterFile, cache) -> Conditions:
+    """The stack's conditions, as if it had no noise."""
+    found, _ = run(prepare(planes, adapter, device="cpu", cache=cache))
+    return replace(found, noise=0.0)
 
 
 def dice(found: np.ndarray, truth: np.ndarray, label_id: int) -> float:
@@ -205,7 +212,8 @@ def test_the_preview_is_the_first_fits_prediction(whole, planes, cache):
     _, reports = whole
     (preview,) = [one for one in reports if isinstance(one, SlicePrediction)]
     (first,) = [one.adapter for one in reports if isinstance(one, FirstFit)]
-    (again,) = segment(planes, first, [3], cache=cache)
+    seen = each_by_itself(planes, first, cache)
+    (again,) = segment(planes, first, [3], cache=cache, conditions=seen)
     assert not again.provisional
     assert np.array_equal(again.labels, preview.labels)
     assert np.array_equal(again.uncertainty, preview.uncertainty)
@@ -251,8 +259,9 @@ def test_what_cannot_be_segmented_is_refused_before_the_weights_are_loaded(
 
 
 def test_a_sloppy_slice_is_read_only_when_its_turn_comes(whole, stack, planes_of, cache):
-    planes = planes_of(stack[0])
-    running = predict(planes, whole[0].adapter, [4, 1], device="cpu", cache=cache)
+    planes, adapter = planes_of(stack[0]), whole[0].adapter
+    seen = each_by_itself(planes_of(stack[0]), adapter, cache)
+    running = predict(planes, adapter, [4, 1], device="cpu", cache=cache, conditions=seen)
     assert planes.read == []
     first = next(one for one in running if one)
     assert first.index == 4

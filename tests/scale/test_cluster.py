@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +158,22 @@ def test_a_stopped_job_is_gone_on_with_and_planes_are_sent_where_the_image_canno
     _, result = finish(tasks.segment(request, work.stack))
     assert result.slices == len(left)
     assert_same(store, work)
+
+
+def test_slices_beside_are_sent_too_where_they_decide(work, tmp_path, scheduler):
+    noisy, slices = replace(work.conditions, noise=0.05), (40, 41, 120)
+    alone, _ = finish(
+        run_task(SegmentRequest(work.adapter, slices, None, "cpu", noisy), work.stack)
+    )
+    store = work.store(tmp_path / "store")
+    sent = work.request(store, slices, image="", cluster=scheduler, conditions=noisy)
+    finish(tasks.segment(sent, work.stack))
+    there = MaskStore.open_store(store.path)
+    found = {summary.index: there.prediction(summary) for summary in there.summaries()}
+    assert set(found) == set(slices)
+    for one in predictions_of(alone):
+        assert np.array_equal(found[one.index].labels, one.labels)
+        assert np.array_equal(found[one.index].uncertainty, one.uncertainty)
 
 
 def test_masks_that_are_to_be_shown_come_back_and_leave_nothing_behind(work, tmp_path, scheduler):

@@ -19,6 +19,8 @@ class Conditions:
         Those of `framing.Intensity`.
     elsewhere
         Whether the stack is another one than was painted.
+    noise
+        Where neighbouring slices decide together the noise of the stack, see `noise.measure_noise`; else 0.
     """
 
     low: tuple[float, ...]
@@ -26,6 +28,7 @@ class Conditions:
     method: Literal["percentile", "window"]
     gamma: float
     elsewhere: bool
+    noise: float = 0.0
 
     def to_json(self) -> str:
         """JSON text that keeps every bit of the numbers."""
@@ -39,10 +42,11 @@ class Conditions:
             low = tuple(float(value) for value in content["low"])
             high = tuple(float(value) for value in content["high"])
             gamma, elsewhere, method = content["gamma"], content["elsewhere"], content["method"]
-            if len(low) != len(high) or method not in ("percentile", "window"):
+            noise = float(content.get("noise", 0.0))  # runs begun before it was measured
+            if len(low) != len(high) or method not in ("percentile", "window") or not noise >= 0:
                 raise ValueError("not the conditions of a stack")
-            return Conditions(low, high, method, float(gamma), bool(elsewhere))
-        except (ValueError, KeyError, TypeError) as error:
+            return Conditions(low, high, method, float(gamma), bool(elsewhere), noise)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 "What is kept of the stack's intensities is damaged; delete the unfinished run and begin anew."
             ) from error

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from napari_salt.model.framing import Intensity, intensity_for, resize
 from napari_salt.model.head import FrameMaps
 from napari_salt.model.input_checks import check_channels, check_slices, check_unit
 from napari_salt.model.limits import measure_limits, measured_slices
+from napari_salt.model.noise import Seen, compared_slices, measure_noise, steady
 from napari_salt.model.segment_large import LargeRun, segment_large
 from napari_salt.model.segmenter import Encoder, Segmenter
 from napari_salt.records import SlicePrediction, SliceSummary
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
 
     from napari_salt.model.feature_cache import FeatureCache
     from napari_salt.records import Label, Planes
+
+
+SPARE_MAPS, SPARE_BYTES = 3, 256 * 2**20
+"""What is kept of slices that may decide together with later ones, at most."""
 
 
 def predict(
@@ -97,14 +102,22 @@ def predict(
     if conditions is None:
         conditions = yield from prepare(planes, adapter, device=device, cache=cache, tell=tell)
     intensity = Intensity(conditions.low, conditions.high, conditions.method, conditions.gamma)
-    other = conditions.elsewhere
+    other, noise = conditions.elsewhere, conditions.noise
     left = deque(slices)
 
     def work(target: torch.device) -> Generator[SlicePrediction | None, None, None]:
         segmenter, encoder = _network(adapter, intensity, other, target, cache)
+        beside: dict[int, _Kept] = {}
         while left:
             group = [left[i] for i in range(min(len(left), _slices_at_once(encoder, planes)))]
-            found = segment_slices(segmenter, encoder, planes, group, adapter.labels, chosen, tell)
+            if noise:
+                found = _steadied(
+                    segmenter, encoder, planes, group, adapter.labels, chosen, noise, beside
+                )
+            else:
+                found = segment_slices(
+                    segmenter, encoder, planes, group, adapter.labels, chosen, tell
+                )
             for one in found:
                 if one is not None:
                     left.popleft()
@@ -141,14 +154,29 @@ def prepare(
     # absolute intensities mean the same everywhere
     if other and intensity.method != "window":
         intensity = yield from with_fallback(pick_device(device), work, told)
+    noise = measure_noise(planes, intensity)
     return Conditions(
-        intensity.low, intensity.high, intensity.method, intensity.gamma, elsewhere=other
+        intensity.low, intensity.high, intensity.method, intensity.gamma, other, noise
     )
 
 
 def slices_to_prepare(count: int) -> list[int]:
     """The slices of a stack of ``count`` that `prepare` may read; rising."""
-    return sorted({*measured_slices(count), *elsewhere.slices_to_look_at(count)})
+    return sorted(
+        {*measured_slices(count), *elsewhere.slices_to_look_at(count), *compared_slices(count)}
+    )
+
+
+def slices_to_read(slices: Sequence[int], count: int, conditions: Conditions) -> list[int]:
+    """The slices of a stack of ``count`` that `predict` reads for ``slices``; rising."""
+    if not conditions.noise:
+        return sorted(slices)
+    return sorted({index for one in slices for index in _and_beside(one, count)})
+
+
+def _and_beside(index: int, count: int) -> range:
+    """A slice and its neighbours."""
+    return range(max(0, index - 1), min(count, index + 2))
 
 
 def _teller(tell: Callable[[str], None] | None) -> Callable[[str], None]:
@@ -249,7 +277,29 @@ def segment_slices(
         yield from segment_large(segmenter, encoder, planes, index, labels, chosen, tell)
 
 
-@torch.inference_mode()
+@dataclass(frozen=True, eq=False)
+class _Map:
+    """Slice ``index``, (Y, X) or (Y, X, C), what the network says of it on the detail grid, and its look (2 C,)."""
+
+    index: int
+    plane: NDArray[Any]
+    probabilities: NDArray[np.float32]
+    look: Tensor
+
+    def full(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(K + 1, Y, X) from the detail grid."""
+        height, width = self.plane.shape[:2]
+        return resize(torch.from_numpy(probabilities), (height, width)).numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """A slice that decides together with others."""
+
+    map: _Map
+    seen: Seen
+
+
 def _segment_together(
     segmenter: Segmenter,
     encoder: Encoder,
@@ -258,13 +308,85 @@ def _segment_together(
     labels: Sequence[Label],
     chosen: Sequence[Label] | None,
 ) -> Generator[SlicePrediction | None, None, None]:
-    """Masks of slices whose frames share batches; batch by batch, so that memory does not grow with the frames.
+    """Masks of slices whose frames share batches, each by itself.
 
     ``labels`` are the rows 1, 2, … of the head, ``chosen`` those to show (None = all). Yields None after each batch of
     frames, and the predictions in the order of ``indices``.
     """
+    for one in _maps(segmenter, encoder, planes, indices):
+        if one is None:
+            yield None
+        else:
+            full = one.full(one.probabilities)
+            yield _prediction(full, one.index, labels, chosen, one.look)
+
+
+def _steadied(
+    segmenter: Segmenter,
+    encoder: Encoder,
+    planes: Planes,
+    indices: Sequence[int],
+    labels: Sequence[Label],
+    chosen: Sequence[Label] | None,
+    noise: float,
+    beside: dict[int, _Kept],
+) -> Generator[SlicePrediction | None, None, None]:
+    """The same together with the slices ``beside``, where maps are kept for the next call that goes on from here."""
     count = planes.info.shape[0]
-    seen = [encoder.view(planes.plane(index), index, count) for index in indices]
+    wanted = {index: _and_beside(index, count) for index in indices}
+    needed = {index for all_of_them in wanted.values() for index in all_of_them}
+    _forget(beside, needed)
+    waiting = deque(indices)
+    for one in _maps(segmenter, encoder, planes, sorted(needed - beside.keys())):
+        if one is None:
+            yield None
+            continue
+        image = encoder.intensity.apply(one.plane).numpy()
+        beside[one.index] = _Kept(one, Seen(image, one.probabilities))
+        while waiting and all(index in beside for index in wanted[waiting[0]]):
+            yield _steady(waiting.popleft(), beside, count, labels, chosen, noise)
+    while waiting:
+        yield _steady(waiting.popleft(), beside, count, labels, chosen, noise)
+
+
+def _forget(beside: dict[int, _Kept], needed: Set[int]) -> None:
+    """Drop maps that are not ``needed`` now, but the last few: a job may go up and down from one slice in turns."""
+    spare = [index for index in beside if index not in needed]
+    if spare:
+        size = beside[spare[0]].seen.probabilities.nbytes
+        room = min(SPARE_MAPS, SPARE_BYTES // max(1, size))
+        for gone in spare[: max(0, len(spare) - room)]:
+            del beside[gone]
+
+
+def _steady(
+    index: int,
+    beside: Mapping[int, _Kept],
+    count: int,
+    labels: Sequence[Label],
+    chosen: Sequence[Label] | None,
+    noise: float,
+) -> SlicePrediction:
+    """The prediction of one slice, from the maps of it and its neighbours."""
+    here = beside[index]
+    others = [beside[other].seen for other in _and_beside(index, count) if other != index]
+    full = here.map.full(steady(here.seen, others, noise))
+    return _prediction(full, index, labels, chosen, here.map.look)
+
+
+@torch.inference_mode()
+def _maps(
+    segmenter: Segmenter, encoder: Encoder, planes: Planes, indices: Sequence[int]
+) -> Generator[_Map | None, None, None]:
+    """What the network says of slices, in the order of ``indices``; None after each batch of frames.
+
+    Their frames share batches; batch by batch, so that memory does not grow with the frames.
+    """
+    if not indices:
+        return
+    count = planes.info.shape[0]
+    shown = [planes.plane(index) for index in indices]
+    seen = [encoder.view(plane, index, count) for plane, index in zip(shown, indices, strict=True)]
     views = [view for view, _ in seen]
     frames = torch.cat([frames for _, frames in seen]) if len(seen) > 1 else seen[0][1]
     owners = [number for number, (_, its) in enumerate(seen) for _ in its]
@@ -288,9 +410,8 @@ def _segment_together(
         while started < len(views) and len(ready) >= len(views[started].layout.origins):
             view, index = views[started], indices[started]
             maps, looks = zip(*(ready.popleft() for _ in view.layout.origins), strict=True)
-            detail = segmenter.head.assemble(view, maps)
-            probabilities = resize(detail, view.layout.size).cpu().numpy()
-            yield _prediction(probabilities, index, labels, chosen, torch.stack(looks).mean(0))
+            detail = segmenter.head.assemble(view, maps).cpu().numpy()
+            yield _Map(index, shown[started], detail, torch.stack(looks).mean(0))
             started += 1
 
 

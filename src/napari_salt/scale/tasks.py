@@ -183,6 +183,16 @@ def _prepare(job: _Job, crew: Crew) -> Reports:
     yield StackPrepared(prepared.conditions)
 
 
+def _sent_for(job: _Job, chunk: Sequence[int]) -> SentPlanes | None:
+    """The planes that a worker needs for a chunk, where they are sent."""
+    if not job.sending:
+        return None
+    from napari_salt.model.predict import slices_to_read
+
+    assert job.order.conditions is not None  # chosen before any chunk goes out
+    return job.sent(slices_to_read(chunk, job.planes.info.shape[0], job.order.conditions))
+
+
 def _segment(job: _Job, crew: Crew) -> Reports:
     """Keep every worker busy until all chunks are done."""
     plane_bytes = job.planes.plane(0).nbytes if job.sending else 0
@@ -193,7 +203,7 @@ def _segment(job: _Job, crew: Crew) -> Reports:
         while waiting and crew.busy < ON_THE_WAY * max(1, crew.size()):
             chunk = waiting.pop()
             what = f"Slices {chunk[0]} to {chunk[-1]}"
-            crew.ask(segment_chunk, job.order, chunk, job.sent(chunk), what=what)
+            crew.ask(segment_chunk, job.order, chunk, _sent_for(job, chunk), what=what)
         answer = crew.answer()
         if not isinstance(answer, ChunkDone):
             yield job.segmenting()
