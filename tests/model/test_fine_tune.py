@@ -513,6 +513,34 @@ def test_time_that_is_up_in_the_trial_leaves_the_first_fit(tuned, monkeypatch):
     assert (found.steps, found.layers) == (0, {})
 
 
+@pytest.mark.parametrize(("seconds", "kept"), [(11.0, False), (40.0, True)])
+def test_a_trial_that_has_no_time_for_enough_steps_ends_at_once(tuned, monkeypatch, seconds, kept):
+    """A frame takes a second by this clock; a trial of eight steps has 32 of them."""
+    now = [100.0]
+    real = tuning.fine_tune
+
+    def slow(*args, **options):
+        working = real(*args, **{**options, "deadline": None})
+        while True:
+            try:
+                report = next(working)
+            except StopIteration as stop:
+                return stop.value
+            now[0] += 1
+            yield report
+
+    monkeypatch.setattr(tuning, "fine_tune", slow)
+    monkeypatch.setattr(tuning.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(tuning, "_part", lambda *_: 100 + seconds)
+    settings = replace(SETTINGS, steps=8)
+    found, same, _ = tuned(1.0, settings=settings, deadline=1000.0)
+    assert same is not kept
+    assert found.note == (tuning.SCORE_NOTE if kept else tuning.SLOW_NOTE)
+    if not kept:
+        assert now[0] < 106, "it was given up after a few frames"
+        assert found.no_gain == ()
+
+
 def test_with_two_slices_there_is_no_trial(tuned):
     found, same, reports = tuned(1.0, 2, FitSettings(device="cpu"))
     assert same

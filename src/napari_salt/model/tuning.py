@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from napari_salt.model.adapters import adapter_state, attach, count_parameters
-from napari_salt.model.fine_tune import TuneReport, fine_tune
+from napari_salt.model.fine_tune import MOST_FRAMES, TuneReport, fine_tune
 from napari_salt.records import StepReport
 from napari_salt.wording import count
 
@@ -35,6 +35,11 @@ TRIAL_SHARE = 0.5
 """Share of the remaining time budget that the trial may take."""
 DEFAULT_BUDGET = 75.0
 """Seconds for both runs where neither steps nor a time budget were asked for."""
+FEWEST_STEPS = 8
+"""Steps that a trial must have time for: after three or four, still at the full rate, what it gained on one fold was
+lost on other slices (measured)."""
+LOOKED_AT = 3
+"""Frames whose time tells how long the rest will take."""
 WORTH = 0.01
 """Held-out Dice that must be gained for a change of the backbone to be kept: smaller gains did not carry over."""
 TRY_AGAIN = 1.5
@@ -44,6 +49,7 @@ FEW_NOTE = f"With fewer than {FEWEST_SLICES} painted slices the backbone stays a
 NO_GAIN_NOTE = "Fine-tuning the backbone gained nothing on held-out slices; the first fit is kept."
 SCORE_NOTE = "Dice on slices left out of a trial run."
 EARLIER_NOTE = "An earlier round found that changing the backbone gains nothing; tried again at {} painted slices."
+SLOW_NOTE = "Changing the backbone would take minutes on this computer; the first fit is kept."
 FAULT_NOTE = (
     "The loss was not a number ({}); the last good state was taken up again at a lower rate."
 )
@@ -102,6 +108,8 @@ def tune(
     if data.count < again:
         return Tuned(note=EARLIER_NOTE.format(again), no_gain=no_gain)
     trial = yield from run.trial(folds, steps, _part(deadline, TRIAL_SHARE))
+    if run.slow:
+        return Tuned(parameters=run.parameters, note=run.noted(SLOW_NOTE))
     before, after = mean_dice(trial.before), mean_dice(trial.after)
     if before is None or after is None or after - before < WORTH:
         tried = (data.count, *asked) if trial.steps else ()
@@ -122,6 +130,7 @@ class _Run:
         self.data, self.settings = data, settings
         self.parameters = 0
         self.faults = 0
+        self.slow = False
 
     def noted(self, note: str) -> str:
         """``note``, and what was wrong with the loss where something was."""
@@ -135,11 +144,12 @@ class _Run:
         data, out = self.data, self.data.trial_fold()
         doing = "finding out whether to change the backbone"
         judges = yield from _reports(data.judges(out), doing)
-        tail = self._tail()
+        tail, training = self._tail(), data.outside(out)
         tuning = fine_tune(
-            data, tail, data.outside(out), judges, steps=steps, deadline=deadline, seed=data.seed
+            data, tail, training, judges, steps=steps, deadline=deadline, seed=data.seed
         )
-        done = yield from self._steps(tuning, doing)
+        enough = min(steps, FEWEST_STEPS) * min(len(training), MOST_FRAMES)
+        done = yield from self._steps(tuning, doing, enough, deadline)
         if not done:
             return Tuned()
         samples = yield from _reports(data.with_tail(tail), doing)
@@ -191,14 +201,26 @@ class _Run:
         return tail
 
     def _steps(
-        self, tuning: Generator[TuneReport, None, int], message: str
+        self,
+        tuning: Generator[TuneReport, None, int],
+        message: str,
+        enough: int = 0,
+        deadline: float | None = None,
     ) -> Generator[StepReport, None, int]:
-        began, before = time.monotonic(), self.faults
+        """Steps done; none where ``enough`` frames will not fit in before the ``deadline``."""
+        began, before, frames = time.monotonic(), self.faults, 0
         while True:
             try:
                 report = next(tuning)
             except StopIteration as stop:
                 return int(stop.value)
+            frames += 1
+            if deadline is not None and LOOKED_AT <= frames < enough:
+                each = (time.monotonic() - began) / frames
+                if time.monotonic() + (enough - frames) * each > deadline:
+                    tuning.close()
+                    self.slow = True
+                    return 0
             if before + report.faults > self.faults:
                 self.faults = before + report.faults
                 message = f"{message}, slower after a loss that was not a number"
