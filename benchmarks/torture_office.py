@@ -108,7 +108,7 @@ class Office:
         self.view = create_autospec(DockView, instance=True)
         self.view.wishes = self.wishes = Wishes()
         self.view.confirm.return_value = True
-        self.store = SessionStore(folder)
+        self.store = SessionStore(folder, rescue=())
         self.runner = ThreadRunner(engine)
         self.viewer.add_image(pixels, name="t1")
         self.link = ViewerLink(self.viewer)

@@ -43,6 +43,13 @@ class KeptSession:
     ticked: frozenset[int] = frozenset()
     """Complete slices as last written: a tick never comes before the paint that it speaks of."""
 
+    @property
+    def nothing_waits(self) -> bool:
+        """Whether all there is has been written."""
+        session = self.session
+        something = session.annotations.usable_slices() or len(session.rounds)
+        return not (self.changed or self.slices) or not (something or self.folder is not None)
+
     def signals(self) -> list[tuple[Any, Callable[..., None]]]:
         """What tells of changes, and what takes note of them."""
         session = self.session
