@@ -170,6 +170,17 @@ class Office:
         self.until(lambda: kept.known.done(), "a look at earlier work")
         self.save()
 
+    def until_masks_are_back(self) -> None:
+        """Go on until the kept masks of restored work are on screen."""
+        kept = self.controller.saving._kept
+        assert kept is not None
+
+        def back() -> bool:
+            self.save()
+            return kept.predictions._back is None
+
+        self.until(back, "kept masks")
+
     def until_saved(self) -> None:
         """Save what there is and wait for it to be on disk."""
         kept = self.controller.saving._kept

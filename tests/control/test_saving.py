@@ -18,7 +18,7 @@ from napari_salt.errors import InputError, OutputError
 from napari_salt.intensity import WINDOWS
 from napari_salt.io.mask_store import MaskStore
 from napari_salt.io.session_folder import STATE, SessionFolder, painted_chunks, read_state
-from napari_salt.io.session_predictions import PREDICTIONS
+from napari_salt.io.session_predictions import PREDICTIONS, adapter_sha256
 from napari_salt.records import (
     BACKGROUND,
     FitSettings,
@@ -341,6 +341,32 @@ def test_predicted_slices_of_a_stack_without_paint_make_a_session_of_their_own(o
     assert set(brought_back(later)) == {3}
     assert later.session.fresh_slices() == (3,)
     later.saving.close()
+
+
+def test_masks_stay_those_of_the_adapter_that_made_them_though_its_file_is_replaced(
+    office, tmp_path
+):
+    """A round that was stopped keeps its first fit, and the next one writes to the same file."""
+    adapter = tmp_path / "loaded"
+    adapter.write_bytes(b"weights")
+    made_by = adapter_sha256(adapter)
+    office.session.labels.add("cell")
+    office.session.use_adapter(adapter)
+    keep(office, 3)  # it waits for a folder
+    adapter.write_bytes(b"other weights")
+    office.tick()
+    office.tick()
+    office.saving.close()
+    store = MaskStore.open_store(office.folders[0] / PREDICTIONS)
+    assert (store.made_of.adapter, store.done()) == (made_by, {3})
+
+
+def test_a_mask_whose_adapter_is_gone_is_not_kept(office, tmp_path):
+    worked(office, tmp_path)
+    keep(office, 1, adapter=tmp_path / "tidied away")
+    keep(office, 2)
+    office.saving.close()
+    assert on_disk(office.folders[0]) == {2}
 
 
 def test_slices_of_a_new_adapter_replace_those_of_the_old(office, tmp_path):
