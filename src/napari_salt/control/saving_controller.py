@@ -273,14 +273,26 @@ class SavingController:
         """See that the image of a session is the one that is open."""
         check_folder(path)
         state = kept_state(path)
-        if self._kept is None or state.identity != self._kept.known.result()[0]:
+        if not self._is_of(state):
             self._bring_image(state, path)
-        if self._kept is None or state.identity != self._kept.known.result()[0]:
+        kept = self._kept
+        if kept is None or not self._is_of(state):
+            theirs = f"“{state.stack.name}” ({wording.facts(state.stack)})"
+            open_one = "no image is open"
+            if kept is not None:
+                info = kept.session.stack.info
+                open_one = f"“{info.name}”, which is open, {wording.difference(info, state.stack)}"
             raise InputError(
-                f"This session belongs to “{state.stack.name}” ({wording.facts(state.stack)}); open that image first, "
-                "then the session."
+                f"This session belongs to {theirs}, and {open_one}; open that image first, then the session."
             )
-        return self._kept
+        return kept
+
+    def _is_of(self, state: SessionState) -> bool:
+        """Whether a session is of the image that is open; one that is not honest about its shape is of none."""
+        kept = self._kept
+        if kept is None or kept.session.stack.info.shape != state.stack.shape:
+            return False
+        return bool(kept.known.result()[0] == state.identity)
 
     def _tell_back(self, state: SessionState, apart: str, missing: str) -> None:
         parts = [_contents(len(state.painted), len(state.rounds)), apart, missing]
