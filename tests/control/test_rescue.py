@@ -243,9 +243,9 @@ def test_an_image_that_is_left_for_another_while_the_disk_refuses_is_rescued(
 
 
 def until_rescued(office, places):
-    office.saving._left[0].last.exception(30)
+    office.saving._rescuer.left[0].last.exception(30)
     office.saving.tick()
-    assert office.saving._left == []
+    assert office.saving._rescuer.left == []
 
 
 def test_an_image_to_which_one_comes_back_at_once_is_written_again(
@@ -257,7 +257,7 @@ def test_an_image_to_which_one_comes_back_at_once_is_written_again(
     office.paint(5, 1)
     office.saving.opened(new_session(9))
     office.saving.opened(office.session)
-    office.saving._left[0].last.exception(30)
+    office.saving._rescuer.left[0].last.exception(30)
     refusing.clear()
     office.tick()
     office.saving.close()

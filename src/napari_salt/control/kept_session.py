@@ -73,6 +73,10 @@ class KeptSession:
     def start_anew(self) -> None:
         """The next write makes a folder of its own, with everything in it."""
         self.folder = None
+        self.write_again()
+
+    def write_again(self) -> None:
+        """The next write has everything in it, whatever was written before."""
         self.slices.update(self.session.annotations.painted_slices())
         self.changed = True
 

@@ -10,7 +10,6 @@ import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -25,7 +24,7 @@ from napari_salt.control.kept_session import (
 )
 from napari_salt.control.kept_work import open_work
 from napari_salt.control.prediction_keeper import PredictionKeeper
-from napari_salt.control.rescue import NOWHERE, rescue, where_it_went, write_whole
+from napari_salt.control.rescue import NOWHERE, Left, Rescuer, write_whole
 from napari_salt.errors import InputError, NapariSaltError, OutputError
 from napari_salt.io.file_names import safe_file_name
 from napari_salt.io.session_copy import kept_state
@@ -52,14 +51,6 @@ CLOSE = "Close and lose it"
 
 _folders: WeakKeyDictionary[Session, Path] = WeakKeyDictionary()
 """Where sessions are kept that outlive a dock: the next dock goes on in the same folder."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Left:
-    """A session that was let go of while its last write was under way."""
-
-    kept: KeptSession
-    last: Future[SessionFolder]
 
 
 class SavingController:
@@ -91,7 +82,7 @@ class SavingController:
         self._bring_image = bring_image
         self._pool = ThreadPoolExecutor(1, "napari-salt saving")
         self._kept: KeptSession | None = None
-        self._left: list[_Left] = []
+        self._rescuer = Rescuer(store, _folders.__setitem__)
 
     # ---- following a session
 
@@ -129,14 +120,14 @@ class SavingController:
         self._write(kept, everything=True, before=before)
         last = kept.writing or before
         if last is not None:
-            self._left.append(_Left(kept, last))
+            self._rescuer.left.append(Left(kept, last))
         if kept.known.done() and kept.known.exception() is None:
             kept.predictions.hand_over(kept.known.result()[0], kept.folder, last)
         return self._pool.submit(close_folder, last, kept.folder)
 
     def tick(self) -> None:
         """Collect what the writer has done, offer earlier work, and hand over what has changed."""
-        self._look_after(self._desk.fail)
+        self._rescuer.look_after(self._kept, self._desk.fail)
         kept = self._kept
         if kept is None:
             return
@@ -165,9 +156,9 @@ class SavingController:
     def may_close(self) -> bool:
         """Have all work on the disk before the window goes; the user decides where no disk takes it."""
         tell = self._desk.view.announce
-        self._look_after(tell, LAST_WAIT)
+        self._rescuer.look_after(self._kept, tell, LAST_WAIT)
         kept = self._kept
-        if kept is None or self._on_disk(kept) or self._rescue(kept, tell):
+        if kept is None or self._on_disk(kept) or self._rescuer.rescue(kept, tell):
             return True
         return self._desk.view.confirm(f"{NOWHERE} Close now and lose what is not saved?", CLOSE)
 
@@ -175,11 +166,11 @@ class SavingController:
         """Write the rest, elsewhere if need be, and wait for it, but not for ever."""
         tell, kept, rescued = self._desk.fail, self._kept, False
         if kept is not None and not self._on_disk(kept):
-            rescued = self._rescue(kept, tell)
+            rescued = self._rescuer.rescue(kept, tell)
             if not rescued:
                 tell(NOWHERE)
         last = self.left()
-        self._look_after(tell, LAST_WAIT)
+        self._rescuer.look_after(self._kept, tell, LAST_WAIT)
         if last is not None:
             wait([last], LAST_WAIT)
         if kept is not None and rescued:
@@ -423,44 +414,6 @@ class SavingController:
                 return False
             self._collect(kept)
         return kept.nothing_waits
-
-    def _rescue(self, kept: KeptSession, tell: Callable[[str], None]) -> bool:
-        """Write a session to the next best place, from where it goes on, and say so; False where there is none."""
-        if kept.known.exception() is not None:
-            return False
-        folder = rescue(kept, self._store.other_paths(kept.session.stack.info.name))
-        if folder is None:
-            return False
-        if kept.folder is not None and (kept.writing is None or kept.writing.done()):
-            kept.folder.close()
-        kept.folder, kept.writing = folder, None
-        _folders[kept.session] = folder.path
-        tell(where_it_went(folder.path))
-        return True
-
-    def _look_after(self, tell: Callable[[str], None], seconds: float = 0.0) -> None:
-        """Rescue sessions that were let go of and whose last write has failed, or does not end within ``seconds``."""
-        waiting, self._left = self._left, []
-        for one in waiting:
-            wait([one.last], seconds)
-            if not one.last.done() and not seconds:
-                self._left.append(one)
-            elif not one.last.done() or one.last.exception() is not None:
-                self._after_refusal(one.kept, tell)
-
-    def _after_refusal(self, left: KeptSession, tell: Callable[[str], None]) -> None:
-        """See to a session that was let go of before all of it was on the disk."""
-        kept = self._kept
-        if (
-            kept is not None and kept.session is left.session
-        ):  # it is back, and is written again here
-            kept.slices.update(kept.session.annotations.painted_slices())
-            kept.changed = True
-        elif self._rescue(left, tell):
-            assert left.folder is not None
-            left.folder.close()
-        else:
-            tell(NOWHERE)
 
     def _finish(self, kept: KeptSession) -> bool:
         """Have everything on disk now; returns whether it is."""
