@@ -78,7 +78,8 @@ def _chosen(h5py: Any, file: Any, path: Path, name: str | None) -> Any:
     listed = "; ".join(f"{one.name} ({_described(one)})" for one in images)
     if name is not None:
         found = file.get(name)
-        if not isinstance(found, h5py.Dataset) or not _is_image(found):
+        inside = isinstance(found, h5py.Dataset) and found.file.filename == file.filename
+        if not inside or not _is_image(found):
             raise InputError(
                 f"{path.name} has no image “{name}”; it holds: {listed or 'no image at all'}."
             )
@@ -98,11 +99,18 @@ def _chosen(h5py: Any, file: Any, path: Path, name: str | None) -> Any:
 
 
 def _is_image(dataset: Any) -> bool:
-    if dataset.external:  # its pixels are bytes of any other file on this machine
+    if _leads_elsewhere(dataset):
         return False
     lengths = dataset.shape or ()
     long = sum(length > 1 for length in lengths)
     return dataset.dtype.kind in "buif" and long >= 2 and len(lengths) <= _MOST_AXES
+
+
+def _leads_elsewhere(dataset: Any) -> bool:
+    """Whether its pixels are those of any other file on this machine, as bytes or as a dataset there."""
+    if dataset.external:
+        return True
+    return dataset.is_virtual and any(one.file_name != "." for one in dataset.virtual_sources())
 
 
 def _described(dataset: Any) -> str:
