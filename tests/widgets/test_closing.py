@@ -35,15 +35,19 @@ class Runner:
 
 @pytest.fixture
 def opened(make_napari_viewer, qtbot):
-    """The dock of a window on the screen, with one painted slice."""
+    """The dock of a window on the screen; nothing is painted yet, so its clock has nothing to save."""
     viewer = make_napari_viewer(show=True)
     viewer.add_image(np.zeros((4, 8, 8), np.uint8), name="t1")
     dock = Dock(viewer, Runner())
     viewer.window.add_dock_widget(dock, name="Few-shot segmentation")
     dock.wishes.label_added.emit("cell")
-    dock.controller.desk.session.annotations.paint[2] = 1
-    dock.controller.desk.session.annotations.touched(2)
     return dock
+
+
+def paint(dock):
+    annotations = dock.controller.desk.session.annotations
+    annotations.paint[2] = 1
+    annotations.touched(2)
 
 
 def may_close(dock):
@@ -89,6 +93,7 @@ def painted(folder):
 
 
 def test_closing_the_window_saves_without_a_word(opened, asked):
+    paint(opened)
     assert may_close(opened)
     assert asked[1:] == []
     opened.controller.close()
@@ -97,6 +102,7 @@ def test_closing_the_window_saves_without_a_word(opened, asked):
 
 def test_work_that_was_put_elsewhere_is_told_of_while_the_window_is_there(opened, asked):
     block("NAPARI_SALT_SESSIONS")
+    paint(opened)
     assert may_close(opened)
     (told,) = asked[1:]
     assert os.environ["NAPARI_SALT_RESCUE"] in told
@@ -106,6 +112,7 @@ def test_work_that_was_put_elsewhere_is_told_of_while_the_window_is_there(opened
 
 def test_a_window_whose_work_no_disk_takes_stays_open_until_the_user_gives_it_up(opened, asked):
     block("NAPARI_SALT_SESSIONS", "NAPARI_SALT_RESCUE")
+    paint(opened)
     asked[0].agree = False
     assert not opened._viewer.window._qt_window.close()
     assert opened.isVisible()
