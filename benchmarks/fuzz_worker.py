@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_salt.errors import NapariSaltError
+from napari_salt.io.probe import be_expendable
 
 SECONDS = 5.0
 ROOM = 2 * 1024**3
@@ -87,6 +88,7 @@ def serve(pipe: Connection) -> None:
     """Body of the process."""
     warnings.simplefilter("ignore")
     _import_readers()
+    be_expendable()  # what is tried here are the parsers themselves
     start = _limit_memory()
     pipe.send(None)
     while True:

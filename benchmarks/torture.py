@@ -30,7 +30,8 @@ METHOD = {
     "kill -9": "The whole application without a window (real controllers, viewer model, session folders and engine; "
     "tasks that stand in for the network; one in seven with a real napari window) is killed while it paints, saves, "
     "adapts, segments, exports, or brings a session of an earlier version up to date. The next one opens the work: it "
-    "must be of one step only, at most 5 s of paint may be missing, and no process may be left.",
+    "must be of one step only, at most 5 s of paint may be missing, every mask that was kept must be of the adapter "
+    "that it is said to be of, and no process may be left.",
     "engine faults": "Memory of device or host used up, an exception, a plane that cannot be read, a child killed, "
     "gone or hung, each at each stage of a job: one sentence, no half round, paint as before, and the next job works.",
     "random loops": "Hypothesis paints, completes, undoes, accepts, adds, renames and removes labels, adapts with and "

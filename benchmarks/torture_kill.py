@@ -4,7 +4,8 @@
 
 The application paints step after step. Every step says its number in several places at once: in the paint of some
 slices, in the name of a label, and in a tick; so what is restored shows which step it is of, and whether it is of one
-step only. Each application goes on where the last one was killed. Needs Linux: applications are forks of this process,
+step only. Every adapter makes masks that no other one makes (`torture_tasks.stamp`), so masks that were kept show whose
+they are. Each application goes on where the last one was killed. Needs Linux: applications are forks of this process,
 which has imported everything and started no thread.
 """
 
@@ -20,7 +21,7 @@ import signal
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,11 +33,13 @@ from napari.components import ViewerModel
 
 from napari_salt.engine.engine import Engine
 from napari_salt.errors import NapariSaltError
-from napari_salt.io import session_folder, session_state
+from napari_salt.io import session_folder, session_predictions, session_state
+from napari_salt.io.mask_store import MaskStore
 from napari_salt.io.read import read_labels
 from napari_salt.model.adapter_info import read_info
 from tally import Tally
 from torture_office import Office
+from torture_tasks import stamp
 
 SHAPE = (6, 24, 24)
 PAINTED = (0, 1, 2, 3)
@@ -73,14 +76,13 @@ class Run:
     problem: str = ""
 
 
-def run(count: int, seed: int) -> Tally:
-    """Kill ``count`` applications, as many in each of the `MOMENTS`; each opens the work of the one before.
+def run(count: int, seed: int, kinds: Sequence[str] = tuple(MOMENTS)) -> Tally:
+    """Kill ``count`` applications, as many of each kind (of `MOMENTS`); each opens the work of the one before.
 
     One in seven has a real window, on the screen that is there.
     """
     tally, dice = Tally("kill -9"), random.Random(seed)
-    kinds = list(MOMENTS)
-    most = 0.0
+    most, masks = 0.0, 0
     ViewerModel().add_image(
         np.zeros((2, 2))
     )  # slow the first time, and every fork has it from here
@@ -98,10 +100,11 @@ def run(count: int, seed: int) -> Tally:
                 lost = _seconds_lost(before, ran.opened.get("step", 0))
                 if lost > MOST_LOST:
                     problems.append(f"{lost:.1f} s of paint lost")
-                most = max(most, lost)
+                most, masks = max(most, lost), masks + ran.opened.get("masks", 0)
                 tally.count(f"{before.kind} (kill {number})", problems)
             before = ran
     tally.facts["most paint lost, s"] = f"{most:.1f}"
+    tally.facts["kept masks compared"] = str(masks)
     return tally
 
 
@@ -121,8 +124,15 @@ def _live(folder: Path, kind: str, tell: Callable[[str], None]) -> None:
     unopened = list(_unopened(folder))
     office = _office(folder, window=kind == "window")
     step = _step_of(office)
-    problems = [*unopened, *_mixed(office, step), *_torn(folder)]
-    tell(f"opened {json.dumps({'step': step, 'problems': problems})}")
+    masks = list(_masks(folder))
+    problems = [
+        *unopened,
+        *_mixed(office, step),
+        *_torn(folder),
+        *filter(None, masks),
+        *_passed_off(office),
+    ]
+    tell(f"opened {json.dumps({'step': step, 'problems': problems, 'masks': len(masks)})}")
     office.runner.pause = 0.05
     if kind == "export":
         office.view.ask_save_as.return_value = (folder / "masks.tif", 0)
@@ -155,13 +165,23 @@ def _adapt(office: Office, tell: Callable[[str], None]) -> None:
 
 
 def _segment(office: Office, tell: Callable[[str], None]) -> None:
-    if office.busy:
+    """Segment with one adapter after the other: those of new rounds, and in turn that of the first round.
+
+    Tells of it once masks of an adapter take the place of another one's.
+    """
+    rounds, job = office.session.rounds, office.controller.jobs.job
+    if job is not None:
+        if job.kind == "segment" and len(rounds) > 1 and office.session.fresh_slices():
+            tell("segment")
         return
     if office.session.adapter_path is None:
         _adapt(office, lambda _: None)
-    else:
+    elif not office.session.fresh_slices():
         office.wishes.segment_all.emit()
-        tell("segment")
+    elif len(rounds) % 2 and rounds.active is not None and rounds.active.number > 1:
+        office.wishes.restore_round.emit(1)
+    else:
+        _adapt(office, lambda _: None)
 
 
 def _export(office: Office, tell: Callable[[str], None]) -> None:
@@ -193,6 +213,7 @@ def _office(folder: Path, *, window: bool) -> Office:
     office.until_known()
     if office.controller.desk.status.offer:
         office.wishes.offer_taken.emit()
+        office.until_masks_are_back()
     return office
 
 
@@ -327,6 +348,39 @@ def _mixed(office: Office, step: int) -> Iterator[str]:
         session.restore_round(session.rounds.active.number)
 
 
+def _masks(folder: Path) -> Iterator[str]:
+    """Every mask that was kept as done, in any session: what is wrong with it, empty where it is its adapter's."""
+    for path in (folder / "sessions").glob(f"*.salt/{session_predictions.PREDICTIONS}"):
+        if not MaskStore.is_store(path):
+            continue  # killed while it was made, before anything was in it
+        store = MaskStore.open_store(path)
+        adapter, label = store.made_of.adapter, store.made_of.labels[0].label_id
+        for summary in store.summaries():
+            found = store.prediction(summary).labels
+            right = np.array_equal(found, stamp(adapter, summary.index, found.shape, label))
+            yield (
+                ""
+                if right
+                else f"mask {summary.index} is not of the adapter that it is said to be of"
+            )
+
+
+def _passed_off(office: Office) -> Iterator[str]:
+    """Masks shown as those of the adapter in use that are not; restored work must not be called up to date wrongly."""
+    session, shown = office.session, office.link.predictions()
+    fresh = session.fresh_slices()
+    if not fresh:
+        return
+    if shown is None or session.adapter_path is None:
+        yield "masks are called up to date where there are none"
+        return
+    adapter = session_predictions.adapter_sha256(Path(session.adapter_path))
+    label = read_info(Path(session.adapter_path)).labels[0].label_id
+    for index in fresh:
+        if not np.array_equal(shown[index], stamp(adapter, index, shown[index].shape, label)):
+            yield f"mask {index} is not of the adapter in use, and called up to date"
+
+
 def _torn(folder: Path) -> Iterator[str]:
     """Whether the exported masks are those of one moment."""
     masks = folder / "masks.tif"
@@ -361,10 +415,11 @@ def main() -> None:
     )
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kinds", nargs="*", choices=list(MOMENTS), default=list(MOMENTS))
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     with screen():
-        run(options.count, options.seed).write(options.out)
+        run(options.count, options.seed, options.kinds).write(options.out)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from napari_salt.errors import InputError
 from napari_salt.model.adapter_info import read_info
 from napari_salt.records import BACKGROUND
 from tally import Tally
-from torture_faults import engine_processes
+from torture_faults import PATIENT_SECONDS, engine_processes
 from torture_office import Office
 from torture_tasks import FAULTS, STAGES, Fault
 
@@ -42,7 +42,7 @@ INDEX = st.integers(0, SHAPE[0] - 1)
 PLACE = st.integers(0, 9)
 NAMES = st.text("ab é<&", min_size=0, max_size=3)
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - looked at, never written
-_engine = Engine(hang_seconds=1.0)
+_engine = Engine(hang_seconds=PATIENT_SECONDS)
 
 
 class Loop(RuleBasedStateMachine):

@@ -108,7 +108,7 @@ class Office:
         self.view = create_autospec(DockView, instance=True)
         self.view.wishes = self.wishes = Wishes()
         self.view.confirm.return_value = True
-        self.store = SessionStore(folder)
+        self.store = SessionStore(folder, rescue=())
         self.runner = ThreadRunner(engine)
         self.viewer.add_image(pixels, name="t1")
         self.link = ViewerLink(self.viewer)
@@ -169,6 +169,17 @@ class Office:
         assert kept is not None
         self.until(lambda: kept.known.done(), "a look at earlier work")
         self.save()
+
+    def until_masks_are_back(self) -> None:
+        """Go on until the kept masks of restored work are on screen."""
+        kept = self.controller.saving._kept
+        assert kept is not None
+
+        def back() -> bool:
+            self.save()
+            return kept.predictions._back is None
+
+        self.until(back, "kept masks")
 
     def until_saved(self) -> None:
         """Save what there is and wait for it to be on disk."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QApplication
 
 from napari_salt.engine.engine import Engine
+from napari_salt.io import rescue_folders
 from napari_salt.io.session_store import FOLDER_VARIABLE
 from napari_salt.widgets.dock import Dock
 from torture_office import Office, ThreadRunner
@@ -21,6 +22,7 @@ class WindowOffice(Office):
 
     def __init__(self, folder: Path, pixels: NDArray[Any], engine: Engine) -> None:
         os.environ[FOLDER_VARIABLE] = str(folder)
+        os.environ[rescue_folders.FOLDER_VARIABLE] = str(folder.parent / "rescue")
         self.viewer = napari.Viewer(show=False)
         self.runner = ThreadRunner(engine)
         self.viewer.add_image(pixels, name="t1")

@@ -34,3 +34,4 @@ def tiny_work(tmp_path_factory):
 def own_sessions(tmp_path_factory, monkeypatch):
     """Sessions kept by a test are found by no other test, and never by the user."""
     monkeypatch.setenv("NAPARI_SALT_SESSIONS", str(tmp_path_factory.mktemp("sessions")))
+    monkeypatch.setenv("NAPARI_SALT_RESCUE", str(tmp_path_factory.mktemp("rescue")))

@@ -349,6 +349,9 @@ class DockView(Protocol):
     def notify(self, sentence: str, level: NoticeLevel) -> None:
         """Say a sentence through the host's own notifications."""
 
+    def announce(self, sentence: str) -> None:
+        """Say a sentence that must be read before the window goes."""
+
 
 class ViewerSignals:
     """What happens in the viewer."""

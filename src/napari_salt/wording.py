@@ -88,6 +88,21 @@ def facts(info: StackInfo) -> str:
     return " · ".join(parts)
 
 
+def difference(info: StackInfo, wanted: StackInfo) -> str:
+    """What is different about a stack that is not the one that was wanted; goes on after its name: ``is grey``."""
+    if info.shape != wanted.shape:
+        turned = " (the same axes in another order)" * (sorted(info.shape) == sorted(wanted.shape))
+        slices, rows, columns = info.shape
+        return f"has {count(slices, 'slice')} · {rows} × {columns}{turned}"
+    if (info.rgb, info.channels) != (wanted.rgb, wanted.channels):
+        if info.rgb:
+            return "is in colour"
+        return "is grey" if info.channels == 1 else f"has {info.channels} channels"
+    if info.dtype != wanted.dtype:
+        return f"holds {info.dtype} instead of {wanted.dtype}"
+    return "holds other pixels"
+
+
 def position(places: Sequence[tuple[str, int]]) -> str:
     """``t = 2``, ``t = 2, axis 1 = 0``: a position on axes with their names."""
     return ", ".join(f"{name} = {index}" for name, index in places)

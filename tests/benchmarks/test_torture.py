@@ -19,13 +19,26 @@ from torture_tasks import FAULTS, STAGES, Fault
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="forks, and reads /proc")
 
 
+def killed(tmp_path, *options) -> Tally:
+    driver = [sys.executable, "-W", "ignore", torture_kill.__file__, *options]
+    subprocess.run([*driver, "--out", str(tmp_path / "told")], check=True)
+    return Tally.read(tmp_path / "told")
+
+
 @on_linux
 def test_whatever_it_does_when_it_is_killed_the_work_is_whole(tmp_path):
-    driver = [sys.executable, "-W", "ignore", torture_kill.__file__, "--count", "7", "--seed", "2"]
-    subprocess.run([*driver, "--out", str(tmp_path / "told")], check=True)
-    told = Tally.read(tmp_path / "told")
+    told = killed(tmp_path, "--count", "7", "--seed", "2")
     assert told.tried == 7
     assert told.lost == []
+
+
+@on_linux
+def test_masks_that_were_kept_are_those_of_the_adapter_that_they_are_said_to_be_of(tmp_path):
+    """Killed while masks of one adapter take the place of another one's."""
+    told = killed(tmp_path, "--count", "3", "--seed", "2", "--kinds", "segment")
+    assert told.tried == 3
+    assert told.lost == []
+    assert int(told.facts["kept masks compared"]) > 0
 
 
 @on_linux

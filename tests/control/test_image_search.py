@@ -117,7 +117,18 @@ def test_what_is_found_nowhere_is_asked_for(bench, kept, tmp_path):
     assert painted(bench) == (2,)
 
 
-def test_a_file_that_was_chosen_wrongly_is_refused(bench, kept, tmp_path):
-    bench.view.ask_open.return_value = write(tmp_path / "new place" / "other.tif", PIXELS + 1)
-    assert bench.open(kept).startswith("other.tif holds other pixels than “t1”")
+@pytest.mark.parametrize(
+    ("pixels", "difference"),
+    [
+        (PIXELS + 1, "holds other pixels"),
+        (PIXELS[:3], "has 3 slices · 8 × 8"),
+        (PIXELS[:, ::2], "has 4 slices · 4 × 8"),
+        (PIXELS.astype(np.uint16), "holds uint16 instead of uint8"),
+    ],
+)
+def test_a_file_that_was_chosen_wrongly_is_refused(bench, kept, tmp_path, pixels, difference):
+    bench.view.ask_open.return_value = write(tmp_path / "new place" / "other.tif", pixels)
+    assert bench.open(kept) == (
+        f"other.tif is not “t1” (4 slices · 8 × 8): it {difference}; choose another file."
+    )
     assert bench.images == []

@@ -8,69 +8,25 @@ import shutil
 import zipfile
 from concurrent.futures import wait
 from pathlib import Path
-from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
 from filelock import FileLock
 
 from napari_salt.control import saving_controller
-from napari_salt.control.desk import Desk
-from napari_salt.control.saving_controller import SavingController
 from napari_salt.errors import InputError, OutputError
 from napari_salt.intensity import WINDOWS
 from napari_salt.io.mask_store import MaskStore
 from napari_salt.io.session_folder import STATE, SessionFolder, painted_chunks, read_state
-from napari_salt.io.session_predictions import PREDICTIONS
-from napari_salt.io.session_store import SessionStore
+from napari_salt.io.session_predictions import PREDICTIONS, adapter_sha256
 from napari_salt.records import (
     BACKGROUND,
-    FitRecord,
     FitSettings,
     SlicePrediction,
     SliceSummary,
 )
-from napari_salt.session.session import Session
 from napari_salt.session.stack import Stack
-from napari_salt.viewer_link import ViewerLink
-from napari_salt.views import DockView
-
-RECORD = FitRecord("salt", "lite-medsam", (2,), 30, 12.0, 1000, "adapted", 0.8, 0.9)
-
-
-def new_session(value: int = 0) -> Session:
-    return Session(Stack(np.full((6, 8, 8), value, np.uint8), name="t1"))
-
-
-class Office:
-    """A saving controller with an open session, and a clock moved by hand."""
-
-    def __init__(self, folder: Path, session: Session | None = None) -> None:
-        self.view = create_autospec(DockView, instance=True)
-        self.view.confirm.return_value = True
-        self.session = session or new_session()
-        self.desk = Desk(self.view, create_autospec(ViewerLink, instance=True), self.session)
-        self.store = SessionStore(folder)
-        self.saving = SavingController(self.desk, self.store, changed=lambda: None)
-        self.saving.opened(self.session)
-
-    def paint(self, index: int, label_id: int) -> None:
-        self.session.annotations.paint[index, 2:5] = label_id
-        self.session.annotations.touched(index)
-
-    def tick(self) -> None:
-        """Hand over, let the writer finish, collect."""
-        kept = self.saving._kept
-        assert kept is not None
-        wait([kept.known])
-        self.saving.tick()
-        if kept.writing is not None:
-            wait([kept.writing])
-            self.saving.tick()
-
-    @property
-    def folders(self) -> list[Path]:
-        return sorted(self.store.folder.glob("*.salt"))
+from saving_office import RECORD, Office, new_session, painted_in, worked
 
 
 @pytest.fixture
@@ -78,25 +34,6 @@ def office(tmp_path):
     made = Office(tmp_path / "store")
     yield made
     made.saving.close()
-
-
-def worked(office: Office, tmp_path: Path) -> None:
-    """Two labels, two painted slices, a round."""
-    cell, axon = office.session.labels.add("cell"), office.session.labels.add("axon")
-    office.paint(1, cell.label_id)
-    office.paint(4, axon.label_id)
-    office.session.annotations.set_complete(4, True)
-    (tmp_path / "adapter").write_bytes(b"weights")
-    office.session.add_round(RECORD, tmp_path / "adapter", 7)
-    office.session.skip(0)
-    office.tick()
-
-
-def painted_in(path: Path) -> tuple[int, ...]:
-    """Slices with paint in a session folder, which opens."""
-    folder = SessionFolder.open_folder(path)
-    folder.close()
-    return folder.painted_slices()
 
 
 def test_looking_at_an_image_keeps_nothing(office):
@@ -404,6 +341,32 @@ def test_predicted_slices_of_a_stack_without_paint_make_a_session_of_their_own(o
     assert set(brought_back(later)) == {3}
     assert later.session.fresh_slices() == (3,)
     later.saving.close()
+
+
+def test_masks_stay_those_of_the_adapter_that_made_them_though_its_file_is_replaced(
+    office, tmp_path
+):
+    """A round that was stopped keeps its first fit, and the next one writes to the same file."""
+    adapter = tmp_path / "loaded"
+    adapter.write_bytes(b"weights")
+    made_by = adapter_sha256(adapter)
+    office.session.labels.add("cell")
+    office.session.use_adapter(adapter)
+    keep(office, 3)  # it waits for a folder
+    adapter.write_bytes(b"other weights")
+    office.tick()
+    office.tick()
+    office.saving.close()
+    store = MaskStore.open_store(office.folders[0] / PREDICTIONS)
+    assert (store.made_of.adapter, store.done()) == (made_by, {3})
+
+
+def test_a_mask_whose_adapter_is_gone_is_not_kept(office, tmp_path):
+    worked(office, tmp_path)
+    keep(office, 1, adapter=tmp_path / "tidied away")
+    keep(office, 2)
+    office.saving.close()
+    assert on_disk(office.folders[0]) == {2}
 
 
 def test_slices_of_a_new_adapter_replace_those_of_the_old(office, tmp_path):

@@ -136,6 +136,11 @@ def out_of_memory(request, planes):
     raise OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
 
+def wants_more_memory_than_there_is(request, planes):
+    yield StepReport("loading", 0, 1)
+    np.empty(2**50, np.uint8)
+
+
 def dies(request, planes):
     yield StepReport("adapting", 0, 1)
     os._exit(1)

@@ -135,6 +135,10 @@ def test_a_job_whose_reader_goes_away_is_stopped(engine, tmp_path):
             "device cpu under Advanced: your paint is safe; press Adapt again.",
         ),
         (
+            "wants_more_memory_than_there_is",
+            "The computer ran out of memory; close other programs: your paint is safe; press Adapt again.",
+        ),
+        (
             "dies",
             "The engine stopped unexpectedly (out of memory?); your paint is safe: "
             "press Adapt again.",

@@ -9,11 +9,18 @@ import numpy as np
 import pytest
 
 from napari_salt.errors import ChoiceNeeded, InputError, MissingExtra
+from napari_salt.io import probe
 from napari_salt.io.read import read_labels, read_stack
 
 
 def numbered(*shape, dtype=np.uint16):
     return np.arange(np.prod(shape)).astype(dtype).reshape(shape)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    """These files are ours; how files are tried in a child first is the matter of test_probe."""
+    monkeypatch.setattr(probe, "_expendable", True)
 
 
 @pytest.fixture
@@ -139,6 +146,28 @@ def test_damaged_files_and_files_without_an_image(path, tmp_path):
     np.save(tmp_path / "a.npy", numbered(2, 3, 4))
     with pytest.raises(InputError, match="Only HDF5 files have datasets"):
         read_stack(f"{tmp_path / 'a.npy'}::/a")
+
+
+def test_a_dataset_that_lies_in_another_file_is_none_of_this_one(path, tmp_path):
+    with h5py.File(tmp_path / "private.h5", "w") as file:
+        file["a"] = numbered(4, 6, 5)
+    layout = h5py.VirtualLayout((4, 6, 5), np.uint16)
+    layout[:] = h5py.VirtualSource(tmp_path / "private.h5", "a", (4, 6, 5))
+    with h5py.File(path, "w") as file:
+        file.create_virtual_dataset("virtual", layout)
+        file["linked"] = h5py.ExternalLink(tmp_path / "private.h5", "/a")
+    for dataset in ("", "::/virtual", "::/linked"):
+        with pytest.raises(InputError, match="no image"):
+            read_stack(f"{path}{dataset}")
+
+
+def test_a_virtual_dataset_of_the_same_file_is_an_image(path):
+    layout = h5py.VirtualLayout((2, 6, 5), np.uint16)
+    layout[:] = h5py.VirtualSource(".", "a", (4, 6, 5))[:2]
+    with h5py.File(path, "w") as file:
+        file["a"] = numbered(4, 6, 5)
+        file.create_virtual_dataset("part", layout)
+    assert np.array_equal(read_stack(f"{path}::/part").plane(1), numbered(4, 6, 5)[1])
 
 
 def test_a_missing_package_is_named(path, monkeypatch):

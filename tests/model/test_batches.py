@@ -151,6 +151,45 @@ def test_a_full_computer_is_a_sentence():
         drain(with_fallback(CUDA, numbers("cuda cpu", []), lambda text: text))
 
 
+# --- memory that is really not there -----------------------------------------------------------------
+
+MORE_THAN_ANY_COMPUTER_HAS = 2**50
+
+
+def test_a_real_refusal_of_the_computers_memory_is_a_sentence():
+    def work(device):
+        yield device.type
+        return torch.empty(MORE_THAN_ANY_COMPUTER_HAS, dtype=torch.uint8)
+
+    with pytest.raises(JobFailed, match="smaller backbone") as failed:
+        drain(with_fallback(CPU, work, lambda text: text))
+    assert type(failed.value.__cause__) is RuntimeError
+
+
+def test_numpys_refusal_is_known_too():
+    def work(device):
+        yield device.type
+        return np.empty(MORE_THAN_ANY_COMPUTER_HAS, np.uint8)
+
+    with pytest.raises(JobFailed, match="smaller backbone"):
+        drain(with_fallback(CPU, work, lambda text: text))
+
+
+def test_a_batch_that_the_computer_refuses_is_halved_until_it_fits():
+    batches, tries = Batches(CPU), []
+    batches.size = 4
+
+    def work(part: slice) -> int:
+        count = part.stop - part.start
+        tries.append(count)
+        return torch.empty(
+            MORE_THAN_ANY_COMPUTER_HAS if count > 1 else 1, dtype=torch.uint8
+        ).numel()
+
+    assert list(batches.run(4, work)) == [1, 1, 1, 1]
+    assert tries == [4, 2, 1, 1, 1, 1]
+
+
 # --- encoder, prediction and fit ------------------------------------------------------------------
 
 

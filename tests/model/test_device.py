@@ -12,7 +12,6 @@ from napari_salt.model.device import (
     autocast_dtype,
     batch_size,
     free_memory,
-    is_out_of_memory,
     measure_peak,
     pick_device,
     set_threads,
@@ -107,21 +106,6 @@ def test_batch_size(per_item, free, most, expected):
 def test_free_memory_of_the_cpu():
     free = free_memory(CPU)
     assert free is None or free > 1e6
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (torch.OutOfMemoryError("CUDA out of memory."), True),
-        (MemoryError(), True),
-        (RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"), True),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ..."), True),
-        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
-        (ValueError("out of memory"), False),
-    ],
-)
-def test_is_out_of_memory(error, expected):
-    assert is_out_of_memory(error) is expected
 
 
 class Recorded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import subprocess
 from pathlib import Path
 
@@ -75,3 +76,65 @@ def test_an_index_without_advisories_is_told_in_one_line(audit):
     lines, well = audit.report([{"name": "numpy", "skip_reason": "not found"}])
     assert well
     assert lines == ["audit: skipped, the package index here has no advisories"]
+
+
+FIXED = {"id": "PYSEC-1", "fix_versions": ["2.0"]}
+NOT_FIXED = {"id": "PYSEC-2", "fix_versions": []}
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "said"),
+    [
+        ([{"name": "numpy", "version": "1.0", "vulns": []}], 0, "1 packages, 0 vulnerabilities"),
+        ([{"name": "numpy", "version": "1.0", "vulns": [FIXED]}], 1, "PYSEC-1, fixed in 2.0"),
+        ([{"name": "numpy", "version": "1.0", "vulns": [NOT_FIXED]}], 0, "in no version yet"),
+        ([{"name": "numpy", "version": "1.0", "vulns": [NOT_FIXED, FIXED]}], 1, "2 vulnerab"),
+        (
+            [
+                {"name": "numpy", "version": "1.0", "vulns": []},
+                {"name": "torch", "skip_reason": "Dependency not found on PyPI"},
+            ],
+            0,
+            "1 packages, 0 vulnerabilities, 1 unknown to the service",
+        ),
+        (
+            [
+                {"name": "numpy", "version": "1.0", "vulns": [FIXED]},
+                {"name": "torch", "skip_reason": "Dependency not found on PyPI"},
+            ],
+            1,
+            "1 packages, 1 vulnerabilities, 1 unknown",
+        ),
+        (
+            [{"name": name, "skip_reason": "not found"} for name in ("numpy", "torch")],
+            0,
+            "audit: skipped, the package index here has no advisories\n",
+        ),
+        ([], 0, "audit: skipped, the package index here has no advisories\n"),
+        (None, 0, "audit: skipped, the advisory service cannot be reached (pip-audit gave no"),
+    ],
+)
+def test_the_exit_code_and_the_last_line_follow_from_what_pip_audit_writes(
+    audit, monkeypatch, capsys, answer, code, said
+):
+    """Only pip-audit itself is played here: its answer is read from the file that it was told to write."""
+
+    def play(command, **_):
+        if answer is not None:
+            Path(command[command.index("--output") + 1]).write_text(
+                json.dumps({"dependencies": answer})
+            )
+        return subprocess.CompletedProcess(command, bool(code), "", "")
+
+    monkeypatch.setattr(audit.subprocess, "run", play)
+    assert audit.main() == code
+    assert said in capsys.readouterr().out
+
+
+def test_make_check_ends_with_the_audit_and_takes_its_exit_code():
+    makefile = (SCRIPT.parents[1] / "Makefile").read_text()
+    recipe = makefile.partition("\ncheck: ")[2].partition("\n\n")[0]
+    (line,) = [line for line in recipe.splitlines() if "audit.py" in line]
+    assert (
+        line == "\t$(BIN)/python scripts/audit.py"
+    )  # a leading "-" or "|| true" would let all pass

@@ -301,6 +301,10 @@ class Controller:
         self.intensities.tick()
         self.exports.tick()
 
+    def may_close(self) -> bool:
+        """Whether the window may go: all work is on the disk, or the user gives up what is not."""
+        return self._closed or self.saving.may_close()
+
     def close(self) -> None:
         """Stop the engine and let go of view and viewer."""
         if self._closed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +39,7 @@ def find_image(desk: Desk, state: SessionState, folder: Path) -> str | None:
                 return entry.key
     for path in _likely(state, folder):
         try:
-            opened = _matching(path, state)
+            opened = _matching(_opened(path), state)
         except InputError:
             continue
         if opened is not None:
@@ -52,10 +52,14 @@ def _ask(desk: Desk, state: SessionState) -> str | None:
     path = desk.view.ask_open(f"Where is the image {name}?", ANY_FILE)
     if path is None:
         return None
-    opened = _matching(path, state)
-    if opened is None:
-        raise InputError(f"{path.name} holds other pixels than {name}; choose another file.")
-    return desk.link.add_image(opened)
+    opened = list(_opened(path))
+    found = _matching(opened, state)
+    if found is None:
+        alone = opened[0].stack().info if len(opened) == 1 else state.stack
+        raise InputError(
+            f"{path.name} is not {name}: it {wording.difference(alone, state.stack)}; choose another file."
+        )
+    return desk.link.add_image(found)
 
 
 def _likely(state: SessionState, folder: Path) -> Iterator[Path]:
@@ -65,12 +69,16 @@ def _likely(state: SessionState, folder: Path) -> Iterator[Path]:
         yield from (path for path in (was, folder.parent / was.name) if path.exists())
 
 
-def _matching(path: Path, state: SessionState) -> Opened | None:
-    """The image at a path that has the pixels of a session; None where none has."""
+def _opened(path: Path) -> Iterator[Opened]:
+    """The image at a path, or all of them where there are several."""
     try:
-        found = [open_path(path)]
+        yield open_path(path)
     except ChoiceNeeded as needed:
-        found = [open_path(one.path, Wanted(series=one.series)) for one in needed.choices]
+        yield from (open_path(one.path, Wanted(series=one.series)) for one in needed.choices)
+
+
+def _matching(found: Iterable[Opened], state: SessionState) -> Opened | None:
+    """The image, or the level of one, that has the pixels of a session; None where none has."""
     each = (level for opened in found for level in _levels(opened))
     return next((opened for opened in each if _is_it(opened.stack(), state)), None)
 

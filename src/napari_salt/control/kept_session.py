@@ -43,6 +43,13 @@ class KeptSession:
     ticked: frozenset[int] = frozenset()
     """Complete slices as last written: a tick never comes before the paint that it speaks of."""
 
+    @property
+    def nothing_waits(self) -> bool:
+        """Whether all there is has been written."""
+        session = self.session
+        something = session.annotations.usable_slices() or len(session.rounds)
+        return not (self.changed or self.slices) or not (something or self.folder is not None)
+
     def signals(self) -> list[tuple[Any, Callable[..., None]]]:
         """What tells of changes, and what takes note of them."""
         session = self.session
@@ -66,6 +73,10 @@ class KeptSession:
     def start_anew(self) -> None:
         """The next write makes a folder of its own, with everything in it."""
         self.folder = None
+        self.write_again()
+
+    def write_again(self) -> None:
+        """The next write has everything in it, whatever was written before."""
         self.slices.update(self.session.annotations.painted_slices())
         self.changed = True
 

@@ -6,6 +6,7 @@ Writing and reading is done on the thread that saves sessions; the main thread o
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,8 +48,14 @@ class PredictionKeeper:
         return bool(self._waiting)
 
     def add(self, prediction: SlicePrediction, adapter: Path) -> None:
-        """Keep a predicted slice, in the session's label ids."""
-        self._waiting.append(Predicted(prediction, adapter))
+        """Keep a predicted slice, in the session's label ids.
+
+        To be called before another job begins, which may replace the file ``adapter``: what is in it now has made the
+        slice. A slice whose adapter is gone cannot be told from others, and is not kept.
+        """
+        with suppress(OSError):
+            made_by = session_predictions.adapter_sha256(adapter)
+            self._waiting.append(Predicted(prediction, made_by))
 
     def hand_over(
         self, image: str, folder: SessionFolder | None, last: Future[SessionFolder] | None = None

@@ -10,7 +10,6 @@ import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -25,6 +24,7 @@ from napari_salt.control.kept_session import (
 )
 from napari_salt.control.kept_work import open_work
 from napari_salt.control.prediction_keeper import PredictionKeeper
+from napari_salt.control.rescue import NOWHERE, Left, Rescuer, write_whole
 from napari_salt.errors import InputError, NapariSaltError, OutputError
 from napari_salt.io.file_names import safe_file_name
 from napari_salt.io.session_copy import kept_state
@@ -46,6 +46,8 @@ RETRY = 10.0
 """Seconds before writing is tried again after the disk refused."""
 LAST_WAIT = 10.0
 """Seconds that closing waits for the last write."""
+
+CLOSE = "Close and lose it"
 
 _folders: WeakKeyDictionary[Session, Path] = WeakKeyDictionary()
 """Where sessions are kept that outlive a dock: the next dock goes on in the same folder."""
@@ -80,6 +82,7 @@ class SavingController:
         self._bring_image = bring_image
         self._pool = ThreadPoolExecutor(1, "napari-salt saving")
         self._kept: KeptSession | None = None
+        self._rescuer = Rescuer(store, _folders.__setitem__)
 
     # ---- following a session
 
@@ -115,13 +118,16 @@ class SavingController:
             before = None
         kept.writing = None
         self._write(kept, everything=True, before=before)
+        last = kept.writing or before
+        if last is not None:
+            self._rescuer.left.append(Left(kept, last))
         if kept.known.done() and kept.known.exception() is None:
-            last = kept.writing or before
             kept.predictions.hand_over(kept.known.result()[0], kept.folder, last)
-        return self._pool.submit(close_folder, kept.writing or before, kept.folder)
+        return self._pool.submit(close_folder, last, kept.folder)
 
     def tick(self) -> None:
         """Collect what the writer has done, offer earlier work, and hand over what has changed."""
+        self._rescuer.look_after(self._kept, self._desk.fail)
         kept = self._kept
         if kept is None:
             return
@@ -147,11 +153,28 @@ class SavingController:
         )
         return beside / f".segment-{secrets.token_hex(4)}"
 
+    def may_close(self) -> bool:
+        """Have all work on the disk before the window goes; the user decides where no disk takes it."""
+        tell = self._desk.view.announce
+        self._rescuer.look_after(self._kept, tell, LAST_WAIT)
+        kept = self._kept
+        if kept is None or self._on_disk(kept) or self._rescuer.rescue(kept, tell):
+            return True
+        return self._desk.view.confirm(f"{NOWHERE} Close now and lose what is not saved?", CLOSE)
+
     def close(self) -> None:
-        """Write the rest and wait for it, but not for ever."""
+        """Write the rest, elsewhere if need be, and wait for it, but not for ever."""
+        tell, kept, rescued = self._desk.fail, self._kept, False
+        if kept is not None and not self._on_disk(kept):
+            rescued = self._rescuer.rescue(kept, tell)
+            if not rescued:
+                tell(NOWHERE)
         last = self.left()
+        self._rescuer.look_after(self._kept, tell, LAST_WAIT)
         if last is not None:
             wait([last], LAST_WAIT)
+        if kept is not None and rescued:
+            close_folder(None, kept.folder)  # the writing thread may never come to it
         self._pool.shutdown(wait=False)
 
     # ---- asked for by the user
@@ -174,7 +197,7 @@ class SavingController:
             before.copy_to(path)
             kept.folder = SessionFolder.open_folder(path)
         else:
-            kept.folder = self._write_whole(kept, path)
+            kept.folder = write_whole(kept, path)
         if before is not None:
             before.close()
         _folders[kept.session] = path
@@ -206,6 +229,7 @@ class SavingController:
             self._desk.say(f"{path.name} is the session that is open here")
             return
         kept = self._with_its_image(path)
+        path = self._store.bring_home(path)
         work = open_work(path)
         try:
             state = work.state
@@ -240,14 +264,26 @@ class SavingController:
         """See that the image of a session is the one that is open."""
         check_folder(path)
         state = kept_state(path)
-        if self._kept is None or state.identity != self._kept.known.result()[0]:
+        if not self._is_of(state):
             self._bring_image(state, path)
-        if self._kept is None or state.identity != self._kept.known.result()[0]:
+        kept = self._kept
+        if kept is None or not self._is_of(state):
+            theirs = f"“{state.stack.name}” ({wording.facts(state.stack)})"
+            open_one = "no image is open"
+            if kept is not None:
+                info = kept.session.stack.info
+                open_one = f"“{info.name}”, which is open, {wording.difference(info, state.stack)}"
             raise InputError(
-                f"This session belongs to “{state.stack.name}” ({wording.facts(state.stack)}); open that image first, "
-                "then the session."
+                f"This session belongs to {theirs}, and {open_one}; open that image first, then the session."
             )
-        return self._kept
+        return kept
+
+    def _is_of(self, state: SessionState) -> bool:
+        """Whether a session is of the image that is open; one that is not honest about its shape is of none."""
+        kept = self._kept
+        if kept is None or kept.session.stack.info.shape != state.stack.shape:
+            return False
+        return bool(kept.known.result()[0] == state.identity)
 
     def _tell_back(self, state: SessionState, apart: str, missing: str) -> None:
         parts = [_contents(len(state.painted), len(state.rounds)), apart, missing]
@@ -368,6 +404,17 @@ class SavingController:
         kept.slices.difference_update(chosen)
         return {index: paint[index].copy() for index in chosen}
 
+    def _on_disk(self, kept: KeptSession) -> bool:
+        """Write what is not yet written and wait for it, but not for ever; returns whether all is on the disk."""
+        for _ in range(2):  # what is under way, then the rest
+            self._write(kept, everything=True)
+            if kept.writing is not None:
+                wait([kept.writing], LAST_WAIT)
+            if kept.writing is not None and not kept.writing.done():
+                return False
+            self._collect(kept)
+        return kept.nothing_waits
+
     def _finish(self, kept: KeptSession) -> bool:
         """Have everything on disk now; returns whether it is."""
         self._collect(kept, to_end=True)
@@ -375,24 +422,13 @@ class SavingController:
         self._collect(kept, to_end=True)
         self._keep_predictions(kept)
         kept.predictions.settle()
-        return not (kept.changed or kept.slices)
+        return kept.nothing_waits
 
     @staticmethod
     def _keep_predictions(kept: KeptSession) -> None:
         """Hand over what was predicted, as soon as there is a folder for it."""
         if kept.folder is not None:
             kept.predictions.hand_over(kept.known.result()[0], kept.folder)
-
-    def _write_whole(self, kept: KeptSession, path: Path) -> SessionFolder:
-        """A new folder with everything that is in memory, where the one so far cannot be written."""
-        fresh = replace(kept, folder=None, slices=set())
-        fresh.start_anew()
-        adapters: dict[str, Path] = {}
-        planes = self._copies(fresh, everything=True)
-        folder = save_session(None, None, path, state_of(fresh, adapters), planes, adapters)
-        kept.slices.clear()
-        kept.changed, kept.retry_at = False, 0.0
-        return folder
 
 
 def _contents(slices: int, rounds: int, predicted: int = 0) -> str:

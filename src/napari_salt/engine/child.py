@@ -29,6 +29,7 @@ from napari_salt.engine.messages import (
 from napari_salt.engine.quiet import keep_bars_in_this_process, quiet_libraries
 from napari_salt.engine.tasks import run_task
 from napari_salt.errors import InputError, JobStopped, NapariSaltError
+from napari_salt.memory_use import used_up
 from napari_salt.records import StackInfo
 from napari_salt.scratch import handing_over
 
@@ -131,14 +132,15 @@ def sentence_for(error: Exception, title: str) -> str:
     if isinstance(error, NapariSaltError):
         return str(error)
     again = f"your paint is safe; press {title} again"
-    text = " ".join(str(error).split())
-    if type(error).__name__ == "OutOfMemoryError" or "out of memory" in text.lower():
+    owner = used_up(error)
+    if owner == "graphics card":
         return (
             "The graphics card ran out of memory; close other programs that use it or choose the "
             f"device cpu under Advanced: {again}."
         )
-    if isinstance(error, MemoryError) or "can't allocate memory" in text.lower():
+    if owner == "computer":
         return f"The computer ran out of memory; close other programs: {again}."
+    text = " ".join(str(error).split())
     short = text if len(text) <= 200 else text[:197] + "..."
     return f"The job failed unexpectedly ({type(error).__name__}: {short}); {again}."
 

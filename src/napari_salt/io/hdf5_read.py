@@ -13,6 +13,7 @@ from napari_salt.errors import Choice, ChoiceNeeded, InputError
 from napari_salt.io.damage import one_line
 from napari_salt.io.guarded import GuardedArray
 from napari_salt.io.opened import Opened, distinct_axes
+from napari_salt.io.probe import check_survives
 from napari_salt.optional import need
 from napari_salt.records import Origin
 
@@ -34,18 +35,19 @@ def open_hdf5(path: Path, dataset: str | None = None) -> Opened:
 
     Axes are those of the attribute ``axistags`` (ilastik) or of the dimension labels, else (Z, Y, X); sizes
     those of ``element_size_um`` (ilastik, Fiji), in micrometres. The file stays open as long as the pixels
-    are in use. ``Origin.path`` names the file and the dataset.
+    are in use. ``Origin.path`` names the file and the dataset. A child process tries the file first (`probe`).
 
     Raises
     ------
     ChoiceNeeded
         When several datasets can be an image, and none is named.
     InputError
-        When the file is no HDF5, is cut short, or has no such dataset.
+        When the file is no HDF5, is cut short, has no such dataset, or does a process harm that reads it.
     MissingExtra
         Without h5py.
     """
     h5py = need("h5py", "hdf5", "Reading HDF5")
+    check_survives(open_hdf5, path, dataset)
     try:
         file = h5py.File(path, "r")
     except OSError as error:
@@ -76,7 +78,8 @@ def _chosen(h5py: Any, file: Any, path: Path, name: str | None) -> Any:
     listed = "; ".join(f"{one.name} ({_described(one)})" for one in images)
     if name is not None:
         found = file.get(name)
-        if not isinstance(found, h5py.Dataset) or not _is_image(found):
+        inside = isinstance(found, h5py.Dataset) and found.file.filename == file.filename
+        if not inside or not _is_image(found):
             raise InputError(
                 f"{path.name} has no image “{name}”; it holds: {listed or 'no image at all'}."
             )
@@ -96,11 +99,18 @@ def _chosen(h5py: Any, file: Any, path: Path, name: str | None) -> Any:
 
 
 def _is_image(dataset: Any) -> bool:
-    if dataset.external:  # its pixels are bytes of any other file on this machine
+    if _leads_elsewhere(dataset):
         return False
     lengths = dataset.shape or ()
     long = sum(length > 1 for length in lengths)
     return dataset.dtype.kind in "buif" and long >= 2 and len(lengths) <= _MOST_AXES
+
+
+def _leads_elsewhere(dataset: Any) -> bool:
+    """Whether its pixels are those of any other file on this machine, as bytes or as a dataset there."""
+    if dataset.external:
+        return True
+    return dataset.is_virtual and any(one.file_name != "." for one in dataset.virtual_sources())
 
 
 def _described(dataset: Any) -> str:

@@ -17,6 +17,7 @@ from napari_salt.io.damage import UNREADABLE, one_line
 from napari_salt.io.opened import Opened
 from napari_salt.io.plain_read import open_picture
 from napari_salt.io.plane_stack import PlaneStack, SinglePlane
+from napari_salt.io.probe import check_survives
 from napari_salt.io.tiff_read import open_tiff
 from napari_salt.io.units import PIXEL
 
@@ -58,13 +59,17 @@ def open_folder(folder: Path) -> Opened:
         When there is no image, one of them is damaged or holds a stack of its own, or they differ
         in more than size.
     """
-    found = [_header(file) for file in image_files(folder)]
+    files = image_files(folder)
+    found = [_header(file) for file in files]
     if not found:
         raise InputError(
             f"The folder {folder.name} holds no images (PNG, JPEG or TIFF); choose another one."
         )
-    data = PlaneStack([plane for plane, _ in found])
-    sizes = {size for _, size in found}
+    for index in sorted({0, len(files) // 2}):
+        if found[index][2]:
+            check_survives(open_tiff, files[index])
+    data = PlaneStack([plane for plane, _, _ in found])
+    sizes = {size for _, size, _ in found}
     size = sizes.pop() if len(sizes) == 1 else (1.0, 1.0, PIXEL, PIXEL)
     return Opened(
         data,
@@ -79,11 +84,12 @@ _PixelSize = tuple[float, float, str, str]
 """Size and unit of a pixel: Y, X, unit of Y, unit of X."""
 
 
-def _header(file: Path) -> tuple[SinglePlane, _PixelSize]:
+def _header(file: Path) -> tuple[SinglePlane, _PixelSize, bool]:
+    """One image, the size of its pixels, and whether it is risky to unpack (`Opened.risky`)."""
     return _tiff(file) if file.suffix.lower() in _TIFFS else _picture(file)
 
 
-def _picture(file: Path) -> tuple[SinglePlane, _PixelSize]:
+def _picture(file: Path) -> tuple[SinglePlane, _PixelSize, bool]:
     try:
         with Image.open(file) as picture:
             columns, rows = picture.size
@@ -100,11 +106,12 @@ def _picture(file: Path) -> tuple[SinglePlane, _PixelSize]:
     plane = SinglePlane(
         file.name, (rows, columns), dtype is None, np.dtype(dtype or "uint8"), _reader(file)
     )
-    return plane, (1.0, 1.0, PIXEL, PIXEL)
+    return plane, (1.0, 1.0, PIXEL, PIXEL), False
 
 
-def _tiff(file: Path) -> tuple[SinglePlane, _PixelSize]:
-    info = open_tiff(file).stack().info
+def _tiff(file: Path) -> tuple[SinglePlane, _PixelSize, bool]:
+    opened = open_tiff(file)
+    info = opened.stack().info
     if info.shape[0] != 1:
         raise InputError(
             f"{file.name} holds {info.shape[0]} slices; a folder is read as single images, so open "
@@ -115,7 +122,7 @@ def _tiff(file: Path) -> tuple[SinglePlane, _PixelSize]:
             f"{file.name} has {info.channels} channels; only grey and colour images make a stack."
         )
     plane = SinglePlane(file.name, info.shape[1:], info.rgb, np.dtype(info.dtype), _reader(file))
-    return plane, (*info.spacing[1:], *info.units[1:])
+    return plane, (*info.spacing[1:], *info.units[1:]), opened.risky
 
 
 def _reader(file: Path) -> Callable[[], NDArray[Any]]:

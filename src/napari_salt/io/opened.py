@@ -40,6 +40,8 @@ class Opened:
     """Name of the level after the finest, by which it can be opened alone (``cells.ome.zarr/1``); empty for none."""
     offsets: dict[str, float] = field(default_factory=dict)
     """Place of the first voxel in ``units``, by letter; only for showing images beside each other."""
+    risky: bool = False
+    """Whether code that was not made for hostile files will unpack the pixels, see `probe`."""
 
     def stack(self, slice_axis: str | None = None, fixed: Mapping[str, int] | None = None) -> Stack:
         """The stack along an axis (see ``read_stack``)."""

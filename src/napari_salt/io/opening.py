@@ -18,6 +18,7 @@ from napari_salt.io.image_folder import open_folder
 from napari_salt.io.nifti_read import open_nifti
 from napari_salt.io.opened import Opened
 from napari_salt.io.plain_read import open_npy, open_picture
+from napari_salt.io.probe import check_survives
 from napari_salt.io.tiff_read import open_tiff
 from napari_salt.io.zarr_read import is_zarr, open_zarr, open_zarr_labels
 from napari_salt.records import Origin, StackInfo
@@ -96,7 +97,10 @@ def _open(file: Path, dataset: str | None, wanted: Wanted) -> Opened:
     if reader is open_dicom or (file.is_dir() and dicom_series.is_dicom_folder(file)):
         return _open_dicom(file, wanted)
     if reader is open_tiff and wanted.series is None:
-        return open_tiff(file, wanted.level)
+        opened = open_tiff(file, wanted.level)
+        if opened.risky:
+            check_survives(open_tiff, file, wanted.level)
+        return opened
     _check_plain(file, wanted)
     if reader is not None:
         return reader(file)

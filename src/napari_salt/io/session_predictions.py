@@ -22,10 +22,10 @@ PREDICTIONS = "predictions"
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """A predicted slice, in the session's label ids, and the file of the adapter that made it."""
+    """A predicted slice, in the session's label ids, and the hash of the adapter that made it (`adapter_sha256`)."""
 
     prediction: SlicePrediction
-    adapter: Path
+    adapter: str
 
 
 def keep(
@@ -40,7 +40,7 @@ def keep(
     store: MaskStore | None = None
     for one in found:
         made_of = MadeOf(
-            adapter_sha256(one.adapter),
+            one.adapter,
             image,
             info.shape,
             tuple(named.get(i, Label(i, str(i))) for i in sorted(one.prediction.summary.areas)),

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 _CENTIMETRE = 3
 """Value of the tag ResolutionUnit; 1 is none, 2 inch."""
 
+_PLAIN = (
+    tifffile.COMPRESSION.NONE,
+    tifffile.COMPRESSION.ADOBE_DEFLATE,
+    tifffile.COMPRESSION.DEFLATE,
+)
+
 MOST_PLANES = 1_000_000
 """Of an OME-TIFF; tifffile makes a list of all that are announced, there or not."""
 
@@ -71,6 +77,7 @@ def open_tiff(path: Path, level: int = 0) -> Opened:
         if len(series.shape) != len(whole.shape) or len(series.shape) != len(series.axes):
             raise InputError(f"The levels of {path.name} have different axes; save it again.")
         data = _pixels(path, tif, series)
+        risky = _by_imagecodecs(series)
         on_failure.pop_all()
     axes = distinct_axes(str(series.axes), tuple(series.shape), series.dtype)
     name = path.name.removesuffix(path.suffix).removesuffix(".ome")
@@ -78,7 +85,7 @@ def open_tiff(path: Path, level: int = 0) -> Opened:
     for letter, fine, coarse in zip(axes, whole.shape, series.shape, strict=True):
         if fine != coarse and letter in "XYZ":
             sizes[letter] = tidy(sizes.get(letter, 1.0) * fine / coarse)
-    return Opened(data, axes, name, sizes, found.units, found.names, found.colors)
+    return Opened(data, axes, name, sizes, found.units, found.names, found.colors, risky=risky)
 
 
 def _level(path: Path, series: tifffile.TiffPageSeries, level: int) -> tifffile.TiffPageSeries:
@@ -130,6 +137,18 @@ def _pixels(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries)
             "file without compression."
         ) from error
     return (Tiles if worth_tiles(series) else Pages)(tif, series, path.name)
+
+
+def _by_imagecodecs(series: tifffile.TiffPageSeries) -> bool:
+    """Whether imagecodecs, where it is installed, unpacks the pixels; its zlib is as good as any."""
+    packing = series.keyframe.compression
+    if series.dataoffset is not None or packing in _PLAIN:
+        return False
+    try:
+        unpack = tifffile.TIFF.DECOMPRESSORS[packing]
+    except KeyError:
+        return False  # Pillow's task
+    return getattr(unpack, "__module__", "").partition(".")[0] == "imagecodecs"
 
 
 def _check_parts(path: Path, page: tifffile.TiffPage) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from napari_salt.errors import InputError
+from napari_salt.memory_use import used_up
 
 T = TypeVar("T")
 
@@ -106,13 +107,8 @@ def batch_size(bytes_per_item: int, free: int | None, *, most: int = MOST_PER_BA
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that the memory of some device is used up."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in text or "can't allocate memory" in text
-    )
+    """Whether an error says that the memory of some device, or of the computer, is used up."""
+    return used_up(error) is not None
 
 
 def measure_peak(device: torch.device, work: Callable[[], T]) -> tuple[T, int]:

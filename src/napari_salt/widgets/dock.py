@@ -1,12 +1,13 @@
 """The dock widget: the panel, joined to a viewer and an engine."""
+# ruff: noqa: N802 - Qt's own style of names
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtWidgets import QApplication, QDockWidget, QWidget
+from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtWidgets import QApplication, QDockWidget, QMainWindow, QWidget
 
 from napari_salt.control.controller import Controller
 from napari_salt.viewer_link import ViewerLink
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari.viewer import Viewer
+    from qtpy.QtGui import QShowEvent
 
     from napari_salt.engine.requests import JobRunner
     from napari_salt.views import CoverageState
@@ -75,6 +77,22 @@ class Dock(Panel):
                 self._place_strip()
         return super().event(event)
 
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Hear when the window is about to close, as soon as there is one."""
+        super().showEvent(event)
+        window = _main_window(self)
+        if window is not None:
+            window.installEventFilter(self)  # a second time is like once
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Keep the window open as long as there is work in it that is neither saved nor given up."""
+        closing = event is not None and event.type() == QEvent.Type.Close
+        if closing and isinstance(watched, QMainWindow) and not self.controller.may_close():
+            assert event is not None
+            event.ignore()
+            return True
+        return super().eventFilter(watched, event)
+
     def _place_strip(self) -> None:
         """Put the strip of slices right under the viewer's slider; without a window it stays here."""
         window = getattr(self._viewer, "window", None)
@@ -100,6 +118,13 @@ class Dock(Panel):
     def _close_controller(self) -> None:
         self._clock.stop()
         self.controller.close()
+
+
+def _main_window(widget: QWidget | None) -> QMainWindow | None:
+    """The window that a widget is docked in, or floats before."""
+    while widget is not None and not isinstance(widget, QMainWindow):
+        widget = widget.parentWidget()
+    return widget
 
 
 def _gone(widget: QWidget) -> bool:

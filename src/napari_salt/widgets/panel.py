@@ -241,6 +241,13 @@ class Panel(QWidget):
         show = {"error": notifications.show_error, "warning": notifications.show_warning}
         show.get(level, notifications.show_info)(plain_text(sentence))
 
+    def announce(self, sentence: str) -> None:
+        """Show a sentence until it has been read."""
+        box = QMessageBox(QMessageBox.Icon.Warning, "napari-salt", sentence, parent=self)
+        box.setTextFormat(Qt.TextFormat.PlainText)
+        box.exec()
+        box.deleteLater()
+
     # ---- building
 
     def _lay_out(self) -> None:
