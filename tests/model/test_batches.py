@@ -22,7 +22,8 @@ from napari_salt.model.conditions import Conditions
 from napari_salt.model.feature_cache import FOLDER_VARIABLE, FeatureCache
 from napari_salt.model.fit import FirstFit, FitOutcome, fit
 from napari_salt.model.framing import Framing, Intensity, measure_intensity
-from napari_salt.model.predict import predict, segment_slices
+from napari_salt.model.predict import predict
+from napari_salt.model.segment_slices import segment_slices, segment_steadied
 from napari_salt.model.segmenter import Encoder
 from napari_salt.records import BACKGROUND, FitSettings, Label, SlicePrediction, StepReport
 
@@ -291,7 +292,7 @@ def test_slices_share_batches_without_a_difference(adapter, planes, tiny_backbon
     frames = len(encoder.framing.layout(16, 40).origins)
     assert frames > 1
     if noise:
-        running = predict_module._steadied(
+        running = segment_steadied(
             segmenter, encoder, planes, [1, 2, 3], adapter.labels, None, noise, {}
         )
     else:

@@ -15,8 +15,9 @@ from napari_salt.model.filters import REACH, filters, filters_of_part
 from napari_salt.model.fit import fit
 from napari_salt.model.framing import Framing, measure_intensity, resize
 from napari_salt.model.large_paint import draw_large
-from napari_salt.model.predict import predict, segment_slices
+from napari_salt.model.predict import predict
 from napari_salt.model.resampling import Axis, resize_part
+from napari_salt.model.segment_slices import segment_slices
 from napari_salt.model.segmenter import Encoder
 from napari_salt.records import BACKGROUND, UNLABELLED, AnnotatedSlice, FitSettings, Label
 from napari_salt.sparse_plane import SparsePlane

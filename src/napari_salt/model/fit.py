@@ -30,7 +30,7 @@ from napari_salt.model.input_checks import (
 )
 from napari_salt.model.label_prompts import embed_names
 from napari_salt.model.limits import measure_limits
-from napari_salt.model.predict import segment_slices
+from napari_salt.model.segment_slices import segment_slices
 from napari_salt.model.segmenter import EncodedSlice, Encoder, Segmenter
 from napari_salt.model.training_set import Painting, TrainingSet
 from napari_salt.model.tuning import TIME_NOTE, Tuned, mean_dice, tune

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from napari_salt.errors import UnknownLabelName
 from napari_salt.model import elsewhere
@@ -19,32 +17,21 @@ from napari_salt.model.batches import with_fallback
 from napari_salt.model.conditions import Conditions
 from napari_salt.model.decide import (
     Decision,
-    contested,
-    decide,
-    direction,
-    look_at,
-    shown_ids,
 )
 from napari_salt.model.device import pick_device
-from napari_salt.model.framing import Intensity, intensity_for, resize
-from napari_salt.model.head import FrameMaps
+from napari_salt.model.framing import Intensity, intensity_for
 from napari_salt.model.input_checks import check_channels, check_slices, check_unit
 from napari_salt.model.limits import measure_limits, measured_slices
-from napari_salt.model.noise import Seen, compared_slices, measure_noise, steady
-from napari_salt.model.segment_large import LargeRun, segment_large
+from napari_salt.model.noise import compared_slices, measure_noise
+from napari_salt.model.segment_large import LargeRun
+from napari_salt.model.segment_slices import Kept, and_beside, segment_slices, segment_steadied
 from napari_salt.model.segmenter import Encoder, Segmenter
-from napari_salt.records import SlicePrediction, SliceSummary
+from napari_salt.records import SlicePrediction
 from napari_salt.regions import is_large
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from napari_salt.model.feature_cache import FeatureCache
     from napari_salt.records import Label, Planes
-
-
-SPARE_MAPS, SPARE_BYTES = 3, 256 * 2**20
-"""What is kept of slices that may decide together with later ones, at most."""
 
 
 def predict(
@@ -107,11 +94,11 @@ def predict(
 
     def work(target: torch.device) -> Generator[SlicePrediction | None, None, None]:
         segmenter, encoder = _network(adapter, intensity, other, target, cache)
-        beside: dict[int, _Kept] = {}
+        beside: dict[int, Kept] = {}
         while left:
             group = [left[i] for i in range(min(len(left), _slices_at_once(encoder, planes)))]
             if noise:
-                found = _steadied(
+                found = segment_steadied(
                     segmenter, encoder, planes, group, adapter.labels, chosen, noise, beside
                 )
             else:
@@ -171,12 +158,7 @@ def slices_to_read(slices: Sequence[int], count: int, conditions: Conditions) ->
     """The slices of a stack of ``count`` that `predict` reads for ``slices``; rising."""
     if not conditions.noise:
         return sorted(slices)
-    return sorted({index for one in slices for index in _and_beside(one, count)})
-
-
-def _and_beside(index: int, count: int) -> range:
-    """A slice and its neighbours."""
-    return range(max(0, index - 1), min(count, index + 2))
+    return sorted({index for one in slices for index in and_beside(one, count)})
 
 
 def _teller(tell: Callable[[str], None] | None) -> Callable[[str], None]:
@@ -258,181 +240,6 @@ def _slices_at_once(encoder: Encoder, planes: Planes) -> int:
     """As many as fill a batch of frames, at least one."""
     _, height, width = planes.info.shape
     return max(1, encoder.batches.size // len(encoder.framing.layout(height, width).origins))
-
-
-def segment_slices(
-    segmenter: Segmenter,
-    encoder: Encoder,
-    planes: Planes,
-    indices: Sequence[int],
-    labels: Sequence[Label],
-    chosen: Sequence[Label] | None = None,
-    tell: Callable[[str], None] | None = None,
-) -> Generator[SlicePrediction | None, None, None]:
-    """Masks of slices; those of a large one come from `segment_large`, which ``tell``s how far it is."""
-    if not is_large(planes.info):
-        yield from _segment_together(segmenter, encoder, planes, indices, labels, chosen)
-        return
-    for index in indices:
-        yield from segment_large(segmenter, encoder, planes, index, labels, chosen, tell)
-
-
-@dataclass(frozen=True, eq=False)
-class _Map:
-    """Slice ``index``, (Y, X) or (Y, X, C), what the network says of it on the detail grid, and its look (2 C,)."""
-
-    index: int
-    plane: NDArray[Any]
-    probabilities: NDArray[np.float32]
-    look: Tensor
-
-    def full(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(K + 1, Y, X) from the detail grid."""
-        height, width = self.plane.shape[:2]
-        return resize(torch.from_numpy(probabilities), (height, width)).numpy()
-
-
-@dataclass(frozen=True, eq=False)
-class _Kept:
-    """A slice that decides together with others."""
-
-    map: _Map
-    seen: Seen
-
-
-def _segment_together(
-    segmenter: Segmenter,
-    encoder: Encoder,
-    planes: Planes,
-    indices: Sequence[int],
-    labels: Sequence[Label],
-    chosen: Sequence[Label] | None,
-) -> Generator[SlicePrediction | None, None, None]:
-    """Masks of slices whose frames share batches, each by itself.
-
-    ``labels`` are the rows 1, 2, … of the head, ``chosen`` those to show (None = all). Yields None after each batch of
-    frames, and the predictions in the order of ``indices``.
-    """
-    for one in _maps(segmenter, encoder, planes, indices):
-        if one is None:
-            yield None
-        else:
-            full = one.full(one.probabilities)
-            yield _prediction(full, one.index, labels, chosen, one.look)
-
-
-def _steadied(
-    segmenter: Segmenter,
-    encoder: Encoder,
-    planes: Planes,
-    indices: Sequence[int],
-    labels: Sequence[Label],
-    chosen: Sequence[Label] | None,
-    noise: float,
-    beside: dict[int, _Kept],
-) -> Generator[SlicePrediction | None, None, None]:
-    """The same together with the slices ``beside``, where maps are kept for the next call that goes on from here."""
-    count = planes.info.shape[0]
-    wanted = {index: _and_beside(index, count) for index in indices}
-    needed = {index for all_of_them in wanted.values() for index in all_of_them}
-    _forget(beside, needed)
-    waiting = deque(indices)
-    for one in _maps(segmenter, encoder, planes, sorted(needed - beside.keys())):
-        if one is None:
-            yield None
-            continue
-        image = encoder.intensity.apply(one.plane).numpy()
-        beside[one.index] = _Kept(one, Seen(image, one.probabilities))
-        while waiting and all(index in beside for index in wanted[waiting[0]]):
-            yield _steady(waiting.popleft(), beside, count, labels, chosen, noise)
-    while waiting:
-        yield _steady(waiting.popleft(), beside, count, labels, chosen, noise)
-
-
-def _forget(beside: dict[int, _Kept], needed: Set[int]) -> None:
-    """Drop maps that are not ``needed`` now, but the last few: a job may go up and down from one slice in turns."""
-    spare = [index for index in beside if index not in needed]
-    if spare:
-        size = beside[spare[0]].seen.probabilities.nbytes
-        room = min(SPARE_MAPS, SPARE_BYTES // max(1, size))
-        for gone in spare[: max(0, len(spare) - room)]:
-            del beside[gone]
-
-
-def _steady(
-    index: int,
-    beside: Mapping[int, _Kept],
-    count: int,
-    labels: Sequence[Label],
-    chosen: Sequence[Label] | None,
-    noise: float,
-) -> SlicePrediction:
-    """The prediction of one slice, from the maps of it and its neighbours."""
-    here = beside[index]
-    others = [beside[other].seen for other in _and_beside(index, count) if other != index]
-    full = here.map.full(steady(here.seen, others, noise))
-    return _prediction(full, index, labels, chosen, here.map.look)
-
-
-@torch.inference_mode()
-def _maps(
-    segmenter: Segmenter, encoder: Encoder, planes: Planes, indices: Sequence[int]
-) -> Generator[_Map | None, None, None]:
-    """What the network says of slices, in the order of ``indices``; None after each batch of frames.
-
-    Their frames share batches; batch by batch, so that memory does not grow with the frames.
-    """
-    if not indices:
-        return
-    count = planes.info.shape[0]
-    shown = [planes.plane(index) for index in indices]
-    seen = [encoder.view(plane, index, count) for plane, index in zip(shown, indices, strict=True)]
-    views = [view for view, _ in seen]
-    frames = torch.cat([frames for _, frames in seen]) if len(seen) > 1 else seen[0][1]
-    owners = [number for number, (_, its) in enumerate(seen) for _ in its]
-
-    def run(part: slice) -> list[tuple[FrameMaps, Tensor]]:
-        taps = segmenter.taps(encoder.prefix(frames[part]))
-        maps = segmenter.head.frame_maps(taps)
-        return [
-            (
-                maps.frame(i),
-                look_at(taps["neck"][i : i + 1], views[owner].layout),
-            )
-            for i, owner in enumerate(owners[part])
-        ]
-
-    ready: deque[tuple[FrameMaps, Tensor]] = deque()
-    started = 0
-    for found in encoder.batches.run(len(frames), run):
-        ready.extend(found)
-        yield None
-        while started < len(views) and len(ready) >= len(views[started].layout.origins):
-            view, index = views[started], indices[started]
-            maps, looks = zip(*(ready.popleft() for _ in view.layout.origins), strict=True)
-            detail = segmenter.head.assemble(view, maps).cpu().numpy()
-            yield _Map(index, shown[started], detail, torch.stack(looks).mean(0))
-            started += 1
-
-
-def _prediction(
-    probabilities: NDArray[np.float32],
-    index: int,
-    labels: Sequence[Label],
-    chosen: Sequence[Label] | None,
-    look: Tensor,
-) -> SlicePrediction:
-    """From probabilities (K + 1, Y, X), row 0 the background."""
-    decision = decide(probabilities, shown_ids(labels, chosen))
-    unsure = decision.uncertainty
-    doubts, areas = {}, {}
-    for row, label in enumerate(labels, start=1):
-        if chosen is None or label in chosen:
-            around = contested(probabilities[row])
-            doubts[label.label_id] = float(unsure[around].mean()) if around.any() else 0.0
-            areas[label.label_id] = int(np.count_nonzero(decision.rows == row))
-    summary = SliceSummary(index, float(unsure.mean()), areas, doubts, direction(look))
-    return SlicePrediction(index, decision.labels, unsure.astype(np.float16), summary)
 
 
 def _chosen(adapter: AdapterFile, names: Sequence[str] | None) -> list[Label] | None:

@@ -39,7 +39,7 @@ def segment_large(
     chosen: Sequence[Label] | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Generator[SlicePrediction | None, None, None]:
-    """Masks of slice ``index``, as `predict.segment_slices`; the arrays of the result lie in temporary files.
+    """Masks of slice ``index``, as `segment_slices.segment_slices`; the arrays of the result lie in temporary files.
 
     ``tell`` is called with how far it has got.
     """
