@@ -432,6 +432,7 @@ def test_adapt_shows_progress_curve_and_first_masks(bench):
         StepReport("adapting", 10, 30, 0.5, 9.0),
         StepReport("adapting", 20, 30, 0.3, 4.0, 0.85),
     )
+    bench.controller.tick()
     progress = bench.shown("progress")
     assert (progress.done, progress.total) == (20, 30)
     assert progress.text == "adapting 20/30 (4 s left)"
@@ -610,6 +611,7 @@ def test_a_stopped_segmentation_keeps_what_it_has(bench, tmp_path):
     adapted(bench, tmp_path)
     bench.wishes.segment_all.emit()
     bench.runner.report(prediction(2), prediction(3))
+    bench.controller.tick()
     assert bench.shown("progress").text.startswith("segmenting 2/6")
     bench.wishes.stop.emit()
     bench.runner.end("on_stopped")
@@ -891,6 +893,7 @@ def test_a_note_of_segmenting_stays_with_the_progress_and_the_end(bench, tmp_pat
         prediction(2),
         StepReport("segmenting", 1, 6),
     )
+    bench.controller.tick()
     assert bench.shown("status").text.startswith("segmenting 1/6 (")
     assert bench.shown("status").text.endswith(" · computed on the CPU")
     bench.runner.end("on_done", SegmentResult(6, 1.0))

@@ -296,8 +296,9 @@ class Controller:
         self._show("status", telling.status(desk.status, self.jobs, progress))
 
     def tick(self) -> None:
-        """Once a second: keep on disk what has changed, show what was measured, and how far an export is."""
+        """Once a second: keep on disk what has changed, show what was measured, and how far jobs and exports are."""
         self.saving.tick()
+        self.jobs.tick()
         self.intensities.tick()
         self.exports.tick()
 
