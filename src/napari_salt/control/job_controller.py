@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 JobKind = Literal["warm up", "adapt", "segment", "compare"]
 
-PAUSE = 0.25
+PAUSE = 0.5
 """Seconds between two showings of how far a job is: reports come faster than anybody reads, and each one has the
 whole window drawn anew."""
 
