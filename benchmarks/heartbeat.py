@@ -117,7 +117,7 @@ class Heartbeat:
 
 
 def _place_of(thread: int) -> str:
-    """Where a thread is now. None of its frames is held on to: what lives in one would outlive it, a painter for one."""
+    """Where a thread is now. Its frames are not held on to: what lives in one would outlive it, a painter say."""
     walk = traceback.walk_stack(sys._current_frames()[thread])
     return place(traceback.StackSummary.extract(walk, lookup_lines=False)[::-1])
 
