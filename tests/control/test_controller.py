@@ -853,6 +853,18 @@ def test_held_out_dice_of_labels_is_followed_live(bench):
     assert bench.shown("curve").labels == ()
 
 
+def test_scores_of_a_finished_fit_are_no_round_to_come_while_the_stack_is_segmented(bench, tmp_path):
+    bench.ready()
+    bench.wishes.adapt.emit()
+    scored = (("cell", 0.8),)
+    bench.runner.report(StepReport("scoring", 1, 1, held_out_dice=0.8, held_out_by_label=scored))
+    record = replace(RECORD, held_out_by_label=scored)
+    bench.runner.end("on_done", AdaptResult(record, tmp_path / "a", 1))
+    assert bench.runner.running
+    (curve,) = bench.shown("curve").labels
+    assert curve.points == ((1, 0.8),)
+
+
 def test_the_score_says_when_more_slices_help_little(bench, tmp_path):
     adapted(bench, tmp_path)
     for count in (2, 3):

@@ -216,6 +216,10 @@ def test_why_not(facts, action, why_not):
             "Press Next slice to correct where it helps most, or export the masks.",
         ),
         (
+            replace(SEGMENTED, predicted_here=True, suggested_here=True),
+            "Accept the prediction, or paint where it is wrong; Skip goes to another slice.",
+        ),
+        (
             replace(SEGMENTED, changed_since_round=1),
             "Press Adapt to learn from 1 slice you changed since the last round.",
         ),
@@ -284,5 +288,7 @@ def test_facts_are_read_off_a_session():
     session.annotations.touched(3)
     assert facts_of(session, JobState(), 2, 1).around == (1, 3)
     assert facts_of(session, JobState(), 2, 255).around is None
+    assert facts_of(session, JobState(), 2, 1, 2).suggested_here
+    assert not facts_of(session, JobState(), None, 1, None).suggested_here
     assert readiness(session, None, 0).accept.enabled
     assert readiness(session, None, 4) == readiness(session, None, None)

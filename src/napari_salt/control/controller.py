@@ -353,15 +353,17 @@ class Controller:
         return self._readiness(self._link.current_slice())
 
     def _readiness(self, index: int | None) -> Readiness:
+        state, desk = self._job_state(), self.desk
+        return readiness(desk.session, state, index, desk.selected, self.loop.suggestion.index)
+
+    def _job_state(self) -> JobState:
         job = self.jobs.job
         if self.exports.busy:
-            saving = JobState("export", self.exports.stopping)
-            return readiness(self.desk.session, saving, index, self.desk.selected)
+            return JobState("export", self.exports.stopping)
         if job is None:
-            return readiness(self.desk.session, JobState(), index, self.desk.selected)
+            return JobState()
         kind: JobKind = "segment" if job.kind == "warm up" else job.kind
-        state = JobState(kind, job.stopping)
-        return readiness(self.desk.session, state, index, self.desk.selected)
+        return JobState(kind, job.stopping)
 
     # ---- wiring
 

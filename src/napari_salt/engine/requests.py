@@ -21,6 +21,7 @@ from napari_salt.records import (
     AnnotatedSlice,
     FitRecord,
     FitSettings,
+    IntensityChoice,
     Label,
     Planes,
     SlicePrediction,
@@ -137,13 +138,14 @@ class SegmentResult:
 class EmbedRequest:
     """Look at a slice with the box tool's network, so that a box on it is answered at once.
 
-    ``stack_key`` stands for the stack as long as the engine lives. Result: None.
+    ``stack_key`` stands for the stack as long as the engine lives; ``intensity`` is how it is seen. Result: None.
     """
 
     stack_key: str
     index: int
     backbone: str
     device: str = "auto"
+    intensity: IntensityChoice = IntensityChoice()
 
     task: ClassVar[str] = "napari_salt.engine.assist_tasks:embed"
     title: ClassVar[str] = "Box → mask"
@@ -161,6 +163,7 @@ class BoxRequest:
     box: tuple[float, float, float, float]
     backbone: str
     device: str = "auto"
+    intensity: IntensityChoice = IntensityChoice()
 
     task: ClassVar[str] = "napari_salt.engine.assist_tasks:box_mask"
     title: ClassVar[str] = "Box → mask"

@@ -80,6 +80,7 @@ class Facts:
     changed_since_round: int = 0
     can_undo: bool = False
     left_to_suggest: int = 0
+    suggested_here: bool = False
     skipped: int = 0
     job: JobKind = "none"
     stopping: bool = False
@@ -91,12 +92,16 @@ class Facts:
 
 
 def facts_of(
-    session: Session | None, job: JobState, slice_index: int | None, selected: int | None = None
+    session: Session | None,
+    job: JobState,
+    slice_index: int | None,
+    selected: int | None = None,
+    suggested: int | None = None,
 ) -> Facts:
     """Read the facts off a session.
 
     ``slice_index`` is the slice on screen, None for outside; ``selected`` the id that the brush
-    paints.
+    paints; ``suggested`` the slice to correct next.
     """
     if session is None:
         return Facts(job=job.kind, stopping=job.stopping)
@@ -124,6 +129,7 @@ def facts_of(
         changed_since_round=len(session.slices_since_round),
         can_undo=bool(annotations.fill_what),
         left_to_suggest=count - len(session.skipped.union(usable)),
+        suggested_here=here is not None and here == suggested,
         skipped=len(session.skipped),
         job=job.kind,
         stopping=job.stopping,
@@ -303,6 +309,10 @@ _HINTS: tuple[Rule, ...] = (
     ),
     (lambda f: f.fresh < f.slice_count, "Press Segment all to see every slice."),
     (
+        lambda f: f.suggested_here and f.predicted_here,
+        "Accept the prediction, or paint where it is wrong; Skip goes to another slice.",
+    ),
+    (
         lambda f: f.left_to_suggest > 0,
         "Press Next slice to correct where it helps most, or export the masks.",
     ),
@@ -315,10 +325,14 @@ def readiness(
     job: JobState | None = None,
     slice_index: int | None = None,
     selected: int | None = None,
+    suggested: int | None = None,
 ) -> Readiness:
-    """What can be done with a session (None: no image) while a job runs, on the slice on screen."""
+    """What can be done with a session (None: no image) while a job runs, on the slice on screen.
+
+    ``suggested`` is the slice that Next slice has led to, or would lead to.
+    """
     state = JobState() if job is None else job
-    return readiness_of(facts_of(session, state, slice_index, selected))
+    return readiness_of(facts_of(session, state, slice_index, selected, suggested))
 
 
 def readiness_of(facts: Facts) -> Readiness:
