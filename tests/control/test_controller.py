@@ -853,7 +853,9 @@ def test_held_out_dice_of_labels_is_followed_live(bench):
     assert bench.shown("curve").labels == ()
 
 
-def test_scores_of_a_finished_fit_are_no_round_to_come_while_the_stack_is_segmented(bench, tmp_path):
+def test_scores_of_a_finished_fit_are_no_round_to_come_while_the_stack_is_segmented(
+    bench, tmp_path
+):
     bench.ready()
     bench.wishes.adapt.emit()
     scored = (("cell", 0.8),)

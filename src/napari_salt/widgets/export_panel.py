@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QSizePolicy, QWidget
 
 from napari_salt.widgets.action_button import ActionButton
 
@@ -73,6 +73,9 @@ class ExportPanel(QWidget):
         ):
             for column, (button, asked) in enumerate(buttons):
                 button.clicked.connect(asked)
+                policy = button.sizePolicy()
+                policy.setVerticalPolicy(QSizePolicy.Policy.Minimum)  # as high as its neighbours
+                button.setSizePolicy(policy)
                 grid.addWidget(button, row, column)
                 grid.setColumnStretch(column, 1)
 
