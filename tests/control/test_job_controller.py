@@ -73,6 +73,8 @@ def test_reports_faster_than_anybody_reads_are_shown_together(monkeypatch):
     assert shown == [1, 5, 8]
     jobs.tick()
     assert shown == [1, 5, 8]
+    runner.calls["on_report"](StepReport("scoring", 3, 9))
+    assert shown == [1, 5, 8, 3], "another phase is shown at once"
 
 
 def test_what_goes_wrong_in_telling_ends_the_job_and_holds_up_nobody():

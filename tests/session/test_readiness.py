@@ -145,6 +145,11 @@ def test_what_can_be_done(facts, expected):
         (READY, "segment_all", "Press Adapt, or load an adapter, first."),
         (replace(ADAPTED, slice_index=None), "segment_slice", "Go back to a slice of the image."),
         (READY, "accept", "No prediction on this slice yet; press Adapt first."),
+        (
+            replace(READY, job="adapt"),
+            "accept",
+            "No prediction on this slice yet; wait for the running job.",
+        ),
         (ADAPTED, "accept", "No prediction on this slice yet; press Segment this slice."),
         (ADAPTED, "export_masks", "No masks yet; press Segment all first."),
         (replace(READY, left_to_suggest=0), "next_slice", "Every slice is painted already."),

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 JobKind = Literal["warm up", "adapt", "segment", "compare"]
 
 PAUSE = 0.5
-"""Seconds between two showings of how far a job is: reports come faster than anybody reads, and each one has the
-whole window drawn anew."""
+"""Seconds between two showings of how far a job is, unless it has come to another phase: reports come faster than
+anybody reads, and each one has the whole window drawn anew."""
 
 
 @dataclass
@@ -173,7 +173,9 @@ class JobController:
     def _on_report(self, job: Job, report: Report) -> None:
         if job is not self._job or job.abandoned:
             return
+        another = False
         if isinstance(report, StepReport):
+            another = job.step is None or job.step.phase != report.phase
             job.step = report
             if report.phase == "segmenting" and report.message:
                 job.note = report.message
@@ -184,7 +186,7 @@ class JobController:
             job.predicted += 1
         job.on_report(report)
         self._unshown = True
-        if time.monotonic() >= self._shown_at + PAUSE:
+        if another or time.monotonic() >= self._shown_at + PAUSE:
             self._show_reports()
 
     def _show_reports(self) -> None:

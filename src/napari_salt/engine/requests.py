@@ -16,6 +16,7 @@ from typing import ClassVar, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_salt.intensity import AUTO
 from napari_salt.model.conditions import Conditions
 from napari_salt.records import (
     AnnotatedSlice,
@@ -145,7 +146,7 @@ class EmbedRequest:
     index: int
     backbone: str
     device: str = "auto"
-    intensity: IntensityChoice = IntensityChoice()
+    intensity: IntensityChoice = AUTO
 
     task: ClassVar[str] = "napari_salt.engine.assist_tasks:embed"
     title: ClassVar[str] = "Box → mask"
@@ -163,7 +164,7 @@ class BoxRequest:
     box: tuple[float, float, float, float]
     backbone: str
     device: str = "auto"
-    intensity: IntensityChoice = IntensityChoice()
+    intensity: IntensityChoice = AUTO
 
     task: ClassVar[str] = "napari_salt.engine.assist_tasks:box_mask"
     title: ClassVar[str] = "Box → mask"

@@ -162,7 +162,11 @@ _SAVING: Rule = (
     "Masks are being saved; wait for it, or press Stop.",
 )
 
-_NO_PREDICTION: tuple[Rule, Rule] = (
+_NO_PREDICTION: tuple[Rule, ...] = (
+    (
+        lambda f: not f.predicted_here and f.job in ("adapt", "segment"),
+        "No prediction on this slice yet; wait for the running job.",
+    ),
     (
         lambda f: not f.predicted_here and f.has_adapter,
         "No prediction on this slice yet; press Segment this slice.",
