@@ -101,9 +101,7 @@ class Heartbeat:
         while not self._over.wait(_LOOK):
             last = self._ticks[-1]
             if time.perf_counter() - last > WATCH:
-                frame = sys._current_frames().get(self._main)
-                if frame is not None:
-                    self._noted.append((last, place(traceback.extract_stack(frame))))
+                self._noted.append((last, _place_of(self._main)))
 
     def _causes(self) -> tuple[tuple[float, str], ...]:
         following = dict(zip(self._ticks, self._ticks[1:], strict=False))
@@ -116,6 +114,12 @@ class Heartbeat:
             if tick in following
         ]
         return tuple(sorted(causes, reverse=True))
+
+
+def _place_of(thread: int) -> str:
+    """Where a thread is now. Its frames are not held on to: what lives in one would outlive it, a painter say."""
+    walk = traceback.walk_stack(sys._current_frames()[thread])
+    return place(traceback.StackSummary.extract(walk, lookup_lines=False)[::-1])
 
 
 def place(stack: Sequence[traceback.FrameSummary]) -> str:

@@ -74,7 +74,7 @@ class Desk:
         for part in PAINTED:
             self.paint(part)
         wishes.adapt.emit()
-        self.until(lambda: jobs.job is None or len(jobs.curve.losses) > 3 or "/" in self.said())
+        self.until(lambda: not jobs.busy or self.part_done() > 0.25)
         yield "adapting"
         self.until(lambda: not jobs.busy or (jobs.job is not None and jobs.job.kind == "segment"))
         self.until(lambda: not jobs.busy or (jobs.job is not None and jobs.job.predicted > 3))
@@ -87,10 +87,17 @@ class Desk:
         wishes.uncertainty_shown.emit(True)
         dock.adapt._fold.setValue(True)
         yield "rounds"
+        dock.adapt._fold.setValue(False)
+        dock.advanced.setValue(True)
+        self.rest()
+        bar = dock.area.verticalScrollBar()
+        bar.setValue(bar.maximum())
+        yield "advanced"
 
-    def said(self) -> str:
-        """What the dock says now."""
-        return self.dock.status.value().text
+    def part_done(self) -> float:
+        """How far the progress bar is, 0..1; short counts do not count."""
+        state = self.dock.progress.state()
+        return state.done / state.total if state.total > 10 else 0.0
 
     def paint(self, part: float) -> None:
         """Paint a whole slice from the reference and tick it."""
@@ -140,9 +147,8 @@ def take(desk: Desk, out: Path, last: str | None) -> None:
 
     for number, step in enumerate(desk.steps(), 1):
         picture = Image.fromarray(desk.picture()[..., :3])
-        picture.quantize(200, dither=Image.Dither.NONE).save(
-            out / f"step-{number}-{step}.png", optimize=True
-        )
+        few = picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few.save(out / f"step-{number}-{step}.png", optimize=True)
         if step == last:
             break
     desk.dock.controller.close()

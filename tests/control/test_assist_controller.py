@@ -11,6 +11,7 @@ from napari_salt.control.controller import Controller
 from napari_salt.engine.requests import AssistMask, BoxRequest, EmbedRequest
 from napari_salt.errors import JobFailed
 from napari_salt.geometry import Place, StackGeometry
+from napari_salt.intensity import AUTO, WINDOWS
 from napari_salt.io.session_folder import SessionFolder
 from napari_salt.io.session_store import SessionStore
 from napari_salt.key_table import resolve
@@ -167,6 +168,18 @@ def test_scrolling_embeds_only_where_it_ends(bench):
         bench.go_to(index)
     bench.engine.end()
     assert [request.index for request in bench.engine.requests] == [2, 5]
+
+
+def test_the_slice_is_seen_as_the_settings_say_and_anew_when_they_change(bench):
+    bench.ready()
+    assert bench.engine.requests[-1].intensity == AUTO
+    lung = WINDOWS["lung"]
+    bench.wishes.settings_changed.emit(FitSettings(intensity=lung))
+    bench.engine.end()
+    bench.draw()
+    ahead, box = bench.engine.requests[1:]
+    assert (ahead.index, ahead.intensity) == (2, lung)
+    assert (box.box, box.intensity) == (BOX, lung)
 
 
 def test_a_box_is_proposed_and_taken_as_one_step(bench):

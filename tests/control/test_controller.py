@@ -432,6 +432,7 @@ def test_adapt_shows_progress_curve_and_first_masks(bench):
         StepReport("adapting", 10, 30, 0.5, 9.0),
         StepReport("adapting", 20, 30, 0.3, 4.0, 0.85),
     )
+    bench.controller.tick()
     progress = bench.shown("progress")
     assert (progress.done, progress.total) == (20, 30)
     assert progress.text == "adapting 20/30 (4 s left)"
@@ -610,6 +611,7 @@ def test_a_stopped_segmentation_keeps_what_it_has(bench, tmp_path):
     adapted(bench, tmp_path)
     bench.wishes.segment_all.emit()
     bench.runner.report(prediction(2), prediction(3))
+    bench.controller.tick()
     assert bench.shown("progress").text.startswith("segmenting 2/6")
     bench.wishes.stop.emit()
     bench.runner.end("on_stopped")
@@ -851,6 +853,20 @@ def test_held_out_dice_of_labels_is_followed_live(bench):
     assert bench.shown("curve").labels == ()
 
 
+def test_scores_of_a_finished_fit_are_no_round_to_come_while_the_stack_is_segmented(
+    bench, tmp_path
+):
+    bench.ready()
+    bench.wishes.adapt.emit()
+    scored = (("cell", 0.8),)
+    bench.runner.report(StepReport("scoring", 1, 1, held_out_dice=0.8, held_out_by_label=scored))
+    record = replace(RECORD, held_out_by_label=scored)
+    bench.runner.end("on_done", AdaptResult(record, tmp_path / "a", 1))
+    assert bench.runner.running
+    (curve,) = bench.shown("curve").labels
+    assert curve.points == ((1, 0.8),)
+
+
 def test_the_score_says_when_more_slices_help_little(bench, tmp_path):
     adapted(bench, tmp_path)
     for count in (2, 3):
@@ -891,6 +907,7 @@ def test_a_note_of_segmenting_stays_with_the_progress_and_the_end(bench, tmp_pat
         prediction(2),
         StepReport("segmenting", 1, 6),
     )
+    bench.controller.tick()
     assert bench.shown("status").text.startswith("segmenting 1/6 (")
     assert bench.shown("status").text.endswith(" · computed on the CPU")
     bench.runner.end("on_done", SegmentResult(6, 1.0))

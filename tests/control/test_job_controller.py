@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from napari_salt.control.job_controller import Job, JobController, warm_up
+from napari_salt.control.job_controller import PAUSE, Job, JobController, warm_up
 from napari_salt.engine.requests import SegmentRequest, WarmUpRequest
 from napari_salt.errors import JobFailed
-from napari_salt.records import FitSettings
+from napari_salt.records import FitSettings, StepReport
 from napari_salt.session.stack import Stack
 
 PLANES = Stack(np.zeros((2, 4, 4), np.uint8))
@@ -55,6 +56,25 @@ def test_a_job_that_is_refused_has_failed_and_does_not_seem_to_run():
     runner.refuses = False
     jobs.start(a_job(said))
     assert jobs.busy
+
+
+def test_reports_faster_than_anybody_reads_are_shown_together(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    runner, shown = Runner(), []
+    jobs = JobController(runner, lambda: shown.append(jobs.progress().done))
+    jobs.start(a_job([]))
+    shown.clear()
+    for step in range(1, 9):
+        runner.calls["on_report"](StepReport("segmenting", step, 9))
+        now[0] += PAUSE / 4
+    assert shown == [1, 5]
+    jobs.tick()
+    assert shown == [1, 5, 8]
+    jobs.tick()
+    assert shown == [1, 5, 8]
+    runner.calls["on_report"](StepReport("scoring", 3, 9))
+    assert shown == [1, 5, 8, 3], "another phase is shown at once"
 
 
 def test_what_goes_wrong_in_telling_ends_the_job_and_holds_up_nobody():

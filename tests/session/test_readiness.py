@@ -145,6 +145,11 @@ def test_what_can_be_done(facts, expected):
         (READY, "segment_all", "Press Adapt, or load an adapter, first."),
         (replace(ADAPTED, slice_index=None), "segment_slice", "Go back to a slice of the image."),
         (READY, "accept", "No prediction on this slice yet; press Adapt first."),
+        (
+            replace(READY, job="adapt"),
+            "accept",
+            "No prediction on this slice yet; wait for the running job.",
+        ),
         (ADAPTED, "accept", "No prediction on this slice yet; press Segment this slice."),
         (ADAPTED, "export_masks", "No masks yet; press Segment all first."),
         (replace(READY, left_to_suggest=0), "next_slice", "Every slice is painted already."),
@@ -216,6 +221,10 @@ def test_why_not(facts, action, why_not):
             "Press Next slice to correct where it helps most, or export the masks.",
         ),
         (
+            replace(SEGMENTED, predicted_here=True, suggested_here=True),
+            "Accept the prediction, or paint where it is wrong; Skip goes to another slice.",
+        ),
+        (
             replace(SEGMENTED, changed_since_round=1),
             "Press Adapt to learn from 1 slice you changed since the last round.",
         ),
@@ -284,5 +293,7 @@ def test_facts_are_read_off_a_session():
     session.annotations.touched(3)
     assert facts_of(session, JobState(), 2, 1).around == (1, 3)
     assert facts_of(session, JobState(), 2, 255).around is None
+    assert facts_of(session, JobState(), 2, 1, 2).suggested_here
+    assert not facts_of(session, JobState(), None, 1, None).suggested_here
     assert readiness(session, None, 0).accept.enabled
     assert readiness(session, None, 4) == readiness(session, None, None)

@@ -108,6 +108,13 @@ def test_the_slice_on_screen_is_marked_without_telling(window, qtbot):
     assert window._rows.currentIndex().row() == 0
 
 
+def test_a_hidden_table_marks_the_slice_on_screen_as_soon_as_it_is_shown(window):
+    window.setCurrent(2)
+    assert not window._rows.currentIndex().isValid()
+    window.show()
+    assert window.model().sliceAt(window._rows.currentIndex().row()) == 2
+
+
 def test_news_are_asked_for_only_while_shown(window, qtbot):
     assert not window._timer.isActive()
     with qtbot.waitSignal(window.newsRequested):

@@ -236,12 +236,12 @@ def test_a_comparison_can_be_cleared(qtbot):
     assert not rounds._end_button.isVisible()
 
 
-def test_curves_of_labels_take_the_place_of_a_missing_loss(qtbot):
+def test_curves_have_a_place_only_where_there_is_something_to_draw(qtbot):
     panel = AdaptPanel()
     qtbot.addWidget(panel)
     panel.show()
     curve, dice = panel.findChild(Sparkline), panel.findChild(DiceCurve)
-    assert (curve.isVisible(), dice.isVisible()) == (True, False)
+    assert (curve.isVisible(), dice.isVisible()) == (False, False)
     labels = (
         LabelCurve("gray matter", (1.0, 0.5, 0.0, 1.0), ((1, 0.8), (2, 0.9))),
         LabelCurve("white matter", (0.0, 0.5, 1.0, 1.0), ((2, 0.7),)),

@@ -130,7 +130,7 @@ class AssistController:
             raise InputError(action.why_not)
         settings = session.settings
         request = BoxRequest(
-            self._key(session), index, box, settings.backbone, device=settings.device
+            self._key(session), index, box, settings.backbone, settings.device, settings.intensity
         )
         self._asked, self._waits = _Asked(session, request, self._desk.selected), True
         self._next()
@@ -221,7 +221,11 @@ class AssistController:
             return
         settings = session.settings
         ahead = EmbedRequest(
-            self._key(session), self._where, settings.backbone, device=settings.device
+            self._key(session),
+            self._where,
+            settings.backbone,
+            settings.device,
+            settings.intensity,
         )
         if ahead != self._embedded:
             self._embedded = ahead

@@ -296,8 +296,9 @@ class Controller:
         self._show("status", telling.status(desk.status, self.jobs, progress))
 
     def tick(self) -> None:
-        """Once a second: keep on disk what has changed, show what was measured, and how far an export is."""
+        """Once a second: keep on disk what has changed, show what was measured, and how far jobs and exports are."""
         self.saving.tick()
+        self.jobs.tick()
         self.intensities.tick()
         self.exports.tick()
 
@@ -352,15 +353,17 @@ class Controller:
         return self._readiness(self._link.current_slice())
 
     def _readiness(self, index: int | None) -> Readiness:
+        state, desk = self._job_state(), self.desk
+        return readiness(desk.session, state, index, desk.selected, self.loop.suggestion.index)
+
+    def _job_state(self) -> JobState:
         job = self.jobs.job
         if self.exports.busy:
-            saving = JobState("export", self.exports.stopping)
-            return readiness(self.desk.session, saving, index, self.desk.selected)
+            return JobState("export", self.exports.stopping)
         if job is None:
-            return readiness(self.desk.session, JobState(), index, self.desk.selected)
+            return JobState()
         kind: JobKind = "segment" if job.kind == "warm up" else job.kind
-        state = JobState(kind, job.stopping)
-        return readiness(self.desk.session, state, index, self.desk.selected)
+        return JobState(kind, job.stopping)
 
     # ---- wiring
 

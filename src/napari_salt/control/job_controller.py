@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 JobKind = Literal["warm up", "adapt", "segment", "compare"]
 
+PAUSE = 0.5
+"""Seconds between two showings of how far a job is, unless it has come to another phase: reports come faster than
+anybody reads, and each one has the whole window drawn anew."""
+
 
 @dataclass
 class Job:
@@ -64,6 +68,9 @@ class JobController:
         self._changed = changed
         self._job: Job | None = None
         self._waiting: Job | None = None
+        self._shown_at = -PAUSE
+        self._unshown = False
+        """Whether a report has come since the last showing."""
         self.curve = CurveState()
 
     @property
@@ -108,6 +115,11 @@ class JobController:
         """Stop whatever runs and end the engine."""
         self._waiting = self._job = None
         self._runner.close()
+
+    def tick(self) -> None:
+        """Show a report that has waited; called once a second."""
+        if self._unshown:
+            self._show_reports()
 
     def progress(self) -> ProgressState:
         """Progress of the job that the user knows of."""
@@ -161,7 +173,9 @@ class JobController:
     def _on_report(self, job: Job, report: Report) -> None:
         if job is not self._job or job.abandoned:
             return
+        another = False
         if isinstance(report, StepReport):
+            another = job.step is None or job.step.phase != report.phase
             job.step = report
             if report.phase == "segmenting" and report.message:
                 job.note = report.message
@@ -171,6 +185,12 @@ class JobController:
         elif isinstance(report, SlicePrediction):
             job.predicted += 1
         job.on_report(report)
+        self._unshown = True
+        if another or time.monotonic() >= self._shown_at + PAUSE:
+            self._show_reports()
+
+    def _show_reports(self) -> None:
+        self._unshown, self._shown_at = False, time.monotonic()
         self._changed()
 
     def _follow(self, step: StepReport) -> None:

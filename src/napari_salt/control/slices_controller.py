@@ -11,8 +11,6 @@ from napari_salt.session.slice_table import PaintedAreas, slice_table
 from napari_salt.views import CoverageState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from psygnal import SignalInstance
 
     from napari_salt.control.desk import Desk
@@ -31,11 +29,13 @@ class SlicesController:
         """Whether the table has changed since it was shown last."""
         self._info: StackInfo | None = None
         """Facts of the stack that the table shows: its unit is that of the areas."""
+        self._flags: tuple[tuple[int, ...], bytes] | None = None
+        """Suggested slices and the marks of the strip worked out with them; None after a change."""
 
     def hear(self, session: Session) -> None:
         """Another session is open; follow that one."""
         self.forget()
-        self._session, self._areas, self._stale = session, PaintedAreas(session), True
+        self._session, self._areas = session, PaintedAreas(session)
         for signal in self._signals(session):
             signal.connect(self._changed)
 
@@ -47,13 +47,15 @@ class SlicesController:
             signal.disconnect(self._changed)
         self._areas.close()
         self._session = self._areas = None
-        self._stale = True
+        self._changed()
 
-    def coverage(self, index: int | None, suggested: Iterable[int]) -> CoverageState:
-        """State of the strip."""
+    def coverage(self, index: int | None, suggested: tuple[int, ...]) -> CoverageState:
+        """State of the strip; to work out the marks of a long stack takes a while, so they are kept."""
         if self._session is None:
             return CoverageState()
-        return CoverageState(coverage(self._session, suggested), index)
+        if self._flags is None or self._flags[0] != suggested:
+            self._flags = suggested, coverage(self._session, suggested)
+        return CoverageState(self._flags[1], index)
 
     def go_to(self, index: int) -> None:
         """Show a slice."""
@@ -84,7 +86,7 @@ class SlicesController:
         self._desk.say(f"table of slices saved to {path.name}", "good")
 
     def _changed(self) -> None:
-        self._stale = True
+        self._stale, self._flags = True, None
 
     @staticmethod
     def _signals(session: Session) -> tuple[SignalInstance, ...]:

@@ -41,5 +41,5 @@ def curve(session: Session | None, jobs: JobController) -> CurveState:
     found = jobs.curve
     if session is None:
         return found
-    live = found.live if jobs.busy else ()
+    live = found.live if jobs.job is not None and jobs.job.kind == "adapt" else ()
     return replace(found, labels=label_curves(session.labels, list(session.rounds), live))

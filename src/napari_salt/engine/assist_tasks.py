@@ -32,5 +32,5 @@ def _assistant(request: EmbedRequest | BoxRequest, planes: Planes) -> Assistant:
     from napari_salt.model.device import pick_device
 
     backbone = warm_backbone(request.backbone, pick_device(request.device))
-    intensity = intensity_of(planes, request.stack_key)
+    intensity = intensity_of(planes, request.stack_key, request.intensity)
     return Assistant(backbone, planes.plane(request.index), intensity)

@@ -33,6 +33,15 @@ from napari_salt.memory_use import used_up
 from napari_salt.records import StackInfo
 from napari_salt.scratch import handing_over
 
+NICENESS = 10
+"""Of this process, so that it stays out of the viewer's way: of a core that both want the viewer has nine tenths.
+
+More would not help: two busy loops of this niceness make the stalls of somebody who paints 2 ms longer (RESULTS.md,
+"painting, all cores busy"); what an engine costs beyond that is memory and caches, which no priority gives back. And
+more would harm: at 19, or as SCHED_IDLE, it would have a hundredth of each core or less wherever other programs
+compute, a minute's Adapt would take an hour, and the watchdog would take it for dead.
+"""
+
 
 def main(pipe: Connection, idle_seconds: float | None) -> None:
     """Body of the child process; ``idle_seconds`` without a job end it, None means never."""
@@ -150,7 +159,7 @@ def _be_a_good_child() -> None:
     # Ctrl-C in a terminal goes to the whole group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "nice"):
-        os.nice(10)
+        os.nice(NICENESS)
     quiet_libraries()
     keep_bars_in_this_process()
     threading.Thread(target=_die_with_parent, daemon=True).start()

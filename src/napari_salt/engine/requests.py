@@ -16,11 +16,13 @@ from typing import ClassVar, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_salt.intensity import AUTO
 from napari_salt.model.conditions import Conditions
 from napari_salt.records import (
     AnnotatedSlice,
     FitRecord,
     FitSettings,
+    IntensityChoice,
     Label,
     Planes,
     SlicePrediction,
@@ -137,13 +139,14 @@ class SegmentResult:
 class EmbedRequest:
     """Look at a slice with the box tool's network, so that a box on it is answered at once.
 
-    ``stack_key`` stands for the stack as long as the engine lives. Result: None.
+    ``stack_key`` stands for the stack as long as the engine lives; ``intensity`` is how it is seen. Result: None.
     """
 
     stack_key: str
     index: int
     backbone: str
     device: str = "auto"
+    intensity: IntensityChoice = AUTO
 
     task: ClassVar[str] = "napari_salt.engine.assist_tasks:embed"
     title: ClassVar[str] = "Box → mask"
@@ -161,6 +164,7 @@ class BoxRequest:
     box: tuple[float, float, float, float]
     backbone: str
     device: str = "auto"
+    intensity: IntensityChoice = AUTO
 
     task: ClassVar[str] = "napari_salt.engine.assist_tasks:box_mask"
     title: ClassVar[str] = "Box → mask"

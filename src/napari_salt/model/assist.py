@@ -22,11 +22,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_salt.errors import InputError
+from napari_salt.intensity import AUTO
 from napari_salt.model.framing import Intensity, measure_intensity, resize, to_rgb
 
 if TYPE_CHECKING:
     from napari_salt.model.backbones.base import Backbone
-    from napari_salt.records import Planes
+    from napari_salt.records import IntensityChoice, Planes
 
 Box = tuple[float, float, float, float]
 """y0, x0, y1, x1 in pixels of the slice; pixel ``i`` covers ``i`` to ``i + 1``."""
@@ -120,12 +121,15 @@ class _Look:
 
 
 _looks: Recent[tuple[str, str, Window], _Look] = Recent(KEPT_EMBEDDINGS)
-_intensities: Recent[str, Intensity] = Recent(KEPT_INTENSITIES)
+_intensities: Recent[tuple[str, IntensityChoice], Intensity] = Recent(KEPT_INTENSITIES)
 
 
-def intensity_of(planes: Planes, stack_key: str) -> Intensity:
-    """The intensity scale that fit and predict use for a stack; measured once for each ``stack_key``."""
-    return _intensities.get(stack_key, lambda: measure_intensity(planes))
+def intensity_of(planes: Planes, stack_key: str, choice: IntensityChoice = AUTO) -> Intensity:
+    """The intensity scale that a fit with this choice uses for a stack; measured once for each ``stack_key``.
+
+    Raises ``InputError`` for a window through which nothing of the stack is seen.
+    """
+    return _intensities.get((stack_key, choice), lambda: measure_intensity(planes, choice))
 
 
 class Assistant:

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from napari_salt.errors import InputError
 from napari_salt.intensity import AUTO
+from napari_salt.model.input_checks import check_window
 from napari_salt.model.limits import measure_limits
 from napari_salt.records import BACKGROUND, UNLABELLED
 from napari_salt.sparse_plane import SparsePlane
@@ -82,8 +83,13 @@ def intensity_for(choice: IntensityChoice, limits: Limits) -> Intensity:
 
 
 def measure_intensity(planes: Planes, choice: IntensityChoice = AUTO) -> Intensity:
-    """The scale of a choice on this stack; a colour image keeps one scale for its channels."""
-    return intensity_for(choice, measure_limits(planes, choice))
+    """The scale of a choice on this stack; a colour image keeps one scale for its channels.
+
+    Raises ``InputError`` for a window through which nothing of the stack is seen.
+    """
+    limits = measure_limits(planes, choice)
+    check_window(choice, limits)
+    return intensity_for(choice, limits)
 
 
 def to_rgb(image: Tensor) -> Tensor:

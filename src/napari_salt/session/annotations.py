@@ -21,8 +21,8 @@ class Annotations:
     """Paint of a stack, in three pixel states: unlabelled, background, or a label.
 
     The viewer edits ``paint`` in place and then calls ``touched``; everything else here keeps its
-    books itself. Which ids a slice carries is remembered for each slice, so that counting never
-    scans the stack.
+    books itself. Which ids a slice carries is remembered for each painted slice, so that counting
+    scans neither pixels nor the unpainted slices, of which there may be thousands.
 
     Parameters
     ----------
@@ -61,7 +61,9 @@ class Annotations:
             )
         self._paint = paint
         # Zeros that nobody has touched take no memory yet; to look through them would, and seconds.
-        self._ids = [frozenset[int]() if fresh else _ids_of(plane) for plane in paint]
+        self._ids: dict[int, frozenset[int]] = {}
+        for index, plane in enumerate(() if fresh else paint):
+            self._note(index, plane)
         self._complete: set[int] = set()
         self._history = PaintHistory()
         for index in complete:
@@ -85,21 +87,21 @@ class Annotations:
 
     def ids(self, index: int) -> frozenset[int]:
         """Ids painted on a slice, background among them, unlabelled not."""
-        return self._ids[self._checked(index)]
+        return self._ids.get(self._checked(index), frozenset())
 
     def painted_slices(self, label_id: int | None = None) -> tuple[int, ...]:
         """Slices that carry paint of ``label_id``, or any paint at all; rising."""
         if label_id is None:
-            return tuple(index for index, ids in enumerate(self._ids) if ids)
-        return tuple(index for index, ids in enumerate(self._ids) if label_id in ids)
+            return tuple(sorted(self._ids))
+        return tuple(sorted(index for index, ids in self._ids.items() if label_id in ids))
 
     def usable_slices(self) -> tuple[int, ...]:
         """Slices that say something: painted or complete; rising."""
-        return tuple(i for i, ids in enumerate(self._ids) if ids or i in self._complete)
+        return tuple(sorted(self._complete.union(self._ids)))
 
     def stray_ids(self, label_ids: Collection[int]) -> dict[int, tuple[int, ...]]:
         """Painted ids that are neither background nor in ``label_ids``, with their slices."""
-        painted: set[int] = set().union(*self._ids)
+        painted: set[int] = set().union(*self._ids.values())
         strays = sorted(painted - set(label_ids) - {BACKGROUND})
         return {stray: self.painted_slices(stray) for stray in strays}
 
@@ -114,7 +116,7 @@ class Annotations:
         targets: NDArray[np.uint16] = self._paint[self._checked(index)].copy()
         if index in self._complete:
             targets[targets == UNLABELLED] = BACKGROUND
-        if label_ids is not None and not self._ids[index] <= {BACKGROUND, *label_ids}:
+        if label_ids is not None and not self.ids(index) <= {BACKGROUND, *label_ids}:
             known = np.array([UNLABELLED, BACKGROUND, *label_ids])
             targets[~np.isin(targets, known)] = UNLABELLED
         return targets
@@ -152,7 +154,7 @@ class Annotations:
     def touched(self, index: int) -> None:
         """Take note that the paint of a slice was edited from outside."""
         self._checked(index)
-        self._ids[index] = _ids_of(self._paint[index])
+        self._note(index, self._paint[index])
         self.changed.emit(index)
 
     def set_complete(self, index: int, complete: bool) -> None:
@@ -372,6 +374,14 @@ class Annotations:
             self.touched(step.index)
         if step.completed:
             self.set_complete(step.index, ticked)
+
+    def _note(self, index: int, plane: NDArray[np.uint16]) -> None:
+        """Remember which ids a slice carries; nothing for one without paint."""
+        ids = _ids_of(plane)
+        if ids:
+            self._ids[index] = ids
+        else:
+            self._ids.pop(index, None)
 
     def _checked(self, index: int) -> int:
         count = len(self._paint)

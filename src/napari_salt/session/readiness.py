@@ -80,6 +80,7 @@ class Facts:
     changed_since_round: int = 0
     can_undo: bool = False
     left_to_suggest: int = 0
+    suggested_here: bool = False
     skipped: int = 0
     job: JobKind = "none"
     stopping: bool = False
@@ -91,12 +92,16 @@ class Facts:
 
 
 def facts_of(
-    session: Session | None, job: JobState, slice_index: int | None, selected: int | None = None
+    session: Session | None,
+    job: JobState,
+    slice_index: int | None,
+    selected: int | None = None,
+    suggested: int | None = None,
 ) -> Facts:
     """Read the facts off a session.
 
     ``slice_index`` is the slice on screen, None for outside; ``selected`` the id that the brush
-    paints.
+    paints; ``suggested`` the slice to correct next.
     """
     if session is None:
         return Facts(job=job.kind, stopping=job.stopping)
@@ -116,14 +121,15 @@ def facts_of(
         stray_slices=tuple(sorted({index for slices in strays.values() for index in slices})),
         has_adapter=session.adapter_path is not None,
         rounds=len(session.rounds),
-        predicted=len(session.predicted_slices()),
-        fresh=len(session.fresh_slices()),
+        predicted=session.predicted_count,
+        fresh=session.fresh_count,
         predicted_here=session.has_prediction(here),
         complete_here=here is not None and annotations.is_complete(here),
         painted_here=here is not None and bool(annotations.ids(here)),
         changed_since_round=len(session.slices_since_round),
         can_undo=bool(annotations.fill_what),
         left_to_suggest=count - len(session.skipped.union(usable)),
+        suggested_here=here is not None and here == suggested,
         skipped=len(session.skipped),
         job=job.kind,
         stopping=job.stopping,
@@ -156,7 +162,11 @@ _SAVING: Rule = (
     "Masks are being saved; wait for it, or press Stop.",
 )
 
-_NO_PREDICTION: tuple[Rule, Rule] = (
+_NO_PREDICTION: tuple[Rule, ...] = (
+    (
+        lambda f: not f.predicted_here and f.job in ("adapt", "segment"),
+        "No prediction on this slice yet; wait for the running job.",
+    ),
     (
         lambda f: not f.predicted_here and f.has_adapter,
         "No prediction on this slice yet; press Segment this slice.",
@@ -303,6 +313,10 @@ _HINTS: tuple[Rule, ...] = (
     ),
     (lambda f: f.fresh < f.slice_count, "Press Segment all to see every slice."),
     (
+        lambda f: f.suggested_here and f.predicted_here,
+        "Accept the prediction, or paint where it is wrong; Skip goes to another slice.",
+    ),
+    (
         lambda f: f.left_to_suggest > 0,
         "Press Next slice to correct where it helps most, or export the masks.",
     ),
@@ -315,10 +329,14 @@ def readiness(
     job: JobState | None = None,
     slice_index: int | None = None,
     selected: int | None = None,
+    suggested: int | None = None,
 ) -> Readiness:
-    """What can be done with a session (None: no image) while a job runs, on the slice on screen."""
+    """What can be done with a session (None: no image) while a job runs, on the slice on screen.
+
+    ``suggested`` is the slice that Next slice has led to, or would lead to.
+    """
     state = JobState() if job is None else job
-    return readiness_of(facts_of(session, state, slice_index, selected))
+    return readiness_of(facts_of(session, state, slice_index, selected, suggested))
 
 
 def readiness_of(facts: Facts) -> Readiness:

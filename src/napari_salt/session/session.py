@@ -196,9 +196,23 @@ class Session:
         """Slices that have a prediction, by whatever adapter; rising."""
         return tuple(sorted(self._summaries))
 
+    @property
+    def predicted_count(self) -> int:
+        """How many slices have a prediction, by whatever adapter."""
+        return len(self._summaries)
+
+    @property
+    def fresh_count(self) -> int:
+        """How many slices are predicted with the adapter now in use."""
+        return len(self._summaries) - len(self._outdated)
+
     def fresh_slices(self) -> tuple[int, ...]:
         """Slices predicted with the adapter now in use; rising."""
         return tuple(sorted(set(self._summaries) - self._outdated))
+
+    def outdated_slices(self) -> tuple[int, ...]:
+        """Slices whose prediction is that of another adapter than the one now in use; rising."""
+        return tuple(sorted(self._outdated))
 
     def missing_slices(self) -> tuple[int, ...]:
         """Slices that the adapter now in use has not predicted yet; rising."""

@@ -90,9 +90,9 @@ class AdaptPanel(QWidget):
         self._rounds.setCompareAvailable(readiness.compare.enabled, readiness.compare.why_not)
 
     def setCurve(self, state: CurveState) -> None:
-        """Show another curve; a fit without steps has none, so its place goes to the labels' curves."""
+        """Show another curve; there is none before the first fit, nor of a fit without steps."""
         self._curve.setValue(state)
-        self._curve.setVisible(bool(state.losses or state.dice) or not state.labels)
+        self._curve.setVisible(bool(state.losses or state.dice))
         self._dice.setValue(state.labels)
         self._dice.setVisible(bool(state.labels))
 

@@ -19,6 +19,7 @@ from napari_salt.session.coverage import (
     in_words,
 )
 from napari_salt.views import CoverageState
+from napari_salt.widgets.painting import painting
 from napari_salt.widgets.under_slider import UnderSlider
 
 if TYPE_CHECKING:
@@ -158,8 +159,10 @@ class CoverageStrip(QWidget):
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Draw marks, suggestion and position."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        with painting(self) as painter:
+            self._draw(painter)
+
+    def _draw(self, painter: QPainter) -> None:
         text = self.palette().color(self.foregroundRole())
         left, right = self._drawn = self.span()
         box = QRectF(left, 2, right - left, self.height() - 4)

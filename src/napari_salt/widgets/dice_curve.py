@@ -9,6 +9,7 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from napari_salt.widgets.painting import painting
 from napari_salt.widgets.plain import plain_text
 from napari_salt.widgets.sparkline import span
 
@@ -61,10 +62,11 @@ class DiceCurve(QWidget):
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Draw axis, curves and legend."""
-        if not self._curves:
-            return
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if self._curves:
+            with painting(self) as painter:
+                self._draw(painter)
+
+    def _draw(self, painter: QPainter) -> None:
         text = self.palette().color(self.foregroundRole())
         box = QRectF(self.rect()).adjusted(6, 5, -2, -5)
         box.setWidth(box.width() * (1 - _LEGEND_SHARE) - 6)

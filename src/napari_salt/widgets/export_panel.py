@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QSizePolicy, QWidget
 
 from napari_salt.widgets.action_button import ActionButton
 
@@ -28,8 +28,8 @@ class ExportPanel(QWidget):
         super().__init__(parent)
         self._masks = ActionButton(
             "Save masks…",
-            "Write the masks as TIFF, NIfTI, OME-Zarr, PNG or COCO, with voxel size and\n"
-            "label names; paint wins where a slice is complete or painted",
+            "Write the masks as TIFF, NIfTI, OME-Zarr, DICOM-SEG, PNG or COCO, with voxel\n"
+            "size and label names; paint wins where a slice is complete or painted",
         )
         self._objects = ActionButton(
             "Objects…",
@@ -50,28 +50,34 @@ class ExportPanel(QWidget):
         self._open_session = ActionButton(
             "Open session…", "Go on with the paint, labels and rounds of a saved session"
         )
-        rows = QVBoxLayout(self)
-        rows.setContentsMargins(0, 0, 0, 0)
-        rows.setSpacing(4)
-        masks, adapter, load = self._masks, self._adapter, self._load
-        for row in (
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Masks above the adapter, what belongs to each beside it; the session in a column of its own."""
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(4)
+        for row, buttons in enumerate(
             (
-                (masks, self.masksRequested),
-                (adapter, self.adapterRequested),
-                (load, self.loadRequested),
-            ),
-            (
-                (self._save_session, self.saveSessionRequested),
-                (self._open_session, self.openSessionRequested),
-                (self._objects, self.objectsRequested),
-            ),
+                (
+                    (self._masks, self.masksRequested),
+                    (self._objects, self.objectsRequested),
+                    (self._save_session, self.saveSessionRequested),
+                ),
+                (
+                    (self._adapter, self.adapterRequested),
+                    (self._load, self.loadRequested),
+                    (self._open_session, self.openSessionRequested),
+                ),
+            )
         ):
-            layout = QHBoxLayout()
-            layout.setSpacing(4)
-            for button, asked in row:
+            for column, (button, asked) in enumerate(buttons):
                 button.clicked.connect(asked)
-                layout.addWidget(button, 1)
-            rows.addLayout(layout)
+                policy = button.sizePolicy()
+                policy.setVerticalPolicy(QSizePolicy.Policy.Minimum)  # as high as its neighbours
+                button.setSizePolicy(policy)
+                grid.addWidget(button, row, column)
+                grid.setColumnStretch(column, 1)
 
     def setReadiness(self, readiness: Readiness) -> None:
         """Enable what can work now."""

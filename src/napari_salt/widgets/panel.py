@@ -93,6 +93,7 @@ class Panel(QWidget):
         self.next = NextPanel(self)
         self.export = ExportPanel(self)
         self.settings = SettingsPanel(self)
+        self.advanced = Fold("Advanced", self.settings, self)
         self.strip = CoverageStrip(self)
         self.slices = SlicesWindow(self)
         self.objects = ObjectsWindow(self)
@@ -269,11 +270,11 @@ class Panel(QWidget):
             self.next,
             Rule(),
             self.export,
-            Fold("Advanced", self.settings, self),
+            self.advanced,
         ):
             layout.addWidget(part)
         layout.addStretch(1)
-        area = QScrollArea(self)
+        area = self.area = QScrollArea(self)
         area.setWidget(column)
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtGui import QColor, QPainter
+from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QWidget
+
+from napari_salt.widgets.painting import painting
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QPaintEvent
@@ -21,8 +23,7 @@ class Rule(QWidget):
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Draw the line in the middle."""
-        painter = QPainter(self)
         color = QColor(self.palette().color(self.foregroundRole()))
         color.setAlpha(45)
-        middle = self.height() // 2
-        painter.fillRect(0, middle, self.width(), 1, color)
+        with painting(self) as painter:
+            painter.fillRect(0, self.height() // 2, self.width(), 1, color)

@@ -88,11 +88,13 @@ class SlicesWindow(QWidget):
         """Mark the row of the slice on screen without telling anyone."""
         if index != self._current:
             self._current = index
-            self._select()
+            if self.isVisible():
+                self._select()
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Ask for the table and go on asking."""
         super().showEvent(event)
+        self._select()
         self._timer.start()
         self.newsRequested.emit()
 

@@ -10,6 +10,7 @@ from qtpy.QtGui import QColor, QPainter, QPainterPath, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_salt.views import CurveState
+from napari_salt.widgets.painting import painting
 from napari_salt.widgets.plain import plain_text
 
 if TYPE_CHECKING:
@@ -86,8 +87,10 @@ class Sparkline(QWidget):
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Draw the line, the dots and the last values."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        with painting(self) as painter:
+            self._draw(painter)
+
+    def _draw(self, painter: QPainter) -> None:
         text = self.palette().color(self.foregroundRole())
         light = text.lightness() < 128
         loss_color, dice_color = (c.darker(_ON_LIGHT) if light else c for c in (_LOSS, _DICE))

@@ -35,6 +35,7 @@ class StatusLine(QWidget):
         layout.addWidget(self._text)
         layout.addWidget(self._offer)
         self._state = StatusState()
+        self._edge = ""
         self.setValue(self._state)
 
     def value(self) -> StatusState:
@@ -48,7 +49,9 @@ class StatusLine(QWidget):
         self._text.setToolTip(plain_text(state.text))
         tint = _TINTS.get(state.level)
         edge = f"border-left: 3px solid {QColor(tint).name()}; padding-left: 5px;" if tint else ""
-        self._text.setStyleSheet(f"QLabel {{ {edge} }}" if edge else "")
+        if edge != self._edge:  # to style a widget takes longer than all the rest
+            self._edge = edge
+            self._text.setStyleSheet(f"QLabel {{ {edge} }}" if edge else "")
         self._offer.setText(state.offer)
         self._offer.setToolTip(
             plain_text(f"{state.text}\nPress to put it right.") if state.offer else ""
