@@ -94,13 +94,15 @@ class Bench:
         self.link.images.entries.return_value = (ImageEntry("a", "t1"), ImageEntry("b", "t2"))
         self.link.images.active.return_value = "a"
         self.link.images.axes.return_value = ()
-        self.link.images.place.side_effect = lambda key, axis=None: Place(key, StackGeometry(3))
+        self.link.first_place.side_effect = lambda key: Place(key, StackGeometry(3))
+        self.link.images.place.side_effect = lambda key, axis, level: Place(key, StackGeometry(3))
         self.link.images.open_stack.side_effect = lambda place: Stack(
             np.zeros(SHAPE, np.uint8), name=place.key
         )
         self.link.images.position.return_value = ()
         self.link.images.elsewhere.return_value = ()
-        self.link.images.coarser.return_value = ""
+        self.link.images.levels.return_value = ()
+        self.link.images.other_levels.return_value = []
         self.link.single_images.return_value = 1
         self.link.session_of.return_value = None
         self.link.current_slice.return_value = 2
@@ -193,15 +195,6 @@ def test_nothing_open_says_what_to_do(monkeypatch):
     assert not readiness.adapt.enabled
     view.wishes.label_added.emit("cell")
     assert view.set_status.call_args.args[0].level == "error"
-
-
-def test_of_a_large_pyramid_it_is_told_how_to_work_at_a_coarser_level(bench):
-    bench.link.images.coarser.return_value = "a.ome.zarr/1"
-    bench.link.signals.images_changed.emit()
-    assert "for a coarser level open a.ome.zarr/1" in bench.shown("image").note.text
-    bench.link.images.coarser.return_value = ""
-    bench.link.signals.images_changed.emit()
-    assert not bench.shown("image").note.text
 
 
 def test_a_new_label_is_taken_up_by_the_brush(bench):
@@ -316,7 +309,7 @@ def test_choosing_the_same_image_elsewhere_in_time_asks_during_a_job(bench):
     bench.wishes.image_chosen.emit("a")
     bench.view.confirm.assert_not_called()
     moved = Place("a", StackGeometry(4, 1, {0: 3}))
-    bench.link.images.place.side_effect = lambda key, axis=None: moved
+    bench.link.images.place.side_effect = lambda key, axis, level: moved
     bench.wishes.image_chosen.emit("a")
     bench.view.confirm.assert_called_once()
     assert bench.controller.desk.place == moved

@@ -173,6 +173,7 @@ class LoopController:
             device=settings.device,
             store=self._saving.exchange_folder(),
             image=session.stack.info.origin.path,
+            level=session.stack.info.origin.level,
             cluster=cluster,
             show=True,
         )

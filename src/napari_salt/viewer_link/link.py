@@ -109,10 +109,19 @@ class ViewerLink:
         """
         return self._custody.session_of(place, self.images.open_stack(place))
 
+    def first_place(self, key: str) -> Place:
+        """The stack of an image to start with: at the level that work waits for, else at a handy one."""
+        place = self.images.place(key)
+        count = len(self.images.levels(place))
+        levels = [self.images.at_level(place, level) for level in range(count)]
+        waiting = (x for x in (place, *levels) if self._custody.waits(x, self.images.open_stack(x)))
+        return next(waiting, place) if levels else place
+
     def attach(self, place: Place, session: Session) -> None:
         """Show the session's paint as a layer on the image; layers of other places are hidden."""
         self.detach()
         self._place, self._image = place, self.images.get(place.key)
+        ownership.levels[self._image] = place.level
         self._session = session
         self._image_name = self._image.name
         self._image_watch = ImageWatch(self._image, self._on_image, self._on_pixels)

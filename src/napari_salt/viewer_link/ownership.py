@@ -29,6 +29,9 @@ arrays: WeakKeyDictionary[Layer, NDArray[Any]] = WeakKeyDictionary()
 kept: WeakKeyDictionary[Session, dict[Role, NDArray[Any]]] = WeakKeyDictionary()
 """The (N, Y, X) arrays of a session's roles, also of those that have no layer (yet)."""
 
+levels: WeakKeyDictionary[Layer, int] = WeakKeyDictionary()
+"""The level of its pyramid that an image was worked at last."""
+
 
 def is_ours(layer: Layer) -> bool:
     """Whether a layer was made here and shows an array of ours."""

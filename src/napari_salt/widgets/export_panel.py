@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_salt.widgets.action_button import ActionButton
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ExportPanel(QWidget):
-    """Six buttons; the dialogs belong to the dock."""
+    """Six buttons, and a tick for pyramids; the dialogs belong to the dock."""
 
     masksRequested = Signal()
     objectsRequested = Signal()
@@ -23,6 +23,7 @@ class ExportPanel(QWidget):
     loadRequested = Signal()
     saveSessionRequested = Signal()
     openSessionRequested = Signal()
+    fullResolutionChanged = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -50,6 +51,13 @@ class ExportPanel(QWidget):
         self._open_session = ActionButton(
             "Open session…", "Go on with the paint, labels and rounds of a saved session"
         )
+        self._full = QCheckBox("save masks at full resolution", self)
+        self._full.setToolTip(
+            "Enlarge masks and objects to the finest level of the image; without, they are saved at the level\n"
+            "you work at"
+        )
+        self._full.setChecked(True)
+        self._full.toggled.connect(self.fullResolutionChanged)
         rows = QVBoxLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setSpacing(4)
@@ -72,6 +80,12 @@ class ExportPanel(QWidget):
                 button.clicked.connect(asked)
                 layout.addWidget(button, 1)
             rows.addLayout(layout)
+        rows.addWidget(self._full)
+        self.setCoarse(False)
+
+    def setCoarse(self, coarse: bool) -> None:
+        """Offer full resolution, where masks are of a coarser level of a pyramid."""
+        self._full.setVisible(coarse)
 
     def setReadiness(self, readiness: Readiness) -> None:
         """Enable what can work now."""
