@@ -112,6 +112,19 @@ def test_a_session_on_a_coarser_level_finds_that_level(bench, kept, tmp_path):
     assert painted(bench) == (2,)
 
 
+def test_a_session_on_a_level_of_a_tiff_finds_that_level(bench, kept, tmp_path):
+    (tmp_path / "old").mkdir()
+    options = {"tile": (16, 16), "photometric": "minisblack"}
+    with tifffile.TiffWriter(tmp_path / "old" / "t1.tif", ome=True) as tif:
+        fine = PIXELS.repeat(2, axis=1).repeat(2, axis=2)
+        tif.write(fine, subifds=1, metadata={"axes": "ZYX"}, **options)
+        tif.write(PIXELS, subfiletype=1, **options)
+    assert bench.open(kept).startswith("your work is back")
+    assert [level.shape for level in bench.viewer.layers[0].data] == [fine.shape, PIXELS.shape]
+    assert bench.controller.desk.place.level == 1
+    assert painted(bench) == (2,)
+
+
 def test_what_is_found_nowhere_is_asked_for(bench, kept, tmp_path):
     bench.view.ask_open.return_value = write(tmp_path / "new place" / "other name.tif")
     assert bench.open(kept).startswith("your work is back")
