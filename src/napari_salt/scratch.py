@@ -44,8 +44,8 @@ class Scratch(np.ndarray[Any, Any]):
         return _taken_over, (str(self._path), self.shape, self.dtype.str)
 
 
-def scratch(shape: tuple[int, ...], dtype: DTypeLike, *, reserve: bool = True) -> Scratch:
-    """Zeros in a temporary file that has all its room on the disk already, or takes it as it is filled.
+def scratch(shape: tuple[int, ...], dtype: DTypeLike) -> Scratch:
+    """Zeros in a temporary file that has all its room on the disk already.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def scratch(shape: tuple[int, ...], dtype: DTypeLike, *, reserve: bool = True) -
     try:
         number, name = tempfile.mkstemp(prefix=f"{PREFIX}{os.getpid()}-")
         with os.fdopen(number, "r+b") as file:
-            if reserve and hasattr(os, "posix_fallocate"):
+            if hasattr(os, "posix_fallocate"):
                 # a map of a file whose disk fills up later would end the process
                 os.posix_fallocate(file.fileno(), 0, size)
             else:

@@ -1062,3 +1062,45 @@ def test_a_result_that_cannot_be_kept_ends_the_job_all_the_same(bench, monkeypat
     bench.runner.end("on_done", AdaptResult("a.salt.safetensors", RECORD, 10))
     assert bench.shown("status").text == "The disk is full; free some space."
     assert not bench.shown("progress").busy
+
+
+# ---- a full disk
+
+
+FULL = OutputError("The disk of '/tmp' is full; free some space and try again.")
+
+
+def test_a_full_disk_ends_segmenting_with_one_sentence_and_keeps_the_paint(bench):
+    bench.ready()
+    bench.session.use_adapter("a.salt.safetensors")
+    paint = bench.session.annotations.paint.copy()
+    bench.wishes.segment_all.emit()
+    bench.runner.report(prediction(2))
+    bench.link.write_prediction.side_effect = FULL
+    bench.view.notify.reset_mock()
+    bench.runner.report(prediction(3), prediction(1))
+    assert bench.runner.stops == 1
+    assert bench.link.write_prediction.call_count == 2
+    bench.runner.end("on_stopped")
+    status = bench.shown("status")
+    assert status.level == "error"
+    assert "is full; free some space" in status.text
+    assert "Your paint and the masks so far are kept." in status.text
+    bench.view.notify.assert_called_once()
+    assert bench.session.predicted_slices() == (2,)
+    np.testing.assert_array_equal(bench.session.annotations.paint, paint)
+    bench.link.write_prediction.side_effect = None
+    bench.wishes.segment_all.emit()
+    assert set(bench.runner.requests[-1].slices) == set(range(6)) - {2}
+
+
+def test_a_full_disk_is_no_reason_to_stop_fitting(bench, tmp_path):
+    bench.ready()
+    bench.wishes.then_segment_set.emit(False)
+    bench.wishes.adapt.emit()
+    bench.link.write_prediction.side_effect = FULL
+    bench.runner.report(prediction(2, provisional=True))
+    assert bench.runner.stops == 0
+    assert "first look cannot be shown" in bench.view.notify.call_args.args[0]
+    bench.runner.end("on_done", AdaptResult(RECORD, tmp_path / "a", 7))
+    assert len(bench.session.rounds) == 1

@@ -12,8 +12,8 @@ import tifffile
 from PIL import Image
 
 from napari_salt.errors import InputError, MissingExtra
-from napari_salt.io.pages import Pages
 from napari_salt.io.opening import open_path
+from napari_salt.io.pages import Pages
 from napari_salt.io.read import READERS, LabelImage, read_labels, read_stack
 from napari_salt.io.write import write_image, write_masks
 from napari_salt.session.stack import Stack

@@ -81,7 +81,7 @@ def test_each_pixel_of_paint_covers_the_pixels_of_the_image_that_it_stands_for(l
         for index in range(many):
             point = np.zeros(image.ndim)
             point[along] = index
-            point[[a for a in place.geometry.fixed]] = list(place.geometry.fixed.values())
+            point[list(place.geometry.fixed)] = list(place.geometry.fixed.values())
             found = np.rint(paint.world_to_data(image.data_to_world(point)))[along]
             assert min(found, few - 1) == exported[index], (along, index)
 

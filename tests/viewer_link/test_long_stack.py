@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_salt.io.slice_file import SliceFile
 from napari_salt.records import SlicePrediction, SliceSummary
-from napari_salt.scratch import Scratch
 from napari_salt.session.session import Session
-from napari_salt.viewer_link import ViewerLink
-from napari_salt.viewer_link import link as link_module
+from napari_salt.viewer_link import ViewerLink, predicted
 
 STATUS = Path("/proc/self/status")
 SHAPE = (230, 512, 512)
@@ -32,7 +31,7 @@ def resident() -> int:
 
 @pytest.mark.skipif(not STATUS.is_file(), reason="reads the memory of the process the Linux way")
 def test_predictions_of_a_long_stack_lie_in_a_file(monkeypatch):
-    monkeypatch.setattr(link_module, "_LARGEST_IN_MEMORY", 10 * 1024**2)
+    monkeypatch.setattr(predicted, "LARGEST_IN_MEMORY", 10 * 1024**2)
     viewer = ViewerModel()
     link = ViewerLink(viewer)
     viewer.add_image(np.broadcast_to(np.zeros(SHAPE[1:], np.uint8), SHAPE))
@@ -48,7 +47,7 @@ def test_predictions_of_a_long_stack_lie_in_a_file(monkeypatch):
     kept = (SHAPE[0] - FIRST) * SHAPE[1] * SHAPE[2] * 4
     assert resident() - after_first < kept / 5
     for array in (link.predictions(), link.uncertainties()):
-        assert isinstance(array, Scratch)
+        assert isinstance(array, SliceFile)
     assert [int(link.predictions()[i].max()) for i in (0, 120, 229)] == [1, 121, 30]
     viewer.dims.set_current_step(0, 120)
     shown = next(layer for layer in viewer.layers if layer.name.endswith("prediction"))

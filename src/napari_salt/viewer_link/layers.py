@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_salt.geometry import Place
+    from napari_salt.viewer_link.predicted import SeenAlong
     from napari_salt.views import LabelRow
 
 Role = Literal["uncertainty", "prediction", "paint"]
@@ -44,7 +45,12 @@ def layer_name(image: Image, role: Role, place: Place, image_name: str | None = 
 
 
 def new_layer(
-    role: Role, image: Image, place: Place, data: NDArray[Any], visible: bool, opacity: float
+    role: Role,
+    image: Image,
+    place: Place,
+    data: NDArray[Any] | SeenAlong,
+    visible: bool,
+    opacity: float,
 ) -> Layer:
     """A layer of ``data`` (along the image's axes) that lies exactly on the image.
 
