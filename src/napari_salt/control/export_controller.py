@@ -11,11 +11,12 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_salt.control.export_target import pattern_of, target_of
 from napari_salt.control.merged_masks import MergedMasks
-from napari_salt.errors import JobStopped, NapariSaltError
+from napari_salt.engine.aside import run_aside
+from napari_salt.errors import JobFailed, JobStopped, NapariSaltError
 from napari_salt.io.enlarged import EnlargedMasks, check_finer
 from napari_salt.io.export import check_target, export_masks, formats_for
 from napari_salt.io.file_names import safe_file_name
@@ -29,6 +30,7 @@ from napari_salt.views import ProgressState
 if TYPE_CHECKING:
     from napari_salt.control.desk import Desk
     from napari_salt.io.export import Kind
+    from napari_salt.io.volume_objects import VolumeObjects
     from napari_salt.records import Label, StackInfo
     from napari_salt.session.objects import ObjectsChoice
     from napari_salt.session.session import Session
@@ -47,6 +49,7 @@ class _Export:
     what: str
     count: int
     reading: int = 0
+    finding: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
     future: Future[Path] | None = None
 
@@ -56,6 +59,18 @@ class _Export:
             raise JobStopped("Stopped.")
         self.reading = index + 1
 
+    def aside(self, work: Callable[..., VolumeObjects], *args: Any) -> VolumeObjects:
+        """Find objects of a volume in a process of its own, so that the viewer stays smooth and Stop ends it."""
+        self.finding = True
+        try:
+            return run_aside(work, *args, stopped=self.stop.is_set)
+        except JobFailed as error:
+            raise JobFailed(
+                f"The objects could not be found. {error} Find them in each slice by itself, or close other programs."
+            ) from error
+        finally:
+            self.finding = False
+
 
 @dataclass(frozen=True, eq=False)
 class _Source:
@@ -64,7 +79,7 @@ class _Source:
     masks: WatchedMasks
     stack: Stack
     labels: tuple[Label, ...]
-    on_slice: Callable[[int], None]
+    export: _Export
 
 
 class ExportController:
@@ -152,6 +167,8 @@ class ExportController:
             return ProgressState()
         if export.stop.is_set():
             return ProgressState(True, "stopping…")
+        if export.finding:
+            return ProgressState(True, "finding objects…")
         text = f"saving {export.what}, slice {export.reading}/{export.count}"
         return ProgressState(True, text, export.reading, export.count)
 
@@ -215,7 +232,7 @@ class ExportController:
         if written is not session.stack:
             masks = EnlargedMasks(masks, session.stack.info, written.info)
         watched = WatchedMasks(masks, export.on_slice)
-        source = _Source(watched, written, tuple(session.labels), export.on_slice)
+        source = _Source(watched, written, tuple(session.labels), export)
         export.future = self._pool.submit(work, source)
         self._export = export
 
@@ -235,11 +252,12 @@ class ExportController:
 
 
 def _write_objects(source: _Source, choice: ObjectsChoice, path: Path, kind: Kind) -> Path:
-    stack = source.stack
-    with find_objects(source.masks, stack.info, choice, path.absolute().parent) as objects:
+    stack, export = source.stack, source.export
+    folder = path.absolute().parent
+    with find_objects(source.masks, stack.info, choice, folder, run=export.aside) as objects:
         return export_masks(
             path,
-            objects.watched(source.on_slice).ids,
+            objects.watched(export.on_slice).ids,
             stack.info,
             objects.labels(source.labels),
             kind=kind,
@@ -250,7 +268,9 @@ def _write_objects(source: _Source, choice: ObjectsChoice, path: Path, kind: Kin
 
 
 def _write_table(source: _Source, choice: ObjectsChoice, path: Path) -> Path:
-    stack = source.stack
-    with find_objects(source.masks, stack.info, choice, path.absolute().parent) as objects:
-        watched = objects if choice.volume else objects.watched(source.on_slice)
-        return write_table(path, watched, source.labels, stack)
+    stack, export = source.stack, source.export
+    folder = path.absolute().parent
+    with find_objects(
+        source.masks, stack.info, choice, folder, measured=True, run=export.aside
+    ) as objects:
+        return write_table(path, objects.watched(export.on_slice), source.labels, stack)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Generator
 from contextlib import suppress
-from multiprocessing import connection as mp_connection
-from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from typing import Any
 
 from numpy.typing import NDArray
 
+from napari_salt.engine.manners import be_a_good_child
 from napari_salt.engine.messages import (
     HerePlane,
     JobDone,
@@ -26,7 +22,6 @@ from napari_salt.engine.messages import (
     RunJob,
     StopJob,
 )
-from napari_salt.engine.quiet import keep_bars_in_this_process, quiet_libraries
 from napari_salt.engine.tasks import run_task
 from napari_salt.errors import InputError, JobStopped, NapariSaltError
 from napari_salt.memory_use import used_up
@@ -36,7 +31,7 @@ from napari_salt.scratch import handing_over
 
 def main(pipe: Connection, idle_seconds: float | None) -> None:
     """Body of the child process; ``idle_seconds`` without a job end it, None means never."""
-    _be_a_good_child()
+    be_a_good_child()
     while pipe.poll(idle_seconds):
         try:
             message = pipe.recv()
@@ -143,22 +138,3 @@ def sentence_for(error: Exception, title: str) -> str:
     text = " ".join(str(error).split())
     short = text if len(text) <= 200 else text[:197] + "..."
     return f"The job failed unexpectedly ({type(error).__name__}: {short}); {again}."
-
-
-def _be_a_good_child() -> None:
-    """Stay out of the viewer's way, and do not outlive it."""
-    # Ctrl-C in a terminal goes to the whole group; the parent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(os, "nice"):
-        os.nice(10)
-    quiet_libraries()
-    keep_bars_in_this_process()
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    """End the process as soon as the parent is gone, even from the middle of a long step."""
-    parent = parent_process()
-    if parent is not None:
-        mp_connection.wait([parent.sentinel])
-        os._exit(1)
