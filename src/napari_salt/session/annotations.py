@@ -13,6 +13,7 @@ from napari_salt.records import BACKGROUND, UNLABELLED, AnnotatedSlice
 from napari_salt.regions import LARGE
 from napari_salt.session.undo import PaintHistory, PaintStep, PaintSteps, Step
 from napari_salt.sparse_plane import SparsePlane
+from napari_salt.zeros import untouched_zeros
 
 _IDS = np.iinfo(np.uint16).max + 1
 
@@ -36,7 +37,7 @@ class Annotations:
     Raises
     ------
     InputError
-        When ``paint`` has another shape or type.
+        When ``paint`` has another shape or type, or there is no room for a new one.
     """
 
     changed = Signal(int)
@@ -53,15 +54,17 @@ class Annotations:
         wanted = tuple(int(length) for length in shape)
         fresh = paint is None
         if paint is None:
-            paint = np.zeros(wanted, np.uint16)
+            paint = untouched_zeros(wanted, np.uint16)
         if paint.shape != wanted or paint.dtype != np.uint16:
             raise InputError(
                 f"The paint is {paint.dtype} of shape {paint.shape}, but the stack needs uint16 of "
                 f"shape {wanted}; it belongs to another image."
             )
         self._paint = paint
-        # Zeros that nobody has touched take no memory yet; to look through them would, and seconds.
-        self._ids = [frozenset[int]() if fresh else _ids_of(plane) for plane in paint]
+        # Of painted slices only: nearly all of a long stack are none. Zeros that nobody has touched are not looked
+        # through, which would take seconds.
+        found = {} if fresh else {index: _ids_of(plane) for index, plane in enumerate(paint)}
+        self._ids = {index: ids for index, ids in found.items() if ids}
         self._complete: set[int] = set()
         self._history = PaintHistory()
         for index in complete:
@@ -85,21 +88,21 @@ class Annotations:
 
     def ids(self, index: int) -> frozenset[int]:
         """Ids painted on a slice, background among them, unlabelled not."""
-        return self._ids[self._checked(index)]
+        return self._ids.get(self._checked(index), frozenset())
 
     def painted_slices(self, label_id: int | None = None) -> tuple[int, ...]:
         """Slices that carry paint of ``label_id``, or any paint at all; rising."""
         if label_id is None:
-            return tuple(index for index, ids in enumerate(self._ids) if ids)
-        return tuple(index for index, ids in enumerate(self._ids) if label_id in ids)
+            return tuple(sorted(self._ids))
+        return tuple(sorted(index for index, ids in self._ids.items() if label_id in ids))
 
     def usable_slices(self) -> tuple[int, ...]:
         """Slices that say something: painted or complete; rising."""
-        return tuple(i for i, ids in enumerate(self._ids) if ids or i in self._complete)
+        return tuple(sorted(self._ids.keys() | self._complete))
 
     def stray_ids(self, label_ids: Collection[int]) -> dict[int, tuple[int, ...]]:
         """Painted ids that are neither background nor in ``label_ids``, with their slices."""
-        painted: set[int] = set().union(*self._ids)
+        painted: set[int] = set().union(*self._ids.values())
         strays = sorted(painted - set(label_ids) - {BACKGROUND})
         return {stray: self.painted_slices(stray) for stray in strays}
 
@@ -114,7 +117,7 @@ class Annotations:
         targets: NDArray[np.uint16] = self._paint[self._checked(index)].copy()
         if index in self._complete:
             targets[targets == UNLABELLED] = BACKGROUND
-        if label_ids is not None and not self._ids[index] <= {BACKGROUND, *label_ids}:
+        if label_ids is not None and not self.ids(index) <= {BACKGROUND, *label_ids}:
             known = np.array([UNLABELLED, BACKGROUND, *label_ids])
             targets[~np.isin(targets, known)] = UNLABELLED
         return targets
@@ -151,8 +154,11 @@ class Annotations:
 
     def touched(self, index: int) -> None:
         """Take note that the paint of a slice was edited from outside."""
-        self._checked(index)
-        self._ids[index] = _ids_of(self._paint[index])
+        ids = _ids_of(self._paint[self._checked(index)])
+        if ids:
+            self._ids[index] = ids
+        else:
+            self._ids.pop(index, None)
         self.changed.emit(index)
 
     def set_complete(self, index: int, complete: bool) -> None:
