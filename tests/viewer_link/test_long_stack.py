@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -52,4 +53,30 @@ def test_predictions_of_a_long_stack_lie_in_a_file(monkeypatch):
     viewer.dims.set_current_step(0, 120)
     shown = next(layer for layer in viewer.layers if layer.name.endswith("prediction"))
     assert int(np.asarray(shown._slice.image.raw).max()) == 121
+    link.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux not to set memory aside")
+def test_a_stack_far_larger_than_memory_is_painted_and_predicted():
+    count, side = 100_000, 512
+    viewer = ViewerModel()
+    link = ViewerLink(viewer)
+    viewer.add_image(np.broadcast_to(np.zeros((side, side), np.uint8), (count, side, side)))
+    place = link.images.place(link.images.active())
+    before = resident()
+    session = Session(link.images.open_stack(place))
+    session.labels.add("cell")
+    link.attach(place, session)
+    for index in (3, 50_000, 99_999):
+        link.go_to(index)
+        paint = next(layer for layer in viewer.layers if "paint" in layer.name)
+        paint.data_setitem((np.array([index]), np.array([9]), np.array([7])), 1)
+        session.annotations.touched(index)
+        labels = np.full((side, side), 1, np.uint8)
+        doubt = np.zeros((side, side), np.float16)
+        link.write_prediction(SlicePrediction(index, labels, doubt, SliceSummary(index, 0.0)))
+    assert session.annotations.painted_slices() == (3, 50_000, 99_999)
+    assert session.annotations.paint[50_000, 9, 7] == 1
+    assert [int(link.predictions()[i].max()) for i in (3, 4, 99_999)] == [1, 0, 1]
+    assert resident() - before < 250e6
     link.close()

@@ -121,8 +121,8 @@ class PredictionKeeper:
 
     def _say_how_many(self) -> None:
         self._back = None
-        fresh, count = len(self._session.fresh_slices()), len(self._session.stack)
-        if self._session.predicted_slices():
+        fresh, count = self._session.fresh_count, len(self._session.stack)
+        if self._session.predicted_count:
             self._desk.link.draw_predictions()
         if 0 < fresh < count:
             self._desk.say(

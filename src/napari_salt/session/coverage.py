@@ -29,16 +29,15 @@ _WORDS = (
 def coverage(session: Session, suggested: Iterable[int] = ()) -> bytes:
     """One byte of bits for each slice of the stack; ``suggested`` are the slices to go to next."""
     flags = np.zeros(len(session.stack), np.uint8)
-    predicted = session.predicted_slices()
     for bit, slices in (
         (PAINTED, session.annotations.painted_slices()),
         (COMPLETE, tuple(session.annotations.complete)),
-        (PREDICTED | OUTDATED, predicted),
+        (PREDICTED, session.predicted_slices()),
+        (OUTDATED, tuple(session.outdated)),
         (SUGGESTED, tuple(suggested)),
         (SKIPPED, tuple(session.skipped)),
     ):
         flags[np.asarray(slices, np.intp)] |= bit
-    flags[np.asarray(session.fresh_slices(), np.intp)] &= ~OUTDATED & 0xFF
     # whoever has painted a suggested slice, or skipped it, has followed the suggestion
     flags[(flags & (PAINTED | COMPLETE | SKIPPED)) > 0] &= ~SUGGESTED & 0xFF
     return flags.tobytes()

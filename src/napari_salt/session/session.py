@@ -200,6 +200,21 @@ class Session:
         """Slices predicted with the adapter now in use; rising."""
         return tuple(sorted(set(self._summaries) - self._outdated))
 
+    @property
+    def outdated(self) -> frozenset[int]:
+        """Predicted slices whose prediction an earlier adapter made, or is a first look."""
+        return frozenset(self._outdated)
+
+    @property
+    def predicted_count(self) -> int:
+        """How many slices have a prediction."""
+        return len(self._summaries)
+
+    @property
+    def fresh_count(self) -> int:
+        """How many slices were predicted with the adapter now in use."""
+        return len(self._summaries) - len(self._outdated)
+
     def missing_slices(self) -> tuple[int, ...]:
         """Slices that the adapter now in use has not predicted yet; rising."""
         fresh = set(self._summaries) - self._outdated
