@@ -16,6 +16,7 @@ from napari_salt.io.export import FORMATS
 from napari_salt.io.read import read_labels
 from napari_salt.io.session_store import SessionStore
 from napari_salt.records import FitSettings, SlicePrediction, SliceSummary
+from napari_salt.scale.requests import ClusterSegmentRequest
 from napari_salt.viewer_link import ViewerLink, images
 from napari_salt.views import DockView, Wishes
 
@@ -194,3 +195,11 @@ def test_a_level_that_has_gone_is_a_sentence(desk):
     desk.wishes.level_chosen.emit(7)
     assert "no level 7" in desk.status
     assert desk.image.level == 1
+
+
+def test_a_cluster_is_told_the_level(desk, tmp_path):
+    desk.wishes.settings_changed.emit(FitSettings(cluster="tls://head:8786"))
+    loop = desk.controller.loop
+    request = loop._segment_request(desk.session, tmp_path / "a", (0, 1))
+    assert isinstance(request, ClusterSegmentRequest)
+    assert request.level == 1
