@@ -192,23 +192,27 @@ class StubBackbone(Backbone):
 
 def memory(counts: tuple[int, int]) -> list[Ratio]:
     """Peak memory of a process that segments many slices, against one that segments few."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = stub_adapter(Path(folder) / "stub.salt.safetensors")
+        few, many = (_peak_of_child(path, count) for count in counts)
+    detail = f"{many / 1e6:.0f} / {few / 1e6:.0f} MB peak, stub network, 64 x 64 pixels"
+    return [
+        Ratio(f"peak memory, {counts[1]} slices / {counts[0]}", many / few, 1.05, False, detail)
+    ]
+
+
+def stub_adapter(path: Path) -> Path:
+    """Write an adapter of four labels on the stub; returns ``path``."""
     from napari_salt.model import fit as fit_module
 
     backbone = StubBackbone()
     real = fit_module.warm_backbone
     fit_module.warm_backbone = lambda *_: backbone  # type: ignore[assignment]
     try:
-        adapter = adapter_of(MadePlanes(40, (64, 64)), 4)
+        save_adapter(path, adapter_of(MadePlanes(40, (64, 64)), 4))
     finally:
         fit_module.warm_backbone = real
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "stub.salt.safetensors"
-        save_adapter(path, adapter)
-        few, many = (_peak_of_child(path, count) for count in counts)
-    detail = f"{many / 1e6:.0f} / {few / 1e6:.0f} MB peak, stub network, 64 x 64 pixels"
-    return [
-        Ratio(f"peak memory, {counts[1]} slices / {counts[0]}", many / few, 1.05, False, detail)
-    ]
+    return path
 
 
 def _peak_of_child(adapter: Path, count: int) -> int:

@@ -87,6 +87,22 @@ def test_no_score_says_why():
     assert wording.score(Round(1, alone, "a", 10), []) == "one slice is too few"
 
 
+LEVELS = ((152, 4096, 2048), (152, 1024, 512), (152, 512, 256))
+
+
+@pytest.mark.parametrize(
+    ("shapes", "number", "text"),
+    [
+        (LEVELS, 0, "4096 × 2048 (full resolution)"),
+        (LEVELS, 1, "1024 × 512 (level 1 of 2)"),
+        (((64, 512, 512), (32, 256, 256)), 1, "32 slices · 256 × 256 (level 1 of 1)"),
+        (((8, 8), (4, 4)), 1, "4 × 4 (level 1 of 1)"),
+    ],
+)
+def test_level(shapes, number, text):
+    assert wording.level(shapes, number) == text
+
+
 def test_position():
     assert wording.position((("t", 2), ("axis 1", 0))) == "t = 2, axis 1 = 0"
     assert wording.position(()) == ""

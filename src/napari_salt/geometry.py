@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import floor
 from typing import Any
 
 import numpy as np
@@ -35,11 +37,15 @@ class StackGeometry:
     ``slice_axis`` counts the slices, ``fixed`` holds the index of every other axis that the stack
     does not span; the two axes that remain, in their order, are Y and X. A two-dimensional image
     is a stack of one.
+
+    A stack of a coarser level of a pyramid lies on the finest, which is the image: ``steps`` says
+    for each axis how many voxels of the image go into one of the level; empty for one everywhere.
     """
 
     ndim: int
     slice_axis: int = 0
     fixed: dict[int, int] = field(default_factory=dict)
+    steps: tuple[float, ...] = ()
 
     @property
     def plane_axes(self) -> tuple[int, ...]:
@@ -63,23 +69,64 @@ class StackGeometry:
         ordered = array.transpose(np.argsort(axes))
         return np.expand_dims(ordered, tuple(sorted(self.fixed)))
 
-    def offset(self) -> NDArray[np.float64]:
-        """Place of the layer's first element in the image, one number for each axis."""
-        start = np.zeros(self.ndim)
+    def step(self, axis: int) -> float:
+        """How many voxels of the image go into one of the stack's level along an axis."""
+        return self.steps[axis] if self.steps else 1.0
+
+    def sizes(self) -> NDArray[np.float64]:
+        """Size of an element of the layer in voxels of the image, one number for each axis."""
+        return np.array([1.0 if a in self.fixed else self.step(a) for a in range(self.ndim)])
+
+    def offset(self, start: Mapping[int, int] | None = None) -> NDArray[np.float64]:
+        """Middle of an element of the layer in the image, one number for each axis.
+
+        ``start`` is its index along the axes of the stack, 0 where left out.
+        """
+        first = np.array([float((start or {}).get(axis, 0)) for axis in range(self.ndim)])
+        sizes = self.sizes()
+        place: NDArray[np.float64] = first * sizes + (sizes - 1) / 2
         for axis, index in self.fixed.items():
-            start[axis] = index
-        return start
+            place[axis] = index
+        return place
+
+    def at_slice(self, index: int) -> dict[int, int]:
+        """Slice ``index`` as a start for ``offset``; a plane has no other place than its own."""
+        return {} if self.ndim == 2 else {self.slice_axis: index}
+
+    def on_level(self, axis: int, place: float) -> int:
+        """Index on the stack's level of the voxel that a place along an axis of the image lies in."""
+        return floor((place + 0.5) / self.step(axis))
+
+    def fixed_on_level(self) -> dict[int, int]:
+        """``fixed`` counted on the stack's level."""
+        return {axis: self.on_level(axis, index) for axis, index in self.fixed.items()}
+
+
+def level_steps(coarse: tuple[int, ...], fine: tuple[int, ...]) -> tuple[float, ...]:
+    """How many voxels of the ``fine`` level go into one of the ``coarse``, along each axis of these shapes.
+
+    A whole number where one fits, as both levels begin at the same edge and writers drop or fill up less than one
+    coarse voxel at the end.
+    """
+    return tuple(_step(few, many) for few, many in zip(coarse, fine, strict=True))
+
+
+def _step(few: int, many: int) -> float:
+    whole = max(round(many / few), 1)
+    return float(whole) if abs(few * whole - many) < whole else many / few
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where work happens: an image (by key) and the axes of its stack."""
+    """Where work happens: an image (by key), the axes of its stack, and the level of a pyramid (0 is the finest)."""
 
     key: str
     geometry: StackGeometry
+    level: int = 0
 
     @property
     def name(self) -> str:
         """Identifies the place in layer metadata."""
         fixed = ",".join(f"{axis}={index}" for axis, index in sorted(self.geometry.fixed.items()))
-        return f"{self.key}/{self.geometry.slice_axis}/{fixed}"
+        level = f"/level {self.level}" if self.level else ""
+        return f"{self.key}/{self.geometry.slice_axis}/{fixed}{level}"

@@ -58,11 +58,14 @@ class Origin:
     affine
         Maps (slice, row, column, 1) to (x, y, z, 1) in millimetres, x to the patient's right, y to the front, z up
         (RAS+, as NIfTI has it); None where the format knows none.
+    level
+        Which level of a pyramid in that file the stack is; 0 is the finest.
     """
 
     path: str = ""
     format: str = ""
     affine: Affine | None = None
+    level: int = 0
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,11 @@ class Scratch(np.ndarray[Any, Any]):
         if self._map is not None and hasattr(self._map, "madvise"):
             self._map.madvise(mmap.MADV_DONTNEED)
 
+    def remove_file(self) -> None:
+        """Take the file's name away, also where it was handed to another process that may never have taken it."""
+        if self._path is not None and os.name == "posix":
+            _remove(str(self._path))
+
     def __reduce__(self) -> Any:
         owner = self._removal is not None and self._removal.alive
         if not (_by_name.get() and owner):
@@ -44,8 +49,8 @@ class Scratch(np.ndarray[Any, Any]):
         return _taken_over, (str(self._path), self.shape, self.dtype.str)
 
 
-def scratch(shape: tuple[int, ...], dtype: DTypeLike, *, reserve: bool = True) -> Scratch:
-    """Zeros in a temporary file that has all its room on the disk already, or takes it as it is filled.
+def scratch(shape: tuple[int, ...], dtype: DTypeLike) -> Scratch:
+    """Zeros in a temporary file that has all its room on the disk already.
 
     Raises
     ------
@@ -54,12 +59,12 @@ def scratch(shape: tuple[int, ...], dtype: DTypeLike, *, reserve: bool = True) -
     """
     kind = np.dtype(dtype)
     size = max(1, int(np.prod(shape, dtype=np.int64)) * kind.itemsize)
-    _sweep()
+    sweep()
     name = None
     try:
         number, name = tempfile.mkstemp(prefix=f"{PREFIX}{os.getpid()}-")
         with os.fdopen(number, "r+b") as file:
-            if reserve and hasattr(os, "posix_fallocate"):
+            if hasattr(os, "posix_fallocate"):
                 # a map of a file whose disk fills up later would end the process
                 os.posix_fallocate(file.fileno(), 0, size)
             else:
@@ -68,7 +73,7 @@ def scratch(shape: tuple[int, ...], dtype: DTypeLike, *, reserve: bool = True) -
         if name is not None:
             _remove(name)
         raise OutputError(
-            f"'{tempfile.gettempdir()}' cannot hold a large slice ({error.strerror or error}); free "
+            f"'{tempfile.gettempdir()}' cannot hold what is being worked on ({error.strerror or error}); free "
             f"{size // 2**20 + 1} MB there."
         ) from error
     return _opened(name, shape, kind)
@@ -106,7 +111,7 @@ def _remove(name: str) -> None:
         os.unlink(name)
 
 
-def _sweep() -> None:
+def sweep() -> None:
     """Remove what killed processes have left behind."""
     if os.name != "posix":
         return  # elsewhere there is no harmless way to ask whether a process lives

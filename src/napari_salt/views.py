@@ -43,6 +43,14 @@ class AxisEntry:
 
 
 @dataclass(frozen=True)
+class LevelEntry:
+    """One level of a pyramid that can be worked at; 0 is the finest."""
+
+    level: int
+    name: str
+
+
+@dataclass(frozen=True)
 class ImageNote:
     """A line below the facts of the image; ``offer`` is the text of its button, empty for none."""
 
@@ -52,7 +60,7 @@ class ImageNote:
 
 @dataclass(frozen=True)
 class ImageState:
-    """What the image line shows; ``axes`` is empty when there is nothing to choose."""
+    """What the image line shows; ``axes`` and ``levels`` are empty when there is nothing to choose."""
 
     entries: tuple[ImageEntry, ...] = ()
     key: str | None = None
@@ -60,6 +68,8 @@ class ImageState:
     axes: tuple[AxisEntry, ...] = ()
     axis: int = 0
     note: ImageNote = ImageNote()
+    levels: tuple[LevelEntry, ...] = ()
+    level: int = 0
 
 
 @dataclass(frozen=True)
@@ -218,6 +228,7 @@ class Wishes:
 
     image_chosen = Signal(str)
     axis_chosen = Signal(int)
+    level_chosen = Signal(int)
     image_offer_taken = Signal()
     label_added = Signal(str)
     label_renamed = Signal(int, str)
@@ -241,6 +252,8 @@ class Wishes:
     uncertainty_shown = Signal(bool)
     next_slice = Signal()
     skip_slice = Signal()
+    full_resolution_set = Signal(bool)
+    """Whether masks of a coarser level are exported on the grid of the finest."""
     export_masks = Signal()
     export_objects = Signal(ObjectsChoice)
     export_table = Signal(ObjectsChoice)

@@ -63,15 +63,26 @@ def report(step: StepReport) -> str:
     return noted(text, step.message)
 
 
-def coarser_level(name: str) -> str:
-    """How to work at a coarser level of a pyramid, which is the image of ``name``; empty without one."""
-    return f"Works at full resolution; for a coarser level open {name} by itself." if name else ""
+def plane_size(shape: Sequence[int]) -> str:
+    """``1024 × 1024``: the last two of the lengths."""
+    return " × ".join(str(length) for length in shape[-2:])
+
+
+def level(shapes: Sequence[Sequence[int]], number: int) -> str:
+    """``1024 × 1024 (level 2 of 4)``; with the slices where levels differ in them.
+
+    ``shapes`` are the lengths along (slices,) rows and columns of all levels, the finest first.
+    """
+    name = plane_size(shapes[number])
+    if len({tuple(shape[:-2]) for shape in shapes}) > 1:
+        name = f"{count(shapes[number][0], 'slice')} · {name}"
+    return f"{name} ({f'level {number} of {len(shapes) - 1}' if number else 'full resolution'})"
 
 
 def facts(info: StackInfo) -> str:
     """``152 slices · 233 × 197 · 1 mm``; the three lengths of a voxel where they differ."""
-    slices, rows, columns = info.shape
-    parts = [count(slices, "slice"), f"{rows} × {columns}"]
+    slices = info.shape[0]
+    parts = [count(slices, "slice"), plane_size(info.shape)]
     lengths = [f"{value:.3g}" for value in info.spacing]
     if set(info.units) == {"pixel"}:
         if len(set(lengths)) > 1:

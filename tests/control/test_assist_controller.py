@@ -76,8 +76,9 @@ class Bench:
         images.axes.return_value = ()
         images.position.return_value = ()
         images.elsewhere.return_value = ()
-        images.coarser.return_value = ""
-        images.place.side_effect = lambda key, axis=None: Place(key, StackGeometry(3))
+        images.levels.return_value = ()
+        images.other_levels.return_value = []
+        self.link.first_place.side_effect = lambda key: Place(key, StackGeometry(3))
         images.open_stack.side_effect = lambda place: Stack(np.zeros(SHAPE, np.uint8))
         self.link.single_images.return_value = 1
         self.link.keys.return_value = resolve({}, {}, str)

@@ -94,13 +94,15 @@ class Bench:
         self.link.images.entries.return_value = (ImageEntry("a", "t1"), ImageEntry("b", "t2"))
         self.link.images.active.return_value = "a"
         self.link.images.axes.return_value = ()
-        self.link.images.place.side_effect = lambda key, axis=None: Place(key, StackGeometry(3))
+        self.link.first_place.side_effect = lambda key: Place(key, StackGeometry(3))
+        self.link.images.place.side_effect = lambda key, axis, level: Place(key, StackGeometry(3))
         self.link.images.open_stack.side_effect = lambda place: Stack(
             np.zeros(SHAPE, np.uint8), name=place.key
         )
         self.link.images.position.return_value = ()
         self.link.images.elsewhere.return_value = ()
-        self.link.images.coarser.return_value = ""
+        self.link.images.levels.return_value = ()
+        self.link.images.other_levels.return_value = []
         self.link.single_images.return_value = 1
         self.link.session_of.return_value = None
         self.link.current_slice.return_value = 2
@@ -193,15 +195,6 @@ def test_nothing_open_says_what_to_do(monkeypatch):
     assert not readiness.adapt.enabled
     view.wishes.label_added.emit("cell")
     assert view.set_status.call_args.args[0].level == "error"
-
-
-def test_of_a_large_pyramid_it_is_told_how_to_work_at_a_coarser_level(bench):
-    bench.link.images.coarser.return_value = "a.ome.zarr/1"
-    bench.link.signals.images_changed.emit()
-    assert "for a coarser level open a.ome.zarr/1" in bench.shown("image").note.text
-    bench.link.images.coarser.return_value = ""
-    bench.link.signals.images_changed.emit()
-    assert not bench.shown("image").note.text
 
 
 def test_a_new_label_is_taken_up_by_the_brush(bench):
@@ -316,7 +309,7 @@ def test_choosing_the_same_image_elsewhere_in_time_asks_during_a_job(bench):
     bench.wishes.image_chosen.emit("a")
     bench.view.confirm.assert_not_called()
     moved = Place("a", StackGeometry(4, 1, {0: 3}))
-    bench.link.images.place.side_effect = lambda key, axis=None: moved
+    bench.link.images.place.side_effect = lambda key, axis, level: moved
     bench.wishes.image_chosen.emit("a")
     bench.view.confirm.assert_called_once()
     assert bench.controller.desk.place == moved
@@ -1086,3 +1079,45 @@ def test_a_result_that_cannot_be_kept_ends_the_job_all_the_same(bench, monkeypat
     bench.runner.end("on_done", AdaptResult("a.salt.safetensors", RECORD, 10))
     assert bench.shown("status").text == "The disk is full; free some space."
     assert not bench.shown("progress").busy
+
+
+# ---- a full disk
+
+
+FULL = OutputError("The disk of '/tmp' is full; free some space and try again.")
+
+
+def test_a_full_disk_ends_segmenting_with_one_sentence_and_keeps_the_paint(bench):
+    bench.ready()
+    bench.session.use_adapter("a.salt.safetensors")
+    paint = bench.session.annotations.paint.copy()
+    bench.wishes.segment_all.emit()
+    bench.runner.report(prediction(2))
+    bench.link.write_prediction.side_effect = FULL
+    bench.view.notify.reset_mock()
+    bench.runner.report(prediction(3), prediction(1))
+    assert bench.runner.stops == 1
+    assert bench.link.write_prediction.call_count == 2
+    bench.runner.end("on_stopped")
+    status = bench.shown("status")
+    assert status.level == "error"
+    assert "is full; free some space" in status.text
+    assert "Your paint and the masks so far are kept." in status.text
+    bench.view.notify.assert_called_once()
+    assert bench.session.predicted_slices() == (2,)
+    np.testing.assert_array_equal(bench.session.annotations.paint, paint)
+    bench.link.write_prediction.side_effect = None
+    bench.wishes.segment_all.emit()
+    assert set(bench.runner.requests[-1].slices) == set(range(6)) - {2}
+
+
+def test_a_full_disk_is_no_reason_to_stop_fitting(bench, tmp_path):
+    bench.ready()
+    bench.wishes.then_segment_set.emit(False)
+    bench.wishes.adapt.emit()
+    bench.link.write_prediction.side_effect = FULL
+    bench.runner.report(prediction(2, provisional=True))
+    assert bench.runner.stops == 0
+    assert "first look cannot be shown" in bench.view.notify.call_args.args[0]
+    bench.runner.end("on_done", AdaptResult(RECORD, tmp_path / "a", 7))
+    assert len(bench.session.rounds) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import wait
 from pathlib import Path
 from unittest.mock import create_autospec
@@ -15,8 +16,10 @@ from napari_salt.control import export_controller
 from napari_salt.control.desk import Desk
 from napari_salt.control.export_controller import ExportController
 from napari_salt.control.export_target import pattern_of, target_of
-from napari_salt.errors import InputError, OutputError
+from napari_salt.engine.aside import run_aside
+from napari_salt.errors import InputError, JobFailed, OutputError
 from napari_salt.io.export import FORMATS, formats_for
+from napari_salt.io.volume_objects import objects_of_volume
 from napari_salt.records import Origin, StackInfo
 from napari_salt.session.objects import ObjectsChoice
 from napari_salt.session.session import Session
@@ -215,3 +218,61 @@ def test_closing_leaves_nothing_half_written(tmp_path):
     go.set()
     office.exports.close()
     assert [path.name for path in tmp_path.iterdir()] in ([], ["m.tif"])
+
+
+# ---- objects of a volume
+
+
+VOLUME = ObjectsChoice("watershed", volume=True)
+
+
+def test_objects_of_a_volume_are_found_in_another_process(office, tmp_path, monkeypatch):
+    office.predictions[:] = 0
+    office.predictions[1:3, 2:5, 2:5] = 1
+    asked = []
+
+    def aside(work, *args, stopped):
+        asked.append((work, office.exports.progress().text))
+        return run_aside(work, *args, stopped=stopped)
+
+    monkeypatch.setattr(export_controller, "run_aside", aside)
+    office.view.ask_save.return_value = tmp_path / "t.csv"
+    office.exports.export_table(VOLUME)
+    office.end()
+    ((work, text),) = asked
+    assert (work, text) == (objects_of_volume, "finding objects…")
+    assert office.desk.status.text == "table saved to t.csv"
+    lines = (tmp_path / "t.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith("1,")
+    assert ",18," in lines[1]
+
+
+def test_stop_ends_the_search_for_objects(office, tmp_path, monkeypatch):
+    office.predictions[:] = 1
+
+    def aside(work, *args, stopped):
+        return run_aside(time.sleep, 600, stopped=stopped)
+
+    monkeypatch.setattr(export_controller, "run_aside", aside)
+    office.answer(tmp_path / "m.tif", "tiff")
+    office.exports.export_objects(VOLUME)
+    office.exports.stop()
+    office.end()
+    assert office.desk.status.text == "stopped; no objects were written"
+    assert not (tmp_path / "m.tif").exists()
+
+
+def test_a_search_that_fails_says_so(office, tmp_path, monkeypatch):
+    office.predictions[:] = 1
+
+    def aside(*args, stopped):
+        raise JobFailed("The computer ran out of memory.")
+
+    monkeypatch.setattr(export_controller, "run_aside", aside)
+    office.view.ask_save.return_value = tmp_path / "t.csv"
+    office.exports.export_table(VOLUME)
+    office.end()
+    assert office.desk.status.level == "error"
+    assert "The computer ran out of memory. Find them in each slice" in office.desk.status.text
+    assert not office.exports.busy

@@ -105,8 +105,23 @@ def test_a_session_on_a_coarser_level_finds_that_level(bench, kept, tmp_path):
     image = {"axes": axes, "datasets": [{"path": "0"}, {"path": "1"}]}
     group.attrs["ome"] = {"version": "0.5", "multiscales": [image]}
     assert bench.open(kept).startswith("your work is back")
-    assert bench.images == ["t1.tif level 1"]
-    assert bench.viewer.layers[0].data.shape == PIXELS.shape
+    assert bench.images == ["t1.tif"]
+    assert bench.viewer.layers[0].multiscale
+    assert bench.controller.desk.place.level == 1
+    assert bench.controller.desk.session.stack.info.origin.level == 1
+    assert painted(bench) == (2,)
+
+
+def test_a_session_on_a_level_of_a_tiff_finds_that_level(bench, kept, tmp_path):
+    (tmp_path / "old").mkdir()
+    options = {"tile": (16, 16), "photometric": "minisblack"}
+    with tifffile.TiffWriter(tmp_path / "old" / "t1.tif", ome=True) as tif:
+        fine = PIXELS.repeat(2, axis=1).repeat(2, axis=2)
+        tif.write(fine, subifds=1, metadata={"axes": "ZYX"}, **options)
+        tif.write(PIXELS, subfiletype=1, **options)
+    assert bench.open(kept).startswith("your work is back")
+    assert [level.shape for level in bench.viewer.layers[0].data] == [fine.shape, PIXELS.shape]
+    assert bench.controller.desk.place.level == 1
     assert painted(bench) == (2,)
 
 

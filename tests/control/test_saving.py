@@ -408,6 +408,23 @@ def test_a_slice_predicted_since_is_not_overwritten_by_what_comes_back(office, t
     later.saving.close()
 
 
+def test_masks_that_find_no_room_to_be_shown_are_told_once_and_stay_kept(office, tmp_path):
+    worked(office, tmp_path)
+    keep(office, 1, 2, 3)
+    office.saving.close()
+    later = Office(tmp_path / "store")
+    later.desk.link.write_prediction.side_effect = OutputError("The disk of '/tmp' is full.")
+    later.tick()
+    later.desk.offer()
+    brought_back(later)
+    told = [call.args[0] for call in later.view.notify.call_args_list]
+    assert told == ["Your masks are kept but cannot be shown: The disk of '/tmp' is full."]
+    assert later.session.predicted_slices() == ()
+    assert later.session.annotations.painted_slices() == (1, 4)
+    later.saving.close()
+    assert on_disk(office.folders[0]) == {1, 2, 3}
+
+
 def test_renaming_a_label_drops_no_predicted_slice(office, tmp_path):
     worked(office, tmp_path)
     keep(office, 1)

@@ -12,6 +12,7 @@ import tifffile
 from PIL import Image
 
 from napari_salt.errors import InputError, MissingExtra
+from napari_salt.io.opening import open_path
 from napari_salt.io.pages import Pages
 from napari_salt.io.read import READERS, LabelImage, read_labels, read_stack
 from napari_salt.io.write import write_image, write_masks
@@ -445,6 +446,9 @@ def test_levels_of_a_pyramid(tmp_path):
     assert coarse.info.spacing == (2, 1, 1)
     with pytest.raises(InputError, match="no level 2; it has 2"):
         read_stack(tmp_path / "p.ome.tif", level=2)
+    levels = open_path(tmp_path / "p.ome.tif").pyramid
+    for level, step in zip(levels, (1, 2), strict=True):
+        np.testing.assert_array_equal(level[2], data[2, ::step, ::step])
 
 
 @pytest.mark.filterwarnings("error")

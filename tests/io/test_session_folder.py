@@ -29,12 +29,18 @@ from napari_salt.io.session_folder import (
 )
 from napari_salt.io.session_state import SessionState
 from napari_salt.io.session_store import SessionStore
-from napari_salt.records import FitRecord, FitSettings, Label, Round, StackInfo
+from napari_salt.records import FitRecord, FitSettings, Label, Origin, Round, StackInfo
 from napari_salt.session.stack import Stack
 
 RECORD = FitRecord("salt", "lite-medsam", (1,), 3, 9.5, 70, "adapted", 0.8, 0.9, (("cell", 0.9),))
 STATE_OF = SessionState(
-    stack=StackInfo((5, 6, 7), spacing=(2.0, 0.5, 0.5), units=("um",) * 3, name="t1 stack"),
+    stack=StackInfo(
+        (5, 6, 7),
+        spacing=(2.0, 0.5, 0.5),
+        units=("um",) * 3,
+        name="t1 stack",
+        origin=Origin("/t1.ome.zarr", "ome-zarr", level=2),
+    ),
     identity="abc",
     labels=(Label(1, "Zelle <b>", (0.1, 0.2, 0.3, 1.0)), Label(300, "axon")),
     next_id=301,
@@ -217,6 +223,8 @@ def rewrite(folder: SessionFolder, change) -> None:
         lambda c: c["labels"][0].update(color=[1, 2]),
         lambda c: c["rounds"][0].update(adapter_path="../../evil"),
         lambda c: c["rounds"][0]["record"].update(slices=None),
+        lambda c: c["stack"]["origin"].update(level=-1),
+        lambda c: c["stack"]["origin"].update(level="2"),
         lambda c: c["stack"].update(shape=[5, 6]),
         lambda c: c["stack"].update(shape=[5, 6, 70000]),
         lambda c: c.update(format="other"),
@@ -230,6 +238,11 @@ def test_a_damaged_description_is_refused(folder, change):
     rewrite(folder, change)
     with pytest.raises(InputError, match="damaged"):
         SessionFolder.open_folder(folder.path)
+
+
+def test_a_session_from_before_levels_is_of_the_finest(folder):
+    rewrite(folder, lambda c: c["stack"]["origin"].pop("level"))
+    assert SessionFolder.open_folder(folder.path).state().stack.origin.level == 0
 
 
 def test_a_session_from_before_intensities_could_be_chosen_has_percentiles(folder):
@@ -309,3 +322,5 @@ def test_the_store_finds_work_on_the_same_stack_newest_first(tmp_path):
     assert [one.state.next_id for one in found] == [401, 400]
     assert found[0].slices == 2
     assert SessionStore(tmp_path / "none").find("abc") == []
+    assert store.shapes() == {(5, 6, 7)}
+    assert SessionStore(tmp_path / "none").shapes() == set()

@@ -92,9 +92,11 @@ def test_predictions_of_an_older_adapter_are_out_of_date():
     session.add_round(RECORD, Path("a"), 10)
     predict(session, 3, 1)
     assert session.predicted_slices() == session.fresh_slices() == (1, 3)
+    assert (session.predicted_count, session.fresh_count, session.outdated) == (2, 2, set())
     assert session.missing_slices() == (0, 2, 4)
     session.add_round(RECORD, "b", 10)
     assert (session.predicted_slices(), session.fresh_slices()) == ((1, 3), ())
+    assert (session.predicted_count, session.fresh_count, session.outdated) == (2, 0, {1, 3})
     predict(session, 1)
     assert session.fresh_slices() == (1,)
     assert heard == [

@@ -145,26 +145,6 @@ def test_a_level_by_itself_lies_over_the_whole_image(viewer, cells):
     assert np.asarray(written.data)[2, 4, 3] == 1
 
 
-@pytest.mark.parametrize(("side", "expected"), [(64, ""), (4096, "large.ome.zarr/1")])
-def test_of_a_large_pyramid_the_coarser_level_is_told(viewer, tmp_path, side, expected):
-    group = zarr.open_group(str(tmp_path / "large.ome.zarr"), mode="w", zarr_format=3)
-    datasets = []
-    for name, length in (("0", side), ("1", side // 16)):
-        group.create_array(name, shape=(2, length, length), dtype=np.uint8)
-        scale = {"type": "scale", "scale": [1, 1, 1]}
-        datasets.append({"path": name, "coordinateTransformations": [scale]})
-    image = {"axes": [{"name": name} for name in "zyx"], "datasets": datasets}
-    group.attrs["ome"] = {"version": "0.5", "multiscales": [image]}
-    (layer,) = viewer.open(str(tmp_path / "large.ome.zarr"), plugin="napari-salt")
-    link = ViewerLink(viewer)
-    assert link.images.coarser(link.images.place(str(layer.unique_id))) == expected
-    link.close()
-    viewer.layers.clear()
-    if expected:
-        (alone,) = viewer.open(str(tmp_path / expected), plugin="napari-salt")
-        assert alone.data.shape == (2, side // 16, side // 16)
-
-
 def test_a_label_image_by_itself_is_a_labels_layer(viewer, cells):
     (layer,) = viewer.open(str(cells / "labels" / "nuclei"), plugin="napari-salt")
     assert isinstance(layer, Labels)

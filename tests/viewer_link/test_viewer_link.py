@@ -195,7 +195,7 @@ def test_colour_images(link, viewer):
     np.testing.assert_array_equal(session.stack.plane(2), data[2])
 
 
-def test_multiscale_uses_level_0(link, viewer):
+def test_of_a_small_pyramid_the_finest_level_is_used(link, viewer):
     data = stack(4, 64, 64)
     _, _, session = open_image(link, viewer, [data, data[:, ::2, ::2]], multiscale=True)
     assert session.stack.info.shape == (4, 64, 64)

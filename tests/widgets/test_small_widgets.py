@@ -15,6 +15,7 @@ from napari_salt.views import (
     ImageNote,
     ImageState,
     LabelCurve,
+    LevelEntry,
     ProgressState,
     RoundRow,
     StatusState,
@@ -23,6 +24,7 @@ from napari_salt.views import (
 from napari_salt.widgets.action_button import ActionButton
 from napari_salt.widgets.adapt_panel import AdaptPanel
 from napari_salt.widgets.dice_curve import DiceCurve
+from napari_salt.widgets.export_panel import ExportPanel
 from napari_salt.widgets.fold import Fold
 from napari_salt.widgets.image_choice import ImageChoice
 from napari_salt.widgets.next_panel import NextPanel
@@ -328,3 +330,39 @@ def test_image_note_and_its_offer(qtbot):
     assert not taken
     choice._offer.click()
     assert taken == [True]
+
+
+def test_levels_are_offered_only_where_there_are_some(qtbot):
+    choice = ImageChoice()
+    qtbot.addWidget(choice)
+    choice.show()
+    told = []
+    choice.levelChanged.connect(told.append)
+    assert not choice._level.isVisible()
+    levels = (LevelEntry(0, "64 × 64 (full resolution)"), LevelEntry(1, "32 × 32 (level 1 of 1)"))
+    entries = (ImageEntry("a", "t1"),)
+    choice.setValue(ImageState(entries, "a", levels=levels, level=1))
+    assert choice._level.isVisible()
+    assert choice._level.currentText() == "32 × 32 (level 1 of 1)"
+    assert told == [], "showing is no wish"
+    choice._level.setCurrentIndex(0)
+    choice._level.activated.emit(0)
+    assert told == [0]
+    choice.setValue(ImageState(entries, "a"))
+    assert not choice._level.isVisible()
+
+
+def test_full_resolution_is_offered_for_coarser_levels_only(qtbot):
+    panel = ExportPanel()
+    qtbot.addWidget(panel)
+    panel.show()
+    told = []
+    panel.fullResolutionChanged.connect(told.append)
+    assert not panel._full.isVisible()
+    panel.setCoarse(True)
+    assert panel._full.isVisible()
+    assert panel._full.isChecked()
+    panel._full.click()
+    assert told == [False]
+    panel.setCoarse(False)
+    assert not panel._full.isVisible()

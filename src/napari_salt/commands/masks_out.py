@@ -45,7 +45,11 @@ class MasksOut:
         if self.objects is None and self.table is None:
             return
         with find_objects(
-            masks, stack.info, self.table_objects, self.path.absolute().parent
+            masks,
+            stack.info,
+            self.table_objects,
+            self.path.absolute().parent,
+            measured=self.table is not None,
         ) as objects:
             if self.table is not None:
                 write_table(self.table, objects, labels, stack)

@@ -52,7 +52,7 @@ class ArrivalsController:
     # ---- single images and positions
 
     def note(self, index: int | None) -> ImageNote:
-        """What is worth knowing of the image in use: elsewhere, single images, a slice's name, levels."""
+        """What is worth knowing of the image in use: elsewhere, single images, a slice's name."""
         place, session, link = self._desk.place, self._desk.session, self._desk.link
         if place is None or session is None:
             return ImageNote()
@@ -64,9 +64,7 @@ class ArrivalsController:
         if place.geometry.ndim == 2 and link.single_images() > 1:
             count = link.single_images()
             return ImageNote(f"One of {count} single images.", f"Make one stack of {count}")
-        name = session.stack.plane_name(index) if index is not None else ""
-        level = wording.coarser_level(link.images.coarser(place))
-        return ImageNote(" · ".join(text for text in (name, level) if text))
+        return ImageNote(session.stack.plane_name(index) if index is not None else "")
 
     def take_offer(self) -> None:
         """Do what the note of the image offers."""

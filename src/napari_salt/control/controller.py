@@ -30,12 +30,13 @@ from napari_salt.errors import InputError, NapariSaltError
 from napari_salt.io.session_store import SessionStore
 from napari_salt.session.readiness import JobKind, JobState, readiness
 from napari_salt.session.session import Session
-from napari_salt.views import ImageNote, ImageState, SliceState
+from napari_salt.views import ImageNote, ImageState, LevelEntry, SliceState
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_salt.engine.requests import JobRunner
+    from napari_salt.geometry import Place
     from napari_salt.io.session_state import SessionState
     from napari_salt.records import FitSettings
     from napari_salt.session.readiness import Readiness
@@ -107,31 +108,44 @@ class Controller:
     def _try_to_open(self, key: str) -> None:
         """Open an image that nobody asked for: one that cannot be used is no reason to interrupt."""
         try:
-            self.open_image(key)
+            self.open_place(self._link.first_place(key))
         except InputError as error:
             self.desk.say(str(error), "warning")
 
     def choose_image(self, key: str) -> None:
         """Open another image, or the open one anew where the viewer is now in its other axes."""
         place = self.desk.place
-        same = place is not None and place.key == key
-        self._go(key, place.geometry.slice_axis if same and place is not None else None)
+        if place is None or place.key != key:
+            self._go(self._link.first_place(key))
+        else:
+            self._go(self._link.images.place(key, place.geometry.slice_axis, place.level))
 
     def choose_axis(self, axis: int) -> None:
         """Count slices along another axis of the image."""
-        if self.desk.place is not None:
-            self._go(self.desk.place.key, axis)
+        place = self.desk.place
+        if place is not None:
+            self._go(self._link.images.place(place.key, axis, place.level))
 
-    def _go(self, key: str, axis: int | None) -> None:
+    def choose_level(self, level: int) -> None:
+        """Work at another level of the image's pyramid; each level has paint of its own."""
+        before, session = self.desk.place, self.desk.session
+        if before is None or session is None:
+            return
+        painted = len(session.annotations.painted_slices())
+        self._go(self._link.images.at_level(before, level))
+        if painted and self.desk.place != before:
+            kept = f"your paint on {wording.count(painted, 'slice')} stays at level {before.level}"
+            self.desk.say(f"{kept}; choose that level to go on with it")
+
+    def _go(self, place: Place) -> None:
         """Open another stack; a running job is stopped after asking."""
-        if self._link.images.place(key, axis) != self.desk.place and self._may_leave():
+        if place != self.desk.place and self._may_leave():
             self.desk.status = IDLE
-            self.open_image(key, axis)
+            self.open_place(place)
         self._shown.pop("image", None)
 
-    def open_image(self, key: str, axis: int | None = None) -> None:
+    def open_place(self, place: Place) -> None:
         """Open an image as a stack, with the session it had, or a new one with the same labels."""
-        place = self._link.images.place(key, axis)
         if place == self.desk.place:
             return
         before = self.desk.session
@@ -143,7 +157,7 @@ class Controller:
                 session.labels.add(label.name, label.color, label_id=label.label_id)
             if before is not None:
                 session.settings = before.settings
-            same_image = self.desk.place is not None and self.desk.place.key == key
+            same_image = self.desk.place is not None and self.desk.place.key == place.key
             if before is not None and same_image and before.adapter_path is not None:
                 session.use_adapter(before.adapter_path)
         self._leave_session()
@@ -168,9 +182,9 @@ class Controller:
 
     def _bring_image(self, state: SessionState, folder: Path) -> None:
         """Open the image that a session was painted on, where it is found."""
-        key = find_image(self.desk, state, folder)
-        if key is not None:
-            self.open_image(key)
+        place = find_image(self.desk, state, folder)
+        if place is not None:
+            self.open_place(place)
 
     def image_lost(self, key: str, name: str) -> None:
         """The image in use was removed from the viewer."""
@@ -262,6 +276,10 @@ class Controller:
         """Whether the whole stack is segmented after Adapt."""
         self.desk.then_segment = then_segment
 
+    def set_full_resolution(self, full_resolution: bool) -> None:
+        """Whether masks of a coarser level are exported on the grid of the finest."""
+        self.desk.full_resolution = full_resolution
+
     def take_offer(self) -> None:
         """Follow the way out that the status line offers."""
         if self.desk.offer is not None:
@@ -340,7 +358,11 @@ class Controller:
         if not note.offer:
             hint = self.intensities.hint()
             note = ImageNote(" · ".join(text for text in (note.text, hint) if text))
-        return ImageState(entries, place.key, facts, axes, place.geometry.slice_axis, note)
+        shapes = self._link.images.levels(place)
+        levels = tuple(LevelEntry(at, wording.level(shapes, at)) for at in range(len(shapes)))
+        return ImageState(
+            entries, place.key, facts, axes, place.geometry.slice_axis, note, levels, place.level
+        )
 
     def _slice_state(self, index: int | None) -> SliceState:
         session = self.desk.session
@@ -373,6 +395,8 @@ class Controller:
         for signal, act in (
             (wishes.image_chosen, self.choose_image),
             (wishes.axis_chosen, self.choose_axis),
+            (wishes.level_chosen, self.choose_level),
+            (wishes.full_resolution_set, self.set_full_resolution),
             (wishes.image_offer_taken, arrivals.take_offer),
             (wishes.label_added, paint.add_label),
             (wishes.label_renamed, paint.rename_label),

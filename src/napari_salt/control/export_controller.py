@@ -11,11 +11,13 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_salt.control.export_target import pattern_of, target_of
 from napari_salt.control.merged_masks import MergedMasks
-from napari_salt.errors import JobStopped, NapariSaltError
+from napari_salt.engine.aside import run_aside
+from napari_salt.errors import JobFailed, JobStopped, NapariSaltError
+from napari_salt.io.enlarged import EnlargedMasks, check_finer
 from napari_salt.io.export import check_target, export_masks, formats_for
 from napari_salt.io.file_names import safe_file_name
 from napari_salt.io.object_masks import common_sizes, find_objects
@@ -28,10 +30,11 @@ from napari_salt.views import ProgressState
 if TYPE_CHECKING:
     from napari_salt.control.desk import Desk
     from napari_salt.io.export import Kind
-    from napari_salt.records import Label
+    from napari_salt.io.volume_objects import VolumeObjects
+    from napari_salt.records import Label, StackInfo
     from napari_salt.session.objects import ObjectsChoice
     from napari_salt.session.session import Session
-    from napari_salt.session.stack import Stack
+    from napari_salt.session.stack import ArrayLike, Stack
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +49,7 @@ class _Export:
     what: str
     count: int
     reading: int = 0
+    finding: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
     future: Future[Path] | None = None
 
@@ -55,6 +59,18 @@ class _Export:
             raise JobStopped("Stopped.")
         self.reading = index + 1
 
+    def aside(self, work: Callable[..., VolumeObjects], *args: Any) -> VolumeObjects:
+        """Find objects of a volume in a process of its own, so that the viewer stays smooth and Stop ends it."""
+        self.finding = True
+        try:
+            return run_aside(work, *args, stopped=self.stop.is_set)
+        except JobFailed as error:
+            raise JobFailed(
+                f"The objects could not be found. {error} Find them in each slice by itself, or close other programs."
+            ) from error
+        finally:
+            self.finding = False
+
 
 @dataclass(frozen=True, eq=False)
 class _Source:
@@ -63,7 +79,7 @@ class _Source:
     masks: WatchedMasks
     stack: Stack
     labels: tuple[Label, ...]
-    on_slice: Callable[[int], None]
+    export: _Export
 
 
 class ExportController:
@@ -90,8 +106,11 @@ class ExportController:
     def export_masks(self) -> None:
         """Write what is segmented and painted as one label image."""
         session = self._free_session()
-        target = None if session is None else self._ask_target(session, "masks")
-        if session is None or target is None:
+        if session is None:
+            return
+        written = self._written(session)
+        target = self._ask_target(written.info, "masks")
+        if target is None:
             return
         path, kind = target
 
@@ -101,19 +120,23 @@ class ExportController:
                 path, source.masks, stack.info, source.labels, kind=kind, slices=slices_of(stack)
             )
 
-        self._start(session, "masks", work)
+        self._start(session, written, "masks", work)
 
     def export_objects(self, choice: ObjectsChoice) -> None:
         """Write a label image in which each object has a number of its own."""
         session = self._free_session()
         if session is None:
             return
-        common_sizes(session.stack.info, volume=choice.volume)
-        target = self._ask_target(session, "objects")
+        written = self._written(session)
+        common_sizes(written.info, volume=choice.volume)
+        target = self._ask_target(written.info, "objects")
         if target is not None:
             path, kind = target
             self._start(
-                session, "objects", lambda source: _write_objects(source, choice, path, kind)
+                session,
+                written,
+                "objects",
+                lambda source: _write_objects(source, choice, path, kind),
             )
 
     def export_table(self, choice: ObjectsChoice) -> None:
@@ -121,13 +144,14 @@ class ExportController:
         session = self._free_session()
         if session is None:
             return
-        common_sizes(session.stack.info, volume=choice.volume)
+        written = self._written(session)
+        common_sizes(written.info, volume=choice.volume)
         name = f"{safe_file_name(session.stack.info.name)}_objects{TABLE_SUFFIX}"
         path = self._desk.view.ask_save("Save measurements", name, f"CSV (*{TABLE_SUFFIX})")
         if path is None:
             return
         path = path if path.suffix else path.with_suffix(TABLE_SUFFIX)
-        self._start(session, "table", lambda source: _write_table(source, choice, path))
+        self._start(session, written, "table", lambda source: _write_table(source, choice, path))
 
     def stop(self) -> None:
         """Ask the export to stop; what it has begun is taken back."""
@@ -143,6 +167,8 @@ class ExportController:
             return ProgressState()
         if export.stop.is_set():
             return ProgressState(True, "stopping…")
+        if export.finding:
+            return ProgressState(True, "finding objects…")
         text = f"saving {export.what}, slice {export.reading}/{export.count}"
         return ProgressState(True, text, export.reading, export.count)
 
@@ -169,9 +195,22 @@ class ExportController:
         """The open session, where no export is under way."""
         return None if self.busy else self._desk.session
 
-    def _ask_target(self, session: Session, what: str) -> tuple[Path, Kind] | None:
+    def _written(self, session: Session) -> Stack:
+        """The stack on whose grid masks are written: the session's, or the finest level of its pyramid.
+
+        Raises ``InputError`` where masks of the session do not fit on that.
+        """
+        place = self._desk.place
+        if place is None or not (place.level and self._desk.full_resolution):
+            return session.stack
+        images = self._desk.link.images
+        finest = images.open_stack(images.at_level(place, 0))
+        check_finer(session.stack.info, finest.info)
+        return finest
+
+    def _ask_target(self, info: StackInfo, what: str) -> tuple[Path, Kind] | None:
         """Path and format; None when the user thinks better of it. Refuses what cannot work."""
-        info, view = session.stack.info, self._desk.view
+        view = self._desk.view
         offered = formats_for(info)
         suggested = f"{safe_file_name(info.name)}_{what}{offered[0].suffixes[0]}"
         answer = view.ask_save_as(f"Save {what}", suggested, [pattern_of(x) for x in offered])
@@ -185,11 +224,15 @@ class ExportController:
             return None
         return path, kind
 
-    def _start(self, session: Session, what: str, work: Callable[[_Source], Path]) -> None:
-        export = _Export(what, session.stack.info.shape[0])
-        merged = MergedMasks(session, self._desk.link.predictions())
-        watched = WatchedMasks(merged, export.on_slice)
-        source = _Source(watched, session.stack, tuple(session.labels), export.on_slice)
+    def _start(
+        self, session: Session, written: Stack, what: str, work: Callable[[_Source], Path]
+    ) -> None:
+        export = _Export(what, len(written))
+        masks: ArrayLike = MergedMasks(session, self._desk.link.predictions())
+        if written is not session.stack:
+            masks = EnlargedMasks(masks, session.stack.info, written.info)
+        watched = WatchedMasks(masks, export.on_slice)
+        source = _Source(watched, written, tuple(session.labels), export)
         export.future = self._pool.submit(work, source)
         self._export = export
 
@@ -209,11 +252,12 @@ class ExportController:
 
 
 def _write_objects(source: _Source, choice: ObjectsChoice, path: Path, kind: Kind) -> Path:
-    stack = source.stack
-    with find_objects(source.masks, stack.info, choice, path.absolute().parent) as objects:
+    stack, export = source.stack, source.export
+    folder = path.absolute().parent
+    with find_objects(source.masks, stack.info, choice, folder, run=export.aside) as objects:
         return export_masks(
             path,
-            objects.watched(source.on_slice).ids,
+            objects.watched(export.on_slice).ids,
             stack.info,
             objects.labels(source.labels),
             kind=kind,
@@ -224,7 +268,9 @@ def _write_objects(source: _Source, choice: ObjectsChoice, path: Path, kind: Kin
 
 
 def _write_table(source: _Source, choice: ObjectsChoice, path: Path) -> Path:
-    stack = source.stack
-    with find_objects(source.masks, stack.info, choice, path.absolute().parent) as objects:
-        watched = objects if choice.volume else objects.watched(source.on_slice)
-        return write_table(path, watched, source.labels, stack)
+    stack, export = source.stack, source.export
+    folder = path.absolute().parent
+    with find_objects(
+        source.masks, stack.info, choice, folder, measured=True, run=export.aside
+    ) as objects:
+        return write_table(path, objects.watched(export.on_slice), source.labels, stack)

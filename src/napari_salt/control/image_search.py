@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from napari_salt.io.session_folder import identity
 
 if TYPE_CHECKING:
     from napari_salt.control.desk import Desk
+    from napari_salt.geometry import Place
     from napari_salt.io.opened import Opened
     from napari_salt.io.session_state import SessionState
     from napari_salt.session.stack import Stack
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 ANY_FILE = "All files (*)"
 
 
-def find_image(desk: Desk, state: SessionState, folder: Path) -> str | None:
-    """Key of the viewer's image with the pixels of a session, opened where need be; None where it is not found.
+def find_image(desk: Desk, state: SessionState, folder: Path) -> Place | None:
+    """Image and level in the viewer with the pixels of a session, opened where need be; None where it is not found.
 
     Looked for in this order: images of the viewer, the path it was read from, a file of that name beside the session
     ``folder``; then the user is asked. A file only counts when its pixels are the same.
@@ -35,19 +37,29 @@ def find_image(desk: Desk, state: SessionState, folder: Path) -> str | None:
     images = desk.link.images
     for entry in images.entries():
         with suppress(InputError):  # images that make no stack are none of ours
-            if _is_it(images.open_stack(images.place(entry.key)), state):
-                return entry.key
+            place = _place_of(desk, entry.key, state)
+            if place is not None:
+                return place
     for path in _likely(state, folder):
         try:
             opened = _matching(_opened(path), state)
         except InputError:
             continue
         if opened is not None:
-            return desk.link.add_image(opened)
+            return _place_of(desk, desk.link.add_image(opened), state)
     return _ask(desk, state)
 
 
-def _ask(desk: Desk, state: SessionState) -> str | None:
+def _place_of(desk: Desk, key: str, state: SessionState) -> Place | None:
+    """The level of an image that has the pixels of a session; the one worked at comes first."""
+    images = desk.link.images
+    place = images.place(key)
+    levels = [images.at_level(place, level) for level in range(len(images.levels(place)))]
+    each = (one for one in (place, *levels) if _is_it(images.open_stack(one), state))
+    return next(each, None)
+
+
+def _ask(desk: Desk, state: SessionState) -> Place | None:
     name = f"“{state.stack.name}” ({wording.facts(state.stack)})"
     path = desk.view.ask_open(f"Where is the image {name}?", ANY_FILE)
     if path is None:
@@ -59,7 +71,7 @@ def _ask(desk: Desk, state: SessionState) -> str | None:
         raise InputError(
             f"{path.name} is not {name}: it {wording.difference(alone, state.stack)}; choose another file."
         )
-    return desk.link.add_image(found)
+    return _place_of(desk, desk.link.add_image(found), state)
 
 
 def _likely(state: SessionState, folder: Path) -> Iterator[Path]:
@@ -78,16 +90,15 @@ def _opened(path: Path) -> Iterator[Opened]:
 
 
 def _matching(found: Iterable[Opened], state: SessionState) -> Opened | None:
-    """The image, or the level of one, that has the pixels of a session; None where none has."""
-    each = (level for opened in found for level in _levels(opened))
-    return next((opened for opened in each if _is_it(opened.stack(), state)), None)
+    """The image that has the pixels of a session, at one of its levels; None where none has."""
+    return next((one for one in found if any(_is_it(stack, state) for stack in _levels(one))), None)
 
 
-def _levels(opened: Opened) -> Iterator[Opened]:
-    """An image, then its coarser levels, as a session may have been painted on one of them."""
-    yield opened
-    for level in range(1, len(opened.pyramid)):
-        yield open_path(opened.origin.path, Wanted(level)).alone(level)
+def _levels(opened: Opened) -> Iterator[Stack]:
+    """Pixels of an image, then of its coarser levels, as a session may have been painted on one of them."""
+    yield opened.stack()
+    for data in opened.pyramid[1:]:
+        yield replace(opened, data=data).stack()
 
 
 def _is_it(stack: Stack, state: SessionState) -> bool:

@@ -49,6 +49,8 @@ class Job:
     abandoned: bool = False
     note: str = ""
     """What a segmentation does otherwise than usual, in words."""
+    problem: str = ""
+    """Why what it reports cannot be taken, which ends it; empty while all is well."""
 
     @property
     def quiet(self) -> bool:
@@ -184,7 +186,13 @@ class JobController:
             job.saved = report
         elif isinstance(report, SlicePrediction):
             job.predicted += 1
-        job.on_report(report)
+        if not job.problem:
+            try:
+                job.on_report(report)
+            except NapariSaltError as error:  # the disk is full, for one
+                job.problem, job.stopping = str(error), True
+                another = True
+                self._runner.stop()
         self._unshown = True
         if another or time.monotonic() >= self._shown_at + PAUSE:
             self._show_reports()
@@ -209,7 +217,9 @@ class JobController:
         self._job = None
         waiting, self._waiting = self._waiting, None
         try:
-            if not job.abandoned:
+            if job.problem and not job.abandoned:
+                job.on_failed(job.problem)
+            elif not job.abandoned:
                 tell()
         except NapariSaltError as error:
             job.on_failed(str(error))

@@ -6,7 +6,7 @@ that writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -81,10 +81,20 @@ class KeptSession:
         self.changed = True
 
 
-def look_up(planes: Planes, store: SessionStore) -> tuple[str, list[Found]]:
-    """Identity of a stack, and earlier work on it, the newest first. Runs on the writing thread: it reads slices."""
+def look_up(
+    planes: Planes, levels: Sequence[Planes], store: SessionStore
+) -> tuple[str, list[Found]]:
+    """Identity of a stack, and earlier work, the newest first: on it, then on other ``levels`` of its image.
+
+    Runs on the writing thread: it reads slices, of other levels only where work on a stack of that shape is kept.
+    """
     told = identity(planes)
-    return told, store.find(told)
+    found = store.find(told)
+    shapes = store.shapes() if levels else frozenset()
+    for other in levels:
+        if other.info.shape in shapes:
+            found += store.find(identity(other))
+    return told, found
 
 
 def save_session(

@@ -12,6 +12,7 @@ from napari_salt import wording
 from napari_salt.control.job_controller import Job, JobController
 from napari_salt.control.rounds_folder import ADAPTER_SUFFIX, rounds_folder
 from napari_salt.engine.requests import AdaptRequest, AdaptResult, SegmentRequest
+from napari_salt.errors import OutputError
 from napari_salt.model.adapter_info import read_info
 from napari_salt.records import SlicePrediction
 from napari_salt.scale.requests import ClusterSegmentRequest
@@ -173,6 +174,7 @@ class LoopController:
             device=settings.device,
             store=self._saving.exchange_folder(),
             image=session.stack.info.origin.path,
+            level=session.stack.info.origin.level,
             cluster=cluster,
             show=True,
         )
@@ -208,6 +210,17 @@ class LoopController:
     def _on_report(
         self, session: Session, request: AdaptRequest | SegmentRequest, report: Report
     ) -> None:
+        try:
+            self._take(session, request, report)
+        except OutputError as error:
+            if isinstance(request, SegmentRequest):
+                raise OutputError(f"{error} Your paint and the masks so far are kept.") from error
+            self._desk.fail(f"The first look cannot be shown: {error}")  # no reason to stop fitting
+
+    def _take(
+        self, session: Session, request: AdaptRequest | SegmentRequest, report: Report
+    ) -> None:
+        """Show and keep a predicted slice; raises OutputError when the disk is full."""
         if not isinstance(report, SlicePrediction):
             self._desk.link.prepare_prediction()
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_salt.session.session import Session
+    from napari_salt.session.stack import ArrayLike
 
 
 class MergedMasks:
@@ -22,7 +23,7 @@ class MergedMasks:
     meanwhile.
     """
 
-    def __init__(self, session: Session, predictions: NDArray[Any] | None) -> None:
+    def __init__(self, session: Session, predictions: ArrayLike | None) -> None:
         annotations, ids = session.annotations, session.labels.ids
         self._paint = {
             index: annotations.slice_targets(index, ids) for index in annotations.usable_slices()

@@ -92,9 +92,14 @@ class PredictionKeeper:
         if self._batch is None or not self._batch.done():
             return False
         batch, self._batch = self._batch.result(), None
-        for prediction in batch:
-            if not self._session.has_prediction(prediction.index):
-                self._show(prediction)
+        try:
+            for prediction in batch:
+                if not self._session.has_prediction(prediction.index):
+                    self._show(prediction)
+        except NapariSaltError as error:  # the disk is full, for one
+            self._back = None
+            self._desk.fail(f"Your masks are kept but cannot be shown: {error}")
+            return True
         if batch:
             self._read()
         else:

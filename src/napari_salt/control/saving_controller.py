@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_salt.control.desk import Desk
-    from napari_salt.io.session_store import SessionStore
+    from napari_salt.io.session_store import Found, SessionStore
     from napari_salt.records import SlicePrediction
     from napari_salt.session.session import Session
 
@@ -89,7 +89,7 @@ class SavingController:
     def opened(self, session: Session) -> None:
         """Keep this session from now on."""
         self.left()
-        known = self._pool.submit(look_up, session.stack, self._store)
+        known = self._look_up(session)
         keeper = PredictionKeeper(self._desk, session, self._pool)
         kept = self._kept = KeptSession(session, known, keeper)
         path = _folders.get(session)
@@ -334,6 +334,12 @@ class SavingController:
         _folders.pop(kept.session, None)
         kept.start_anew()
 
+    def _look_up(self, session: Session) -> Future[tuple[str, list[Found]]]:
+        """Earlier work on the stack of a session, or on another level of its image."""
+        place = self._desk.place
+        others = [] if place is None else self._desk.link.images.other_levels(place)
+        return self._pool.submit(look_up, session.stack, others, self._store)
+
     def _offer(self, kept: KeptSession) -> None:
         """Earlier work on this stack, once, as soon as it is known."""
         if kept.asked or not kept.known.done():
@@ -346,8 +352,10 @@ class SavingController:
         if not found:
             return
         best = found[0]
+        same = best.state.stack.shape == kept.session.stack.info.shape
+        level = "" if same else f" at {wording.plane_size(best.state.stack.shape)}"
         self._desk.say(
-            f"Restore your work on “{kept.session.stack.info.name or 'this image'}”? "
+            f"Restore your work on “{kept.session.stack.info.name or 'this image'}”{level}? "
             f"{_contents(best.slices, len(best.state.rounds), best.predicted)}",
             "plain",
             "Restore",
@@ -361,7 +369,7 @@ class SavingController:
         if now < kept.retry_at:
             return
         if kept.retry_at:
-            kept.known = self._pool.submit(look_up, kept.session.stack, self._store)
+            kept.known = self._look_up(kept.session)
         else:
             self._desk.fail("This image cannot be read, so your work on it is not being saved.")
             self._changed()

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Generator
 from contextlib import suppress
-from multiprocessing import connection as mp_connection
-from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from typing import Any
 
 from numpy.typing import NDArray
 
+from napari_salt.engine.manners import be_a_good_child
 from napari_salt.engine.messages import (
     HerePlane,
     JobDone,
@@ -26,26 +22,16 @@ from napari_salt.engine.messages import (
     RunJob,
     StopJob,
 )
-from napari_salt.engine.quiet import keep_bars_in_this_process, quiet_libraries
 from napari_salt.engine.tasks import run_task
 from napari_salt.errors import InputError, JobStopped, NapariSaltError
 from napari_salt.memory_use import used_up
 from napari_salt.records import StackInfo
 from napari_salt.scratch import handing_over
 
-NICENESS = 10
-"""Of this process, so that it stays out of the viewer's way: of a core that both want the viewer has nine tenths.
-
-More would not help: two busy loops of this niceness make the stalls of somebody who paints 2 ms longer (RESULTS.md,
-"painting, all cores busy"); what an engine costs beyond that is memory and caches, which no priority gives back. And
-more would harm: at 19, or as SCHED_IDLE, it would have a hundredth of each core or less wherever other programs
-compute, a minute's Adapt would take an hour, and the watchdog would take it for dead.
-"""
-
 
 def main(pipe: Connection, idle_seconds: float | None) -> None:
     """Body of the child process; ``idle_seconds`` without a job end it, None means never."""
-    _be_a_good_child()
+    be_a_good_child()
     while pipe.poll(idle_seconds):
         try:
             message = pipe.recv()
@@ -152,22 +138,3 @@ def sentence_for(error: Exception, title: str) -> str:
     text = " ".join(str(error).split())
     short = text if len(text) <= 200 else text[:197] + "..."
     return f"The job failed unexpectedly ({type(error).__name__}: {short}); {again}."
-
-
-def _be_a_good_child() -> None:
-    """Stay out of the viewer's way, and do not outlive it."""
-    # Ctrl-C in a terminal goes to the whole group; the parent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
-    quiet_libraries()
-    keep_bars_in_this_process()
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    """End the process as soon as the parent is gone, even from the middle of a long step."""
-    parent = parent_process()
-    if parent is not None:
-        mp_connection.wait([parent.sentinel])
-        os._exit(1)

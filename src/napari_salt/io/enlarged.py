@@ -60,7 +60,7 @@ def check_finer(coarse: StackInfo, fine: StackInfo) -> None:
     if any(many < few for few, many in zip(coarse.shape, fine.shape, strict=True)):
         raise InputError(
             f"The levels of {fine.name} do not shrink along the same axes ({fine.shape} to "
-            f"{coarse.shape}); leave out --full-resolution."
+            f"{coarse.shape}); save masks at the level that they were made at."
         )
 
 

@@ -42,3 +42,13 @@ class LazyArray:
     def __getitem__(self, key: Any, /) -> NDArray[Any]:
         """Basic indexing."""
         raise NotImplementedError
+
+    def _full(self, key: Any) -> tuple[Any, ...]:
+        """One part of a key for each axis; an ellipsis stands for those left out."""
+        parts = key if isinstance(key, tuple) else (key,)
+        at = next((i for i, part in enumerate(parts) if part is Ellipsis), len(parts))
+        after = parts[at + 1 :]
+        gap = self.ndim - at - len(after)
+        if gap < 0:
+            raise IndexError(f"{len(parts)} indices for an array of {self.ndim} axes")
+        return (*parts[:at], *[slice(None)] * gap, *after)

@@ -6,17 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_salt.errors import InputError
 from napari_salt.io.slice_file import SliceFile
 from napari_salt.io.units import convert, normalise_unit
+from napari_salt.io.volume_objects import VolumeObjects, number, objects_of_volume
 from napari_salt.io.watched import WatchedMasks
 from napari_salt.io.writing.ids import largest_id, smallest_type
 from napari_salt.records import Label
-from napari_salt.session.objects import ObjectsChoice, split
+from napari_salt.scratch import scratch
+from napari_salt.session.objects import ObjectsChoice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +42,8 @@ class ObjectMasks:
     """Object ids, and what they are of.
 
     ``ids`` is ``(N, Y, X)`` uint32, 0 for none; ``label_of`` maps each id to its label's; ``spacing`` is the size
-    of a voxel along (slices, rows, columns), all in ``unit``.
+    of a voxel along (slices, rows, columns), all in ``unit``; ``table`` has the columns of `session.measure`, of a
+    volume that was measured.
     """
 
     ids: ArrayLike
@@ -48,6 +51,7 @@ class ObjectMasks:
     choice: ObjectsChoice
     spacing: tuple[float, float, float]
     unit: str
+    table: Mapping[str, NDArray[Any]] | None = None
 
     def watched(self, on_slice: Callable[[int], None]) -> ObjectMasks:
         """The same, telling which slice is read (see `watched.WatchedMasks`)."""
@@ -70,7 +74,13 @@ class ObjectMasks:
 
 @contextmanager
 def find_objects(
-    masks: ArrayLike, info: StackInfo, choice: ObjectsChoice, folder: Path
+    masks: ArrayLike,
+    info: StackInfo,
+    choice: ObjectsChoice,
+    folder: Path,
+    *,
+    measured: bool = False,
+    run: Callable[..., VolumeObjects] | None = None,
 ) -> Iterator[ObjectMasks]:
     """Number the objects of a label image, label by label.
 
@@ -87,6 +97,10 @@ def find_objects(
         How objects are told apart.
     folder
         On a disk with room for 4 bytes a voxel.
+    measured
+        Whether a volume is measured, too: slices are when they are asked for.
+    run
+        Calls a function with arguments, for a volume: in a process of its own, say. Here where omitted.
 
     Raises
     ------
@@ -97,8 +111,8 @@ def find_objects(
     """
     spacing, unit = common_sizes(info, volume=choice.volume)
     if choice.volume:
-        ids, label_of = _in_volume(masks, choice, spacing)
-        yield ObjectMasks(ids, label_of, choice, spacing, unit)
+        found = _in_volume(masks, choice, spacing, measured, run or _here)
+        yield ObjectMasks(found.ids, found.label_of, choice, spacing, unit, found.table)
         return
     shape = (int(masks.shape[0]), int(masks.shape[1]), int(masks.shape[2]))
     with SliceFile(shape, np.uint32, folder) as file:
@@ -130,44 +144,30 @@ def _by_slice(
         plane = np.asarray(masks[index])
         found = np.zeros(plane.shape, np.uint32)
         for label_id in np.unique(plane[plane > 0]).tolist():
-            _number(plane == label_id, int(label_id), found, label_of, choice, spacing[1:])
+            number(plane == label_id, int(label_id), found, label_of, choice, spacing[1:])
         if found.any():
             file.put(index, found)
     return label_of
 
 
 def _in_volume(
-    masks: ArrayLike, choice: ObjectsChoice, spacing: Sequence[float]
-) -> tuple[NDArray[np.uint32], dict[int, int]]:
-    from scipy.ndimage import find_objects as boxes_of
-
+    masks: ArrayLike,
+    choice: ObjectsChoice,
+    spacing: tuple[float, float, float],
+    measured: bool,
+    run: Callable[..., VolumeObjects],
+) -> VolumeObjects:
     voxels = prod(masks.shape)
     if voxels > MOST_VOXELS:
         raise InputError(
             f"Objects across slices are found in memory, and {voxels / 1e9:.1f} billion voxels are too "
             "many; find them slice by slice."
         )
-    volume = np.empty(masks.shape, smallest_type(largest_id(masks)))
+    volume = scratch(masks.shape, smallest_type(largest_id(masks)))
     for index in range(masks.shape[0]):
         volume[index] = masks[index]
-    found = np.zeros(volume.shape, np.uint32)
-    label_of: dict[int, int] = {}
-    for label_id in np.unique(volume[volume > 0]).tolist():
-        (box,) = boxes_of((volume == label_id).view(np.uint8))
-        _number(volume[box] == label_id, int(label_id), found[box], label_of, choice, spacing)
-    return found, label_of
+    return run(objects_of_volume, volume, choice, spacing, measured)
 
 
-def _number(
-    mask: NDArray[np.bool_],
-    label_id: int,
-    found: NDArray[np.uint32],
-    label_of: dict[int, int],
-    choice: ObjectsChoice,
-    spacing: Sequence[float],
-) -> None:
-    """Number the objects of one label in ``found``, on from those in ``label_of``."""
-    pieces = split(mask, choice.split, spacing)
-    before, count = len(label_of), int(pieces.max())
-    found[mask] = pieces[mask].astype(np.uint32) + before
-    label_of.update(dict.fromkeys(range(before + 1, before + count + 1), label_id))
+def _here(work: Callable[..., VolumeObjects], *args: Any) -> VolumeObjects:
+    return work(*args)

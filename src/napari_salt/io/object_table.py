@@ -106,7 +106,9 @@ def _by_slice(objects: ObjectMasks, image: Planes) -> Iterator[_Table]:
 def _in_volume(objects: ObjectMasks, image: Planes) -> Iterator[_Table]:
     if not objects.label_of:
         return
-    table = measure(np.asarray(objects.ids), objects.spacing)
+    table = objects.table
+    if table is None:
+        table = measure(np.asarray(objects.ids), objects.spacing)
     largest = len(objects.label_of)
     added = np.zeros((largest + 1, image.info.channels))
     for index in range(objects.ids.shape[0]):

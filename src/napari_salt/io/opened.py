@@ -36,8 +36,6 @@ class Opened:
     """``affine`` is of the axes (Z, Y, X) of ``data``; it goes to stacks along Z only."""
     pyramid: tuple[ArrayLike, ...] = ()
     """All levels of a multiscale image, the finest first; empty where there is one level only."""
-    coarser: str = ""
-    """Name of the level after the finest, by which it can be opened alone (``cells.ome.zarr/1``); empty for none."""
     offsets: dict[str, float] = field(default_factory=dict)
     """Place of the first voxel in ``units``, by letter; only for showing images beside each other."""
     risky: bool = False
@@ -72,7 +70,7 @@ class Opened:
 
     def alone(self, level: int) -> Opened:
         """The same, whose ``data`` are of ``level``, without the other levels."""
-        return replace(self, name=f"{self.name} level {level}", pyramid=(), coarser="")
+        return replace(self, name=f"{self.name} level {level}", pyramid=())
 
     def _bytes_last(self, channel: str) -> bool:
         """Whether channels are the last axis, in bytes: that is a colour, whatever its letter."""

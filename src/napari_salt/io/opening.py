@@ -82,7 +82,8 @@ def open_path(path: str | os.PathLike[str], wanted: Wanted | None = None) -> Ope
         ) from error
     if opened.origin.path:
         return opened
-    return replace(opened, origin=Origin(str(file.absolute()), _plain_format(file)))
+    origin = Origin(str(file.absolute()), _plain_format(file), level=wanted.level)
+    return replace(opened, origin=origin)
 
 
 def _open(file: Path, dataset: str | None, wanted: Wanted) -> Opened:

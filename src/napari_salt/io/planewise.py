@@ -28,7 +28,7 @@ class PlanewiseArray(LazyArray):
 
     def __getitem__(self, key: Any, /) -> NDArray[Any]:
         """Basic indexing; each plane is read once, and only those that are asked for."""
-        parts = self._full(key if isinstance(key, tuple) else (key,))
+        parts = self._full(key)
         head, tail = parts[: self._leading], parts[self._leading :]
         outer = self.shape[: self._leading]
         if head and all(isinstance(part, int | np.integer) for part in head):
@@ -46,15 +46,6 @@ class PlanewiseArray(LazyArray):
         if not planes:
             return np.empty(np.shape(wanted) + np.empty(inner, np.bool_)[tail].shape, self.dtype)
         return np.stack(planes).reshape(np.shape(wanted) + planes[0].shape)
-
-    def _full(self, parts: tuple[Any, ...]) -> tuple[Any, ...]:
-        """One part for each axis; an ellipsis stands for those left out."""
-        at = next((i for i, part in enumerate(parts) if part is Ellipsis), len(parts))
-        after = parts[at + 1 :]
-        gap = len(self.shape) - at - len(after)
-        if gap < 0:
-            raise IndexError(f"{len(parts)} indices for an array of {len(self.shape)} axes")
-        return parts[:at] + (slice(None),) * gap + after
 
     def _page(self, at: int) -> NDArray[Any]:
         """One plane; ``at`` counts through the leading axes."""

@@ -167,7 +167,8 @@ def _origin(content: dict[str, Any]) -> Origin:
     rows = None if affine is None else tuple(_row(row) for row in affine)
     if rows is not None and len(rows) != 4:
         raise ValueError("affine")
-    return Origin(_text(content.get("path", "")), _text(content.get("format", "")), rows)
+    level = _whole(content.get("level", 0), 0)
+    return Origin(_text(content.get("path", "")), _text(content.get("format", "")), rows, level)
 
 
 def _row(numbers: list[float]) -> tuple[float, float, float, float]:

@@ -90,14 +90,14 @@ class SessionStore:
         rescued.remove()
         return home
 
+    def shapes(self) -> frozenset[tuple[int, int, int]]:
+        """Shapes of all stacks that work is kept on."""
+        return frozenset(state.stack.shape for _, state, _ in self._all())
+
     def find(self, identity: str) -> list[Found]:
         """Kept work on the stack of that `session_folder.identity`, newest first; damaged ones are left out."""
         found: list[tuple[float, Found]] = []
-        for path in self._kept():
-            try:
-                state, changed = kept_state(path), changed_at(path)
-            except (InputError, OSError):
-                continue
+        for path, state, changed in self._all():
             if state.identity != identity:
                 continue
             slices, predicted = len(state.painted), kept_count(path)
@@ -110,6 +110,15 @@ class SessionStore:
         for folder in (self.folder, *filter(is_own, self.rescue)):
             if folder.is_dir():
                 yield from folder.glob(f"*{SUFFIX}")
+
+    def _all(self) -> Iterator[tuple[Path, SessionState, float]]:
+        """Every kept session that can be read: where it is, what it says, and when it was changed."""
+        for path in self._kept():
+            try:
+                kept = path, kept_state(path), changed_at(path)
+            except (InputError, OSError):
+                continue
+            yield kept
 
 
 def _new_name(name: str) -> str:

@@ -37,6 +37,9 @@ _PLAIN = (
 MOST_PLANES = 1_000_000
 """Of an OME-TIFF; tifffile makes a list of all that are announced, there or not."""
 
+MOST_LEVELS = 32
+"""Of a pyramid that is shown as one: each halves the one before, so no image has more."""
+
 
 @dataclass(frozen=True)
 class _Found:
@@ -85,7 +88,28 @@ def open_tiff(path: Path, level: int = 0) -> Opened:
     for letter, fine, coarse in zip(axes, whole.shape, series.shape, strict=True):
         if fine != coarse and letter in "XYZ":
             sizes[letter] = tidy(sizes.get(letter, 1.0) * fine / coarse)
-    return Opened(data, axes, name, sizes, found.units, found.names, found.colors, risky=risky)
+    pyramid = () if level else _pyramid(path, data, len(whole.levels))
+    return Opened(
+        data,
+        axes,
+        name,
+        sizes,
+        found.units,
+        found.names,
+        found.colors,
+        pyramid=pyramid,
+        risky=risky,
+    )
+
+
+def _pyramid(path: Path, finest: ArrayLike, count: int) -> tuple[ArrayLike, ...]:
+    """All levels, each with the file opened for itself; empty where there is one only, or one cannot be used."""
+    if not 2 <= count <= MOST_LEVELS:
+        return ()
+    try:
+        return (finest, *(open_tiff(path, level).data for level in range(1, count)))
+    except (InputError, MissingExtra):
+        return ()
 
 
 def _level(path: Path, series: tifffile.TiffPageSeries, level: int) -> tifffile.TiffPageSeries:

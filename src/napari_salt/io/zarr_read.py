@@ -186,11 +186,8 @@ def _image(group: Any, folder: Path, level: int) -> Opened:
         _name(folder),
         dict(zip(axes, image.levels[level].scale, strict=True)),
         dict(zip(axes, image.units, strict=True)),
-        origin=Origin(str(folder.absolute()), "ome-zarr"),
+        origin=Origin(str(folder.absolute()), "ome-zarr", level=level),
         pyramid=arrays if len(arrays) > 1 else (),
-        coarser=next(
-            (f"{folder.name}/{one.path}" for one in image.levels[1:2] if "/" not in one.path), ""
-        ),
         offsets=dict(zip(axes, image.levels[level].offset, strict=True)),
     )
 

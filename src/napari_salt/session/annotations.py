@@ -13,6 +13,7 @@ from napari_salt.records import BACKGROUND, UNLABELLED, AnnotatedSlice
 from napari_salt.regions import LARGE
 from napari_salt.session.undo import PaintHistory, PaintStep, PaintSteps, Step
 from napari_salt.sparse_plane import SparsePlane
+from napari_salt.zeros import untouched_zeros
 
 _IDS = np.iinfo(np.uint16).max + 1
 
@@ -36,7 +37,7 @@ class Annotations:
     Raises
     ------
     InputError
-        When ``paint`` has another shape or type.
+        When ``paint`` has another shape or type, or there is no room for a new one.
     """
 
     changed = Signal(int)
@@ -53,7 +54,7 @@ class Annotations:
         wanted = tuple(int(length) for length in shape)
         fresh = paint is None
         if paint is None:
-            paint = np.zeros(wanted, np.uint16)
+            paint = untouched_zeros(wanted, np.uint16)
         if paint.shape != wanted or paint.dtype != np.uint16:
             raise InputError(
                 f"The paint is {paint.dtype} of shape {paint.shape}, but the stack needs uint16 of "

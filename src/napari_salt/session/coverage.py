@@ -33,7 +33,7 @@ def coverage(session: Session, suggested: Iterable[int] = ()) -> bytes:
         (PAINTED, session.annotations.painted_slices()),
         (COMPLETE, tuple(session.annotations.complete)),
         (PREDICTED, session.predicted_slices()),
-        (OUTDATED, session.outdated_slices()),
+        (OUTDATED, tuple(session.outdated)),
         (SUGGESTED, tuple(suggested)),
         (SKIPPED, tuple(session.skipped)),
     ):

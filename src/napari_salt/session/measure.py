@@ -33,10 +33,11 @@ def measure(objects: NDArray[Any], spacing: Sequence[float]) -> dict[str, NDArra
     """
     from skimage.measure import regionprops_table
 
-    # Close numbers: scikit-image goes through all of them up to the largest.
-    ids, close = np.unique(objects, return_inverse=True)
+    # Close numbers: scikit-image goes through all of them up to the largest. np.unique would give them, too, but holds
+    # Python's lock, and with it the viewer, while it does.
+    ids = np.unique(objects)
     first = int(ids[0] != 0)
-    numbered = close.reshape(objects.shape).astype(np.int32) + first
+    numbered = np.searchsorted(ids, objects).astype(np.int32) + first
     table: dict[str, NDArray[Any]] = regionprops_table(
         numbered, properties=_PROPERTIES, spacing=tuple(spacing)
     )

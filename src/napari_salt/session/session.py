@@ -210,9 +210,10 @@ class Session:
         """Slices predicted with the adapter now in use; rising."""
         return tuple(sorted(set(self._summaries) - self._outdated))
 
-    def outdated_slices(self) -> tuple[int, ...]:
-        """Slices whose prediction is that of another adapter than the one now in use; rising."""
-        return tuple(sorted(self._outdated))
+    @property
+    def outdated(self) -> frozenset[int]:
+        """Predicted slices whose prediction an earlier adapter made, or is a first look."""
+        return frozenset(self._outdated)
 
     def missing_slices(self) -> tuple[int, ...]:
         """Slices that the adapter now in use has not predicted yet; rising."""

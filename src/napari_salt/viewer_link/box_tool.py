@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels, Shapes
 from napari.utils.colormaps import DirectLabelColormap
 
-from napari_salt.viewer_link.images import transforms_of
+from napari_salt.viewer_link.images import pixels_of, transforms_of
 from napari_salt.viewer_link.listening import Listening
 from napari_salt.viewer_link.selecting import no_status
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Layer
+    from napari.layers import Layer
     from napari.viewer import Viewer
     from numpy.typing import NDArray
 
@@ -72,7 +71,7 @@ class BoxTool:
             ndim=image.ndim,
             name=f"{image.name} box",
             axis_labels=image.axis_labels,
-            **transforms_of(image, _at(place, index)),
+            **transforms_of(image, place.geometry, _at(place, index)),
         )
         layer.editable = False
         layer.mouse_pan = False
@@ -108,7 +107,7 @@ class BoxTool:
         """Go on with another slice, or where the image has moved to; what was drawn is forgotten."""
         self.clear()
         if self._outline is not None:
-            numbers = transforms_of(self._images.get(place.key), _at(place, index))
+            numbers = transforms_of(self._images.get(place.key), place.geometry, _at(place, index))
             for name, value in numbers.items():
                 setattr(self._outline, name, value)
 
@@ -142,7 +141,7 @@ class BoxTool:
             axis_labels=image.axis_labels,
             opacity=_OPACITY,
             colormap=_colormap(color),
-            **transforms_of(image, _at(place, index, (top, left))),
+            **transforms_of(image, place.geometry, _at(place, index, (top, left))),
         )
         layer.editable = False
         with self.undisturbed():
@@ -225,8 +224,8 @@ class BoxTool:
         image, geometry = self._images.get(self._place.key), self._place.geometry
         point = np.asarray(image.world_to_data(position), dtype=float)
         axes = list(geometry.plane_axes)
-        size = np.array(_shape(image))[axes]
-        return np.clip(point[axes] + 0.5, 0, size)
+        size = np.array(pixels_of(image, self._place.level).shape)[axes]
+        return np.clip((point[axes] + 0.5) / geometry.sizes()[axes], 0, size)
 
     def _draw(self, start: NDArray[np.float64], end: NDArray[np.float64]) -> None:
         if self._outline is None or self._place is None:
@@ -251,19 +250,10 @@ class BoxTool:
                 self._viewer.layers.remove(layer)
 
 
-def _at(place: Place, index: int, corner: tuple[int, int] = (0, 0)) -> Any:
-    """Geometry of a part of one slice that begins at ``corner``, for its place in the world."""
-    geometry = place.geometry
-    fixed = dict(zip(geometry.plane_axes, corner, strict=True))
-    if geometry.ndim > 2:
-        fixed.update({**geometry.fixed, geometry.slice_axis: index})
-    return replace(geometry, fixed=fixed)
-
-
-def _shape(image: Image) -> tuple[int, ...]:
-    data = image.data[0] if image.multiscale else image.data
-    shape: tuple[int, ...] = data.shape
-    return shape
+def _at(place: Place, index: int, corner: tuple[int, int] = (0, 0)) -> dict[int, int]:
+    """Where a part of slice ``index`` begins whose first pixel is ``corner``, along the axes of the stack."""
+    corners = zip(place.geometry.plane_axes, corner, strict=True)
+    return {**dict(corners), **place.geometry.at_slice(index)}
 
 
 def _opaque(color: Color) -> Any:

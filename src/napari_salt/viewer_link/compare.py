@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,20 +94,12 @@ class CompareLayers:
         contour: int = 0,
     ) -> Labels:
         image, geometry = self._images.get(place.key), place.geometry
-        if geometry.ndim > 2:
-            # one slice long along the slice axis, too: then it lies where that slice is
-            geometry = replace(geometry, fixed={**geometry.fixed, geometry.slice_axis: index})
-            axes = [axis for axis in range(geometry.ndim) if axis not in geometry.fixed]
-            shape = [1] * geometry.ndim
-            for axis, length in zip(axes, plane.shape, strict=True):
-                shape[axis] = length
-            plane = plane.reshape(shape)
         layer = Labels(
-            plane,
+            geometry.as_layer(plane[np.newaxis]),
             name=name,
             opacity=opacity,
             axis_labels=image.axis_labels,
-            **transforms_of(image, geometry),
+            **transforms_of(image, geometry, geometry.at_slice(index)),
         )
         layer.contour = contour
         dress(layer, "prediction", rows)

@@ -23,6 +23,10 @@ class Custody:
         self._layers = viewer.layers
         self._orphans = registry.orphans_of(viewer)
 
+    def waits(self, place: Place, stack: Stack) -> bool:
+        """Whether work whose image was removed waits for ``stack``, the image of a place now."""
+        return self._orphans.waits(place, stack)
+
     def session_of(self, place: Place, stack: Stack) -> Session | None:
         """The session of a place, whose image is ``stack`` now; None for none."""
         taken = self._orphans.take(place, stack)

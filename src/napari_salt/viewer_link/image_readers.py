@@ -18,7 +18,7 @@ from napari_salt.io.opening import Wanted, open_path
 from napari_salt.io.units import PIXEL, is_known
 from napari_salt.io.zarr_read import is_label_image, is_zarr, label_folders, open_zarr_labels
 from napari_salt.viewer_link.choosing import choose
-from napari_salt.viewer_link.images import COARSER, ORIGIN
+from napari_salt.viewer_link.images import ORIGIN
 
 LayerData: TypeAlias = tuple[Any, ...]
 """What napari takes from a reader: data, attributes, type; or (None,) for no layer."""
@@ -111,10 +111,7 @@ def _attributes(opened: Opened, axes: str) -> dict[str, Any]:
         "units": [_unit(opened.units.get(letter, PIXEL)) for letter in axes],
         "axis_labels": tuple(axes.lower()),
         "multiscale": bool(opened.pyramid),
-        "metadata": {
-            ORIGIN: opened.origin,
-            **({COARSER: opened.coarser} if opened.coarser else {}),
-        },
+        "metadata": {ORIGIN: opened.origin},
     }
 
 

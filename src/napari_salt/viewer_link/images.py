@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
 
 from napari_salt.errors import InputError
-from napari_salt.geometry import Place, StackGeometry, unit_name
-from napari_salt.records import Origin
+from napari_salt.geometry import Place, StackGeometry, level_steps, unit_name
+from napari_salt.records import Affine, Origin
+from napari_salt.regions import LARGE
 from napari_salt.session.stack import Stack
-from napari_salt.viewer_link.ownership import is_ours
+from napari_salt.viewer_link.ownership import is_ours, levels
 from napari_salt.views import AxisEntry, ImageEntry
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari.layers import Layer
     from napari.viewer import Viewer
 
 ORIGIN = "napari_salt_origin"
 """Under this key of its metadata an image layer keeps the `records.Origin` of its file."""
-
-COARSER = "napari_salt_coarser"
-"""Under this key a multiscale layer keeps the name of the file of its next level."""
-
-_LARGE = 2048
-"""Of a pyramid with longer rows or columns the user is told how to work at a coarser level."""
 
 
 class ViewerImages:
@@ -54,14 +52,15 @@ class ViewerImages:
             return ()
         return tuple(AxisEntry(axis, _axis_name(image, axis)) for axis in range(image.ndim - 2))
 
-    def place(self, key: str, axis: int | None = None) -> Place:
-        """The stack of an image along ``axis`` at the position on screen.
+    def place(self, key: str, axis: int | None = None, level: int | None = None) -> Place:
+        """The stack of an image along ``axis`` at the position on screen, at a level of its pyramid.
 
         Without ``axis`` one that is called z is taken, else the one next to the rows unless that
-        counts channels: z of (t, z, y, x) and of (z, c, y, x).
+        counts channels: z of (t, z, y, x) and of (z, c, y, x). Without ``level`` the one that was
+        worked at last, else the finest whose slices are worked on as a whole, which is quick.
         """
         image = self.get(key)
-        shape = _level_0(image).shape
+        shape = pixels_of(image).shape
         axis = _likely_slice_axis(image, shape) if axis is None else axis
         point = np.rint(image.world_to_data(self._viewer.dims.point)).astype(int)
         fixed = {
@@ -69,7 +68,34 @@ class ViewerImages:
             for other in range(image.ndim - 2)
             if other != axis
         }
-        return Place(key, StackGeometry(image.ndim, axis, fixed))
+        finest = Place(key, StackGeometry(image.ndim, axis, fixed))
+        if level is None:
+            level = levels[image] if image in levels else _handy_level(image, finest.geometry)
+        return self.at_level(finest, min(level, _level_count(image) - 1))
+
+    def at_level(self, place: Place, level: int) -> Place:
+        """The same stack at another level of the image's pyramid; raises InputError for none such."""
+        image = self.get(place.key)
+        if not 0 <= level < _level_count(image):
+            raise InputError(f"“{image.name}” has no level {level}; choose another one.")
+        fine, coarse = (pixels_of(image, at).shape[: image.ndim] for at in (0, level))
+        steps = level_steps(coarse, fine) if level else ()
+        return replace(place, geometry=replace(place.geometry, steps=steps), level=level)
+
+    def levels(self, place: Place) -> tuple[tuple[int, ...], ...]:
+        """Lengths along (slices,) rows and columns of each level of a pyramid; empty without one."""
+        image = self._find(place.key)
+        if image is None or _level_count(image) < 2 or image.ndim != place.geometry.ndim:
+            return ()
+        shapes = [pixels_of(image, level).shape for level in range(_level_count(image))]
+        axes = place.geometry.stack_axes
+        return tuple(tuple(int(shape[axis]) for axis in axes) for shape in shapes)
+
+    def other_levels(self, place: Place) -> list[Stack]:
+        """The same stack at all other levels of its pyramid, as far as they make one."""
+        levels = (level for level in range(len(self.levels(place))) if level != place.level)
+        stacks = (self.open_again(replace(place, level=level)) for level in levels)
+        return [stack for stack in stacks if stack is not None]
 
     def position(self, place: Place) -> tuple[tuple[str, int], ...]:
         """Axes besides the stack's, and where the stack lies on them: (("t", 2),)."""
@@ -81,7 +107,7 @@ class ViewerImages:
         image = self._find(place.key)
         if image is None:
             return ()
-        shape = _level_0(image).shape
+        shape = pixels_of(image).shape
         point = np.rint(image.world_to_data(self._viewer.dims.point)).astype(int)
         return tuple(
             (_axis_name(image, axis), int(point[axis]))
@@ -89,30 +115,23 @@ class ViewerImages:
             if point[axis] != index and 0 <= point[axis] < shape[axis]
         )
 
-    def coarser(self, place: Place) -> str:
-        """What to open to work at a coarser level of a large pyramid; empty where there is no such file."""
-        image = self._find(place.key)
-        if image is None or not image.multiscale:
-            return ""
-        rows_columns = [_level_0(image).shape[axis] for axis in place.geometry.stack_axes[-2:]]
-        return str(image.metadata.get(COARSER, "")) if max(rows_columns) > _LARGE else ""
-
     def open_stack(self, place: Place) -> Stack:
-        """The image as a stack; nothing is read yet. Level 0 of a multiscale image."""
+        """The image as a stack; nothing is read yet."""
         image, geometry = self.get(place.key), place.geometry
-        spacing = [abs(float(image.scale[axis])) for axis in geometry.stack_axes]
-        units = [unit_name(image.units[axis]) for axis in geometry.stack_axes]
+        axes = geometry.stack_axes
+        spacing = [abs(float(image.scale[axis])) * geometry.step(axis) for axis in axes]
+        units = [unit_name(image.units[axis]) for axis in axes]
         if geometry.ndim == 2:
             spacing, units = [1.0, *spacing], ["pixel", *units]
         return Stack(
-            _level_0(image),
+            pixels_of(image, place.level),
             slice_axis=geometry.slice_axis,
             rgb=image.rgb,
             spacing=(spacing[0], spacing[1], spacing[2]),
             units=(units[0], units[1], units[2]),
             name=image.name,
-            fixed=geometry.fixed,
-            origin=_origin(image, geometry),
+            fixed=geometry.fixed_on_level(),
+            origin=origin_at(image, place),
         )
 
     def open_again(self, place: Place) -> Stack | None:
@@ -120,7 +139,7 @@ class ViewerImages:
         if self.get(place.key).ndim != place.geometry.ndim:
             return None
         try:
-            return self.open_stack(place)
+            return self.open_stack(self.at_level(place, place.level))
         except InputError:
             return None
 
@@ -144,17 +163,48 @@ def layer_key(layer: Layer) -> str:
     return str(layer.unique_id)
 
 
-def _origin(image: Image, geometry: StackGeometry) -> Origin:
-    """Where an image comes from; its affine holds for slices along z only."""
+def pixels_of(image: Image, level: int = 0) -> Any:
+    """The array of an image, or of one level of a multiscale one."""
+    return image.data[level] if image.multiscale else image.data
+
+
+def _level_count(image: Image) -> int:
+    return len(image.data) if image.multiscale else 1
+
+
+def _handy_level(image: Image, geometry: StackGeometry) -> int:
+    """The finest level whose slices are not large; the coarsest where all are."""
+    count = _level_count(image)
+    for level in range(count):
+        shape = pixels_of(image, level).shape
+        values = [int(shape[axis]) for axis in geometry.plane_axes] + [
+            int(n) for n in shape[image.ndim :]
+        ]
+        if prod(values) <= LARGE:
+            return level
+    return count - 1
+
+
+def origin_at(image: Image, place: Place) -> Origin:
+    """Where a stack comes from; its affine holds for slices along z only."""
     found = image.metadata.get(ORIGIN)
     if not isinstance(found, Origin):
-        return Origin(path=str(image.source.path or ""))
-    along = [image.axis_labels[axis] for axis in geometry.stack_axes]
-    return found if along in (["z", "y", "x"], ["y", "x"]) else replace(found, affine=None)
+        return Origin(path=str(image.source.path or ""), level=place.level)
+    axes = place.geometry.stack_axes
+    along = [image.axis_labels[axis] for axis in axes]
+    affine = found.affine if along in (["z", "y", "x"], ["y", "x"]) else None
+    if affine is not None and place.level:
+        affine = _coarse(affine, [place.geometry.step(axis) for axis in axes])
+    return replace(found, affine=affine, level=place.level or found.level)
 
 
-def _level_0(image: Image) -> Any:
-    return image.data[0] if image.multiscale else image.data
+def _coarse(affine: Affine, steps: list[float]) -> Affine:
+    """The affine of voxels of a coarser level, ``steps`` of the finest long along (slices,) rows and columns."""
+    sizes = np.array([1.0] * (3 - len(steps)) + steps)
+    place = np.eye(4)
+    place[:3, :3], place[:3, 3] = np.diag(sizes), (sizes - 1) / 2
+    first, second, third, fourth = (np.array(affine) @ place).tolist()
+    return tuple(first), tuple(second), tuple(third), tuple(fourth)
 
 
 def _likely_slice_axis(image: Image, shape: tuple[int, ...]) -> int:
@@ -186,12 +236,17 @@ def position_of(image: Image, geometry: StackGeometry) -> tuple[tuple[str, int],
     return tuple((_axis_name(image, axis), index) for axis, index in fixed)
 
 
-def transforms_of(image: Image, geometry: StackGeometry) -> dict[str, Any]:
-    """Scale, place and units for a layer on the image; shifted to the stack's fixed position."""
-    shift = np.asarray(image.rotate) @ (np.asarray(image.scale) * geometry.offset())
+def transforms_of(
+    image: Image, geometry: StackGeometry, start: Mapping[int, int] | None = None
+) -> dict[str, Any]:
+    """Scale, place and units for a layer on the image, whose first element is the stack's at ``start``."""
+    linear = np.linalg.inv(image.affine.linear_matrix)
+    origin, first = (
+        image.data_to_world(at) for at in (np.zeros(geometry.ndim), geometry.offset(start))
+    )
     return {
-        "scale": image.scale,
-        "translate": np.asarray(image.translate) + shift,
+        "scale": np.asarray(image.scale) * geometry.sizes(),
+        "translate": np.asarray(image.translate) + linear @ np.subtract(first, origin),
         "rotate": image.rotate,
         "shear": image.shear,
         "affine": image.affine,

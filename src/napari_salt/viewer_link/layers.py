@@ -9,7 +9,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from napari_salt import wording
 from napari_salt.records import UNLABELLED
-from napari_salt.viewer_link.images import ORIGIN, position_of, transforms_of
+from napari_salt.viewer_link.images import ORIGIN, origin_at, position_of, transforms_of
 from napari_salt.viewer_link.ownership import META, mark
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_salt.geometry import Place
+    from napari_salt.viewer_link.predicted import SeenAlong
     from napari_salt.views import LabelRow
 
 Role = Literal["uncertainty", "prediction", "paint"]
@@ -33,17 +34,23 @@ _UNNAMED = (1.0, 0.0, 1.0, 0.8)
 
 
 def layer_name(image: Image, role: Role, place: Place, image_name: str | None = None) -> str:
-    """Name of a layer of ours when it is made: ``movie paint · t = 2``.
+    """Name of a layer of ours when it is made: ``movie paint · t = 2``, ``slide paint · level 3``.
 
     ``image_name`` is a former name of the image.
     """
     name = f"{image.name if image_name is None else image_name} {role}"
     position = wording.position(position_of(image, place.geometry))
-    return f"{name} · {position}" if position else name
+    level = f"level {place.level}" if place.level else ""
+    return " · ".join(part for part in (name, position, level) if part)
 
 
 def new_layer(
-    role: Role, image: Image, place: Place, data: NDArray[Any], visible: bool, opacity: float
+    role: Role,
+    image: Image,
+    place: Place,
+    data: NDArray[Any] | SeenAlong,
+    visible: bool,
+    opacity: float,
 ) -> Layer:
     """A layer of ``data`` (along the image's axes) that lies exactly on the image.
 
@@ -51,7 +58,7 @@ def new_layer(
     """
     common: dict[str, Any] = {
         "name": layer_name(image, role, place),
-        "metadata": {META: mark(role, place.name), **_origin(image)},
+        "metadata": {META: mark(role, place.name), **_origin(image, place)},
         "visible": visible,
         "axis_labels": image.axis_labels,
         **transforms_of(image, place.geometry),
@@ -63,9 +70,9 @@ def new_layer(
     return Labels(data, opacity=opacity if role == "prediction" else _PAINT_OPACITY, **common)
 
 
-def _origin(image: Image) -> dict[str, Any]:
+def _origin(image: Image, place: Place) -> dict[str, Any]:
     """Where the image comes from, so that what is saved of a layer on it lies in the same place."""
-    return {ORIGIN: image.metadata[ORIGIN]} if ORIGIN in image.metadata else {}
+    return {ORIGIN: origin_at(image, place)} if ORIGIN in image.metadata else {}
 
 
 def display_events(layer: Layer) -> tuple[Any, ...]:

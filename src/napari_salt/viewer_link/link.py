@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 from napari.layers import Labels
 
-from napari_salt.scratch import Scratch, scratch
 from napari_salt.viewer_link import ownership, registry
 from napari_salt.viewer_link.box_tool import BoxTool
 from napari_salt.viewer_link.compare import CompareLayers
@@ -32,6 +31,7 @@ from napari_salt.viewer_link.layers import (
 from napari_salt.viewer_link.listening import Listening
 from napari_salt.viewer_link.making import LayerMaking
 from napari_salt.viewer_link.ownership import arrays
+from napari_salt.viewer_link.predicted import empty_stack, seen_along
 from napari_salt.viewer_link.selecting import no_status
 from napari_salt.viewer_link.slices import show_slice, shows_volume, slice_at
 from napari_salt.viewer_link.stacking import single_images, stack_images
@@ -48,10 +48,9 @@ if TYPE_CHECKING:
     from napari_salt.key_table import KeysState
     from napari_salt.records import SlicePrediction
     from napari_salt.session.session import Session
+    from napari_salt.viewer_link.predicted import StackArray
     from napari_salt.views import LabelRow
 
-_LARGEST_IN_MEMORY = 512 * 1024**2
-"""Bytes of predictions beyond which they go to a temporary file."""
 _LEAST_3D_REFRESH = 1.0
 """Seconds between refreshes while volumes are shown: each one uploads the volume anew."""
 
@@ -67,7 +66,7 @@ class ViewerLink:
         self._image: Image | None = None
         self._place: Place | None = None
         self._layers: dict[Role, Layer] = {}
-        self._data: dict[Role, NDArray[Any]] = {}
+        self._data: dict[Role, StackArray] = {}
         self._rows: tuple[LabelRow, ...] = ()
         self._session: Session | None = None
         self._strokes: Strokes | None = None
@@ -109,10 +108,19 @@ class ViewerLink:
         """
         return self._custody.session_of(place, self.images.open_stack(place))
 
+    def first_place(self, key: str) -> Place:
+        """The stack of an image to start with: at the level that work waits for, else at a handy one."""
+        place = self.images.place(key)
+        count = len(self.images.levels(place))
+        levels = [self.images.at_level(place, level) for level in range(count)]
+        waiting = (x for x in (place, *levels) if self._custody.waits(x, self.images.open_stack(x)))
+        return next(waiting, place) if levels else place
+
     def attach(self, place: Place, session: Session) -> None:
         """Show the session's paint as a layer on the image; layers of other places are hidden."""
         self.detach()
         self._place, self._image = place, self.images.get(place.key)
+        ownership.levels[self._image] = place.level
         self._session = session
         self._image_name = self._image.name
         self._image_watch = ImageWatch(self._image, self._on_image, self._on_pixels)
@@ -126,7 +134,7 @@ class ViewerLink:
                 self._make(role)
             if layer is None:
                 continue
-            if layer.data.shape == place.geometry.as_layer(self._data[role]).shape:
+            if layer.data.shape == seen_along(place.geometry, self._data[role]).shape:
                 self._take(role, layer)
                 self._dress(role)
             else:  # it lay on an image with other axes
@@ -241,18 +249,21 @@ class ViewerLink:
             self._build("prediction", self._empty("prediction") if known is None else known)
 
     def write_prediction(self, prediction: SlicePrediction) -> None:
-        """Fill one slice of the prediction layers; drawn only when it is on screen."""
+        """Fill one slice of the prediction layers; drawn only when it is on screen.
+
+        Raises ``OutputError`` where they lie in a file and the disk is full; what was filled before stays.
+        """
         if self._image is None:
             return
         self._fill("uncertainty", prediction.index, prediction.uncertainty)
         self._fill("prediction", prediction.index, prediction.labels)
 
-    def predictions(self) -> NDArray[np.uint16] | None:
-        """Predicted label ids ``(N, Y, X)``, 0 where none; None before the first prediction."""
+    def predictions(self) -> StackArray | None:
+        """Predicted label ids ``(N, Y, X)`` uint16, 0 where none; None before the first prediction."""
         return self._data.get("prediction")
 
-    def uncertainties(self) -> NDArray[np.float16] | None:
-        """Uncertainty ``(N, Y, X)``; None before the first prediction."""
+    def uncertainties(self) -> StackArray | None:
+        """Uncertainty ``(N, Y, X)`` float16; None before the first prediction."""
         return self._data.get("uncertainty")
 
     def draw_predictions(self) -> None:
@@ -309,7 +320,7 @@ class ViewerLink:
         self._take(role, layer)
         return layer
 
-    def _build(self, role: Role, array: NDArray[Any]) -> None:
+    def _build(self, role: Role, array: StackArray) -> None:
         image, place = self._image, self._place
         assert image is not None
         assert place is not None
@@ -319,10 +330,10 @@ class ViewerLink:
         self._layers[role] = layer
         arrays[layer] = self._data[role]
         layer.visible = self._shown[role]
-        if role == "paint" and isinstance(layer, Labels) and self._place is not None:
-            self._strokes = Strokes(
-                layer, self._data["paint"], self._place.geometry, self, self.signals
-            )
+        place, session = self._place, self._session
+        if role == "paint" and isinstance(layer, Labels) and place and session:
+            paint = session.annotations.paint
+            self._strokes = Strokes(layer, paint, place.geometry, self, self.signals)
         else:
             if isinstance(layer, Labels):
                 layer.opacity = self._opacity
@@ -349,23 +360,19 @@ class ViewerLink:
 
     # ---- filling and drawing
 
-    def _array(self, role: Role) -> NDArray[Any]:
+    def _array(self, role: Role) -> StackArray:
         if role not in self._data:
             built = self._making.built(role)
             self._data[role] = self._empty(role) if built is None else built
         return self._data[role]
 
-    def _empty(self, role: Role) -> NDArray[Any]:
+    def _empty(self, role: Role) -> StackArray:
+        count, rows, columns = self._data["paint"].shape
         dtype = np.float16 if role == "uncertainty" else np.uint16
-        shape = self._data["paint"].shape
-        large = np.prod(shape, dtype=np.int64) * np.dtype(dtype).itemsize > _LARGEST_IN_MEMORY
-        return scratch(shape, dtype, reserve=False) if large else np.zeros(shape, dtype)
+        return empty_stack((count, rows, columns), dtype)
 
     def _fill(self, role: Role, index: int, plane: NDArray[Any]) -> None:
-        array = self._array(role)
-        array[index] = plane
-        if isinstance(array, Scratch):
-            array.release()
+        self._array(role)[index] = plane
         if role not in self._layers:
             # A layer costs the window a tenth of a second or two: not for what nobody looks at.
             if role == "prediction" or self._shown[role]:

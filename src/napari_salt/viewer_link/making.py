@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 from napari.layers import Labels
 
 from napari_salt.viewer_link.layers import Role, dress, new_layer
 from napari_salt.viewer_link.ownership import arrays
+from napari_salt.viewer_link.predicted import seen_along
 from napari_salt.viewer_link.selecting import insert_unselected, no_status
 
 if TYPE_CHECKING:
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 
     from napari.layers import Image, Layer
     from napari.viewer import Viewer
-    from numpy.typing import NDArray
 
     from napari_salt.geometry import Place
     from napari_salt.viewer_link.box_tool import BoxTool
+    from napari_salt.viewer_link.predicted import StackArray
     from napari_salt.views import LabelRow
 
 
@@ -32,7 +33,7 @@ class LayerMaking:
         self._viewer, self._box = viewer, box
         self._built: dict[Role, Layer] = {}
 
-    def built(self, role: Role) -> NDArray[Any] | None:
+    def built(self, role: Role) -> StackArray | None:
         """Array of a layer that waits to be added."""
         return arrays[self._built[role]] if role in self._built else None
 
@@ -41,7 +42,7 @@ class LayerMaking:
         role: Role,
         image: Image,
         place: Place,
-        array: NDArray[Any],
+        array: StackArray,
         opacity: float,
         rows: Iterable[LabelRow],
     ) -> None:
@@ -50,8 +51,7 @@ class LayerMaking:
         It stays invisible until it was added: so it is drawn once, with its own colours. Napari works
         out the colours of all 65536 ids at the first pixel, which is done here.
         """
-        data = place.geometry.as_layer(array)
-        layer = new_layer(role, image, place, data, False, opacity)
+        layer = new_layer(role, image, place, seen_along(place.geometry, array), False, opacity)
         arrays[layer] = array
         if isinstance(layer, Labels):
             dress(layer, role, rows)

@@ -47,6 +47,10 @@ class Orphans:
         """A session has its layers again."""
         self._waiting = [orphan for orphan in self._waiting if orphan.session is not session]
 
+    def waits(self, place: Place, stack: Stack) -> bool:
+        """Whether there is work that belongs to a place or to its image."""
+        return (self._named(place, stack) or self._alike(stack)) is not None
+
     def take(self, place: Place, stack: Stack) -> tuple[str, Session] | None:
         """The work that belongs to a place or to its image, with the name of its former place."""
         known = self._named(place, stack) or self._alike(stack)
@@ -63,7 +67,8 @@ class Orphans:
         return next((x for x in fitting if x.place_name == place.name), None)
 
     def _alike(self, stack: Stack) -> _Orphan | None:
-        if all(orphan.print_ is None for orphan in self._waiting):
+        shapes = [orphan.print_[0] for orphan in self._waiting if orphan.print_ is not None]
+        if stack.info.shape not in shapes:
             return None
         print_ = fingerprint(stack)
         if print_ is None:

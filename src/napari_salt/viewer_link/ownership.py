@@ -7,27 +7,30 @@ or a converted layer takes the metadata along, but nobody knows it: it is the us
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from napari.layers import Layer
-    from numpy.typing import NDArray
 
     from napari_salt.session.session import Session
     from napari_salt.viewer_link.layers import Role
+    from napari_salt.viewer_link.predicted import StackArray
 
 META = "napari-salt"
 """Key of the mark that our own layers carry in their metadata."""
 
 sessions: WeakKeyDictionary[Layer, Session] = WeakKeyDictionary()
 """Sessions outlive the dock: they stay with the paint layer as long as that lives."""
-arrays: WeakKeyDictionary[Layer, NDArray[Any]] = WeakKeyDictionary()
+arrays: WeakKeyDictionary[Layer, StackArray] = WeakKeyDictionary()
 """The (N, Y, X) array that a layer shows."""
-kept: WeakKeyDictionary[Session, dict[Role, NDArray[Any]]] = WeakKeyDictionary()
+kept: WeakKeyDictionary[Session, dict[Role, StackArray]] = WeakKeyDictionary()
 """The (N, Y, X) arrays of a session's roles, also of those that have no layer (yet)."""
+
+levels: WeakKeyDictionary[Layer, int] = WeakKeyDictionary()
+"""The level of its pyramid that an image was worked at last."""
 
 
 def is_ours(layer: Layer) -> bool:

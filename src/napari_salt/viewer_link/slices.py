@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,7 @@ def slice_at(dims: Dims, image: Image, geometry: StackGeometry, count: int) -> i
     point = np.rint(image.world_to_data(dims.point)).astype(int)
     if any(point[axis] != index for axis, index in geometry.fixed.items()):
         return None
-    index = int(point[geometry.slice_axis])
+    index = geometry.on_level(geometry.slice_axis, point[geometry.slice_axis])
     return index if 0 <= index < count else None
 
 
@@ -29,7 +30,9 @@ def show_slice(dims: Dims, image: Image, geometry: StackGeometry, index: int) ->
     if geometry.ndim == 2:
         return
     point = np.array(image.world_to_data(dims.point), dtype=float)
-    wanted = {**geometry.fixed, geometry.slice_axis: index}
+    # Where an even number of the image's slices go into one, its middle lies between two: the one before.
+    middle = math.floor(geometry.offset(geometry.at_slice(index))[geometry.slice_axis])
+    wanted = {**geometry.fixed, geometry.slice_axis: middle}
     for axis, value in wanted.items():
         point[axis] = value
     world = image.data_to_world(point)

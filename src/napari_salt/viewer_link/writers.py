@@ -18,6 +18,8 @@ from napari_salt.records import Label, Origin, StackInfo
 from napari_salt.viewer_link.images import ORIGIN
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_salt.records import Color
     from napari_salt.session.stack import ArrayLike
 
@@ -94,10 +96,23 @@ def _as_stack(
     named = [PIXEL] * ndim if units is None else [unit_name(unit) for unit in units]
     key = tuple(slice(None) if axis in kept else 0 for axis in range(ndim))
     spacing, words = [sizes[axis] for axis in kept], [named[axis] for axis in kept]
-    stack = array[key]
     if len(kept) == 2:
-        return np.asarray(stack)[np.newaxis], [1.0, *spacing], [PIXEL, *words]
-    return stack, spacing, words
+        return np.asarray(array[key])[np.newaxis], [1.0, *spacing], [PIXEL, *words]
+    return (array[key] if isinstance(array, np.ndarray) else _Slices(array, kept)), spacing, words
+
+
+class _Slices:
+    """A layer that is read from a file, as ``(N, Y, X)`` along its axes ``kept``; one slice is read at a time."""
+
+    def __init__(self, array: Any, kept: tuple[int, ...]) -> None:
+        self._array, self._kept = array, kept
+        self.shape = tuple(int(array.shape[axis]) for axis in kept)
+        self.dtype = array.dtype
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        parts = {self._kept[0]: index, **dict.fromkeys(self._kept[1:], slice(None))}
+        key = tuple(parts.get(axis, 0) for axis in range(len(self._array.shape)))
+        return np.asarray(self._array[key])
 
 
 def _names(features: Any) -> dict[int, str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QSizePolicy, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QSizePolicy, QWidget
 
 from napari_salt.widgets.action_button import ActionButton
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ExportPanel(QWidget):
-    """Six buttons; the dialogs belong to the dock."""
+    """Six buttons, and a tick for pyramids; the dialogs belong to the dock."""
 
     masksRequested = Signal()
     objectsRequested = Signal()
@@ -23,6 +23,7 @@ class ExportPanel(QWidget):
     loadRequested = Signal()
     saveSessionRequested = Signal()
     openSessionRequested = Signal()
+    fullResolutionChanged = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -50,6 +51,13 @@ class ExportPanel(QWidget):
         self._open_session = ActionButton(
             "Open session…", "Go on with the paint, labels and rounds of a saved session"
         )
+        self._full = QCheckBox("save masks at full resolution", self)
+        self._full.setToolTip(
+            "Enlarge masks and objects to the finest level of the image; without, they are saved at the level\n"
+            "you work at"
+        )
+        self._full.setChecked(True)
+        self._full.toggled.connect(self.fullResolutionChanged)
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -78,6 +86,12 @@ class ExportPanel(QWidget):
                 button.setSizePolicy(policy)
                 grid.addWidget(button, row, column)
                 grid.setColumnStretch(column, 1)
+        grid.addWidget(self._full, 2, 0, 1, 3)
+        self.setCoarse(False)
+
+    def setCoarse(self, coarse: bool) -> None:
+        """Offer full resolution, where masks are of a coarser level of a pyramid."""
+        self._full.setVisible(coarse)
 
     def setReadiness(self, readiness: Readiness) -> None:
         """Enable what can work now."""

@@ -1,4 +1,4 @@
-"""Choice of the image to segment, its facts, and its slice axis where there is one to choose."""
+"""Choice of the image to segment, its facts, and its slice axis and level where there is one to choose."""
 # ruff: noqa: N802, N815 - Qt's own style of names
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ class ImageChoice(QWidget):
 
     valueChanged = Signal(str)
     axisChanged = Signal(int)
+    levelChanged = Signal(int)
     offerTaken = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -28,6 +29,12 @@ class ImageChoice(QWidget):
         self._image = self._combo("image", _TIP)
         self._axis = self._combo("slice axis", "The axis along which slices are counted")
         self._axis_caption = PlainLabel("Slices along", self)
+        self._level = self._combo(
+            "level to work at",
+            "The level of the image's pyramid to paint and segment: a coarser one is faster, a finer one shows\n"
+            "more. Each level has paint of its own; masks can be saved at full resolution from any.",
+        )
+        self._level_caption = PlainLabel("Work at", self)
         self._facts = PlainLabel(self)
         self._facts.setWordWrap(True)
         self._facts.setToolTip("Slices · size of one slice · size of a voxel")
@@ -43,14 +50,18 @@ class ImageChoice(QWidget):
         layout.addWidget(self._facts, 1, 0, 1, 2)
         layout.addWidget(self._axis_caption, 2, 0)
         layout.addWidget(self._axis, 2, 1)
-        layout.addWidget(self._note, 3, 0, 1, 2)
-        layout.addWidget(self._offer, 4, 0, 1, 2)
+        layout.addWidget(self._level_caption, 3, 0)
+        layout.addWidget(self._level, 3, 1)
+        layout.addWidget(self._note, 4, 0, 1, 2)
+        layout.addWidget(self._offer, 5, 0, 1, 2)
         layout.setColumnStretch(1, 1)
-        NoWheel(self).guard(self._image, self._axis)
+        NoWheel(self).guard(self._image, self._axis, self._level)
         self._image.activated.connect(self._on_image)
         self._axis.activated.connect(self._on_axis)
+        self._level.activated.connect(self._on_level)
         self._keys: tuple[str, ...] = ()
         self._axes: tuple[int, ...] = ()
+        self._levels: tuple[int, ...] = ()
         self.setValue(ImageState())
 
     def value(self) -> str | None:
@@ -76,8 +87,14 @@ class ImageChoice(QWidget):
         self._fill(self._axis, [entry.name for entry in state.axes])
         if state.axis in self._axes:
             self._axis.setCurrentIndex(self._axes.index(state.axis))
+        self._levels = tuple(entry.level for entry in state.levels)
+        self._fill(self._level, [entry.name for entry in state.levels])
+        if state.level in self._levels:
+            self._level.setCurrentIndex(self._levels.index(state.level))
         for widget in (self._axis, self._axis_caption):
             widget.setVisible(bool(state.axes))
+        for widget in (self._level, self._level_caption):
+            widget.setVisible(bool(state.levels))
         self._note.setText(state.note.text)
         self._note.setVisible(bool(state.note.text))
         self._offer.setText(state.note.offer)
@@ -117,6 +134,9 @@ class ImageChoice(QWidget):
     def _on_image(self, place: int) -> None:
         if place < len(self._keys):
             self.valueChanged.emit(self._keys[place])
+
+    def _on_level(self, place: int) -> None:
+        self.levelChanged.emit(self._levels[place])
 
     def _on_axis(self, place: int) -> None:
         self.axisChanged.emit(self._axes[place])

@@ -111,6 +111,7 @@ class Panel(QWidget):
     def set_image(self, state: ImageState) -> None:
         """Show the images to choose from and the facts of the chosen one."""
         self.image.setValue(state)
+        self.export.setCoarse(state.level > 0)
 
     def set_labels(self, rows: tuple[LabelRow, ...]) -> None:
         """Show the label table; a label that has come empties the line of the new name."""
@@ -300,6 +301,7 @@ class Panel(QWidget):
         for signal, wish in (
             (self.image.valueChanged, wishes.image_chosen),
             (self.image.axisChanged, wishes.axis_chosen),
+            (self.image.levelChanged, wishes.level_chosen),
             (self.image.offerTaken, wishes.image_offer_taken),
             (self.labels.addRequested, wishes.label_added),
             (self.labels.renameRequested, wishes.label_renamed),
@@ -326,6 +328,7 @@ class Panel(QWidget):
             (self.segment.uncertaintyToggled, wishes.uncertainty_shown),
             (self.next.nextRequested, wishes.next_slice),
             (self.next.skipRequested, wishes.skip_slice),
+            (self.export.fullResolutionChanged, wishes.full_resolution_set),
             (self.export.masksRequested, wishes.export_masks),
             (self.objects.masksRequested, wishes.export_objects),
             (self.objects.tableRequested, wishes.export_table),

@@ -1,0 +1,205 @@
+"""The dock at a level of a pyramid: choosing it, its own paint, masks at full resolution, and work that comes back."""
+
+from __future__ import annotations
+
+from concurrent.futures import wait
+from unittest.mock import create_autospec
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_salt.control.controller import Controller
+from napari_salt.engine.requests import JobRunner
+from napari_salt.errors import InputError
+from napari_salt.io.export import FORMATS
+from napari_salt.io.read import read_labels
+from napari_salt.io.session_store import SessionStore
+from napari_salt.records import FitSettings, SlicePrediction, SliceSummary
+from napari_salt.scale.requests import ClusterSegmentRequest
+from napari_salt.viewer_link import ViewerLink, images
+from napari_salt.views import DockView, Wishes
+
+RANDOM = np.random.default_rng(0)
+LEVELS = [RANDOM.integers(0, 255, (4, side, side), np.uint8) for side in (47, 24, 12)]
+
+
+class Desk:
+    """A controller on a viewer model with a pyramid of which the middle level is the handy one."""
+
+    def __init__(self, folder, levels=LEVELS) -> None:
+        self.viewer = ViewerModel()
+        if levels is not None:
+            self.viewer.add_image(levels, name="cells", multiscale=True, scale=(2, 0.5, 0.5))
+        self.view = create_autospec(DockView, instance=True)
+        self.view.wishes = self.wishes = Wishes()
+        self.view.confirm.return_value = True
+        self.link = ViewerLink(self.viewer)
+        runner = create_autospec(JobRunner, instance=True)
+        self.controller = Controller(self.view, self.link, runner, SessionStore(folder))
+
+    @property
+    def session(self):
+        return self.controller.desk.session
+
+    @property
+    def image(self):
+        """What the image line shows."""
+        return self.view.set_image.call_args.args[0]
+
+    @property
+    def status(self) -> str:
+        return self.controller.desk.status.text
+
+    def paint(self, index=1, where=np.s_[2:5, 2:5]):
+        if not len(self.session.labels):
+            self.wishes.label_added.emit("cell")
+        self.session.annotations.paint[index][where] = 1
+        self.link.signals.painted.emit((index,))
+
+    def tick(self):
+        """Let the saving thread finish what it has, and show it."""
+        for _ in range(3):
+            kept = self.controller.saving._kept
+            wait([one for one in (kept.known, kept.writing) if one is not None])
+            self.controller.tick()
+
+    def export(self, path) -> str:
+        kinds = [one.kind for one in FORMATS]
+        self.view.ask_save_as.return_value = path, kinds.index("tiff")
+        self.wishes.export_masks.emit()
+        exports = self.controller.exports
+        wait([exports._export.future])
+        self.controller.tick()
+        return self.status
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "LARGE", 24 * 24)
+    made = Desk(tmp_path / "store")
+    yield made
+    made.controller.close()
+
+
+def test_a_handy_level_is_worked_at_and_all_are_offered(desk):
+    assert desk.session.stack.info.shape == (4, 24, 24)
+    assert [entry.name for entry in desk.image.levels] == [
+        "47 × 47 (full resolution)",
+        "24 × 24 (level 1 of 2)",
+        "12 × 12 (level 2 of 2)",
+    ]
+    assert desk.image.level == 1
+    assert desk.image.facts == "4 slices · 24 × 24 · 2 × 1 × 1"
+
+
+def test_an_image_without_levels_offers_none(desk):
+    desk.viewer.add_image(LEVELS[1], name="flat")
+    (key,) = (entry.key for entry in desk.image.entries if entry.name == "flat")
+    desk.wishes.image_chosen.emit(key)
+    assert (desk.image.levels, desk.image.level) == ((), 0)
+
+
+def test_each_level_has_paint_of_its_own_and_the_same_labels(desk, tmp_path):
+    desk.paint()
+    desk.wishes.settings_changed.emit(FitSettings(steps=7))
+    desk.session.use_adapter(tmp_path / "a")
+    coarse = desk.session
+    desk.wishes.level_chosen.emit(0)
+    assert desk.image.level == 0
+    assert desk.session.stack.info.shape == (4, 47, 47)
+    assert [label.name for label in desk.session.labels] == ["cell"]
+    assert desk.session.settings.steps == 7
+    assert desk.session.adapter_path == coarse.adapter_path
+    assert desk.session.annotations.painted_slices() == ()
+    assert "your paint on 1 slice stays at level 1" in desk.status
+    desk.wishes.level_chosen.emit(1)
+    assert desk.session is coarse
+    assert coarse.annotations.painted_slices() == (1,)
+
+
+def test_another_image_and_back_is_the_level_worked_at(desk):
+    desk.wishes.level_chosen.emit(2)
+    desk.viewer.add_image(LEVELS[1], name="flat")
+    keys = {entry.name: entry.key for entry in desk.image.entries}
+    desk.wishes.image_chosen.emit(keys["flat"])
+    desk.wishes.image_chosen.emit(keys["cells"])
+    assert desk.image.level == 2
+
+
+def test_masks_are_saved_at_full_resolution_or_at_the_level(desk, tmp_path):
+    desk.paint(1, np.s_[2:5, 3])
+    labels = np.zeros((24, 24), np.uint16)
+    labels[20:, 20:] = 1
+    doubt = np.zeros((24, 24), np.float16)
+    desk.link.write_prediction(SlicePrediction(2, labels, doubt, SliceSummary(2, 0.0)))
+    desk.session.add_prediction(SliceSummary(2, 0.0))
+    assert "masks saved" in desk.export(tmp_path / "fine.tif")
+    fine = read_labels(tmp_path / "fine.tif")
+    assert fine.labels.shape == (4, 47, 47)
+    assert fine.spacing == (2, 0.5, 0.5)
+    assert fine.labels[1, 4:10, 6:8].all()
+    assert (fine.labels[1].sum(), fine.labels[2].sum()) == (12, 7 * 7)
+    desk.wishes.full_resolution_set.emit(False)
+    assert "masks saved" in desk.export(tmp_path / "coarse.tif")
+    coarse = read_labels(tmp_path / "coarse.tif")
+    assert (coarse.labels.shape, coarse.spacing) == ((4, 24, 24), (2, 1, 1))
+    np.testing.assert_array_equal(coarse.labels[2], labels)
+
+
+def test_levels_that_do_not_fit_on_each_other_are_refused_in_words(desk):
+    finer_along_z = [LEVELS[0], np.zeros((9, 24, 24), np.uint8)]
+    desk.viewer.add_image(finer_along_z, name="odd", multiscale=True)
+    (key,) = (entry.key for entry in desk.image.entries if entry.name == "odd")
+    desk.wishes.image_chosen.emit(key)
+    desk.paint()
+    desk.wishes.export_masks.emit()
+    assert "do not shrink along the same axes" in desk.status
+
+
+def test_work_at_another_level_is_offered_and_comes_back_there(desk, tmp_path):
+    desk.wishes.level_chosen.emit(0)
+    desk.paint(3)
+    desk.tick()
+    desk.controller.close()
+    again = Desk(tmp_path / "store")
+    try:
+        assert again.image.level == 1
+        again.tick()
+        assert "Restore your work on “cells” at 47 × 47?" in again.status
+        again.wishes.offer_taken.emit()
+        assert again.status.startswith("your work is back")
+        assert again.image.level == 0
+        assert again.session.annotations.painted_slices() == (3,)
+        assert again.session.annotations.paint[3, 2:5, 2:5].all()
+    finally:
+        again.controller.close()
+
+
+def test_work_on_another_image_of_a_levels_shape_is_not_offered(desk, tmp_path):
+    desk.wishes.level_chosen.emit(0)
+    desk.paint(3)
+    desk.tick()
+    desk.controller.close()
+    again = Desk(tmp_path / "store", [LEVELS[0] + 1, LEVELS[1]])
+    try:
+        again.tick()
+        assert "Restore" not in again.status
+    finally:
+        again.controller.close()
+
+
+def test_a_level_that_has_gone_is_a_sentence(desk):
+    with pytest.raises(InputError, match="no level 7"):
+        desk.link.images.at_level(desk.controller.desk.place, 7)
+    desk.wishes.level_chosen.emit(7)
+    assert "no level 7" in desk.status
+    assert desk.image.level == 1
+
+
+def test_a_cluster_is_told_the_level(desk, tmp_path):
+    desk.wishes.settings_changed.emit(FitSettings(cluster="tls://head:8786"))
+    loop = desk.controller.loop
+    request = loop._segment_request(desk.session, tmp_path / "a", (0, 1))
+    assert isinstance(request, ClusterSegmentRequest)
+    assert request.level == 1
