@@ -49,7 +49,10 @@ FEW_NOTE = f"With fewer than {FEWEST_SLICES} painted slices the backbone stays a
 NO_GAIN_NOTE = "Fine-tuning the backbone gained nothing on held-out slices; the first fit is kept."
 SCORE_NOTE = "Dice on slices left out of a trial run."
 EARLIER_NOTE = "An earlier round found that changing the backbone gains nothing; tried again at {} painted slices."
-SLOW_NOTE = "Changing the backbone would take minutes on this computer; the first fit is kept."
+SLOW_NOTE = (
+    "Changing the backbone would take minutes on this computer, so the first fit is kept; "
+    f"ask for {DEFAULT_STEPS} steps to do it all the same."
+)
 FAULT_NOTE = (
     "The loss was not a number ({}); the last good state was taken up again at a lower rate."
 )
