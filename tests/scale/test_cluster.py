@@ -10,6 +10,7 @@ import numpy as np
 import psutil
 import pytest
 
+from napari_salt.engine.engine import Engine
 from napari_salt.engine.requests import SegmentRequest, SliceStored, StackPrepared
 from napari_salt.engine.tasks import finish, predictions_of, run_task
 from napari_salt.errors import InputError, JobFailed, MissingExtra
@@ -174,6 +175,31 @@ def test_slices_beside_are_sent_too_where_they_decide(work, tmp_path, scheduler)
     for one in predictions_of(alone):
         assert np.array_equal(found[one.index].labels, one.labels)
         assert np.array_equal(found[one.index].uncertainty, one.uncertainty)
+
+
+def test_the_windows_engine_asks_the_cluster_from_its_child(work, tmp_path, scheduler):
+    """As the dock does: planes go from this process to the child, from there to a worker, and the masks back."""
+    request = ClusterSegmentRequest(
+        work.adapter,
+        (120, 7),
+        None,
+        "cpu",
+        store=tmp_path / "sessions" / ".segment-1",
+        cluster=scheduler,
+        show=True,
+    )
+    engine = Engine()
+    try:
+        reports, result = finish(engine.submit(request, work.stack))
+        shown = {one.index: one for one in reports if isinstance(one, SlicePrediction)}
+        assert engine.pid is not None
+    finally:
+        engine.close()
+    assert result.slices == 2
+    assert set(shown) == {120, 7}
+    for index, one in shown.items():
+        assert np.array_equal(one.labels, work.masks[index])
+        assert np.array_equal(one.uncertainty, work.uncertainty[index])
 
 
 def test_masks_that_are_to_be_shown_come_back_and_leave_nothing_behind(work, tmp_path, scheduler):
