@@ -9,7 +9,9 @@ from scipy import ndimage
 
 from napari_salt.model import fit as fit_module
 from napari_salt.model import large_slice, limits, segment_large
+from napari_salt.model import noise as noise_module
 from napari_salt.model import predict as predict_module
+from napari_salt.model import segment_slices as segment_slices_module
 from napari_salt.model.adapter_file import build_segmenter
 from napari_salt.model.filters import REACH, filters, filters_of_part
 from napari_salt.model.fit import fit
@@ -76,7 +78,7 @@ def all_are_large(monkeypatch):
     """Makes slices count as large, in windows of 64 pixels and blocks of 50."""
 
     def change() -> None:
-        for module in (fit_module, predict_module, limits):
+        for module in (fit_module, predict_module, segment_slices_module, noise_module, limits):
             monkeypatch.setattr(module, "is_large", lambda _: True)
         monkeypatch.setattr(large_slice, "SMALLEST_WINDOW", 32)
         monkeypatch.setattr(large_slice, "LARGEST_WINDOW", 64)
