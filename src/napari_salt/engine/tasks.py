@@ -115,6 +115,7 @@ def segment(
         tell=notes.append,
         conditions=conditions,
     )
+    begun = time.monotonic()  # what came before is no part of a slice's time
     try:
         done = 0
         for prediction in predictions:
@@ -123,7 +124,7 @@ def segment(
             yield prediction
             if prediction is not None:
                 done += 1
-                yield _segmenting(done, total, time.monotonic() - started)
+                yield _segmenting(done, total, time.monotonic() - begun)
     finally:
         predictions.close()
     return SegmentResult(total, time.monotonic() - started)
