@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import wrapt
-from napari.components import ViewerModel
 from napari.utils.interactions import (
     mouse_move_callbacks,
     mouse_press_callbacks,
@@ -15,7 +14,6 @@ from napari.utils.interactions import (
 from napari_salt.key_table import FIXED_KEYS
 from napari_salt.records import SlicePrediction, SliceSummary
 from napari_salt.session.session import Session
-from napari_salt.viewer_link import ViewerLink
 from napari_salt.viewer_link.ownership import is_ours
 
 RED, BLUE = (1.0, 0.0, 0.0, 1.0), (0.0, 0.0, 1.0, 1.0)
@@ -28,18 +26,6 @@ class Event:
         self.type, self.position, self.button, self.modifiers = kind, position, button, modifiers
         self.is_dragging = kind == "mouse_move"
         self.handled = False
-
-
-@pytest.fixture
-def viewer():
-    return ViewerModel()
-
-
-@pytest.fixture
-def link(viewer):
-    link = ViewerLink(viewer)
-    yield link
-    link.close()
 
 
 def opened(link, viewer, data, axis=None, **kwargs):

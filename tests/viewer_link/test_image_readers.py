@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from npe2 import PluginManager, PluginManifest
 from ome_zarr.writer import write_image, write_labels
@@ -32,11 +31,6 @@ def plugins():
     manager.discover(include_npe1=False)
     if "napari" not in manager:
         manager.register(PluginManifest.from_distribution("napari"))
-
-
-@pytest.fixture
-def viewer():
-    return ViewerModel()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 from napari.layers import Labels
 
 from napari_salt.errors import InputError
@@ -15,18 +14,6 @@ from napari_salt.session.session import Session
 from napari_salt.viewer_link import ViewerLink
 
 RED = (1.0, 0.0, 0.0, 1.0)
-
-
-@pytest.fixture
-def viewer():
-    return ViewerModel()
-
-
-@pytest.fixture
-def link(viewer):
-    link = ViewerLink(viewer)
-    yield link
-    link.close()
 
 
 def pyramid(*shapes):

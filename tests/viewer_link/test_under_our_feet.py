@@ -82,11 +82,6 @@ class Bench:
 
 
 @pytest.fixture
-def viewer():
-    return ViewerModel()
-
-
-@pytest.fixture
 def bench(viewer):
     viewer.add_image(pixels(), name="t1")
     bench = Bench(viewer)

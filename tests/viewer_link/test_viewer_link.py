@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
 from napari_salt.records import BACKGROUND, SlicePrediction, SliceSummary
@@ -32,18 +31,6 @@ class Heard:
 
     def of(self, name):
         return [told[1:] for told in self.all if told[0] == name]
-
-
-@pytest.fixture
-def viewer():
-    return ViewerModel()
-
-
-@pytest.fixture
-def link(viewer):
-    link = ViewerLink(viewer)
-    yield link
-    link.close()
 
 
 def open_image(link, viewer, data, axis=None, **kwargs):

@@ -6,7 +6,6 @@ import nibabel
 import numpy as np
 import pytest
 import tifffile
-from napari.components import ViewerModel
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 from npe2 import PluginManager, PluginManifest
@@ -32,11 +31,6 @@ def plugins():
     manager.discover(include_npe1=False)
     if "napari" not in manager:
         manager.register(PluginManifest.from_distribution("napari"))
-
-
-@pytest.fixture
-def viewer():
-    return ViewerModel()
 
 
 @pytest.fixture

@@ -32,9 +32,8 @@ def decide(probabilities: NDArray[np.float32], ids: NDArray[np.unsignedinteger])
     """From probabilities (K + 1, h, w), row 0 the background, and the id of each row (K + 1,)."""
     best, rows = probabilities[0].copy(), np.zeros(probabilities.shape[1:], np.intp)
     second = np.full_like(best, -np.inf)
-    for row, other in enumerate(
-        probabilities[1:], start=1
-    ):  # a quarter of the time of argmax and partition
+    # one pass over the rows, in a quarter of the time of argmax and partition
+    for row, other in enumerate(probabilities[1:], start=1):
         np.maximum(second, np.minimum(best, other), out=second)
         rows[other > best] = row
         np.maximum(best, other, out=best)
