@@ -156,7 +156,7 @@ def whole(stack, painted, cache, planes_of, backbone):
 def test_a_fit_reports_a_first_fit_then_a_preview_then_an_outcome(whole):
     outcome, reports = whole
     assert isinstance(outcome, FitOutcome)
-    assert sum(isinstance(one, FirstFit) for one in reports) == 1
+    assert sum(isinstance(one, FirstFit) for one in reports) == 2, "before and after the preview"
     (preview,) = [one for one in reports if isinstance(one, SlicePrediction)]
     assert preview.provisional
     check_contract(preview, 3, (64, 64))
@@ -197,8 +197,8 @@ def test_the_record_tells_how_it_went(whole):
 
 def test_unseen_slices_are_segmented_well(whole, planes, stack, cache):
     outcome, reports = whole
-    (first,) = [one.adapter for one in reports if isinstance(one, FirstFit)]
-    for adapter in (first, outcome.adapter):
+    firsts = [one.adapter for one in reports if isinstance(one, FirstFit)]
+    for adapter in (*firsts, outcome.adapter):
         for one in segment(planes, adapter, [1, 3], cache=cache):
             check_contract(one, one.index, (64, 64))
             assert set(np.unique(one.labels)) <= {0, 1, 300}
@@ -211,12 +211,23 @@ def test_unseen_slices_are_segmented_well(whole, planes, stack, cache):
 def test_the_preview_is_the_first_fits_prediction(whole, planes, cache):
     _, reports = whole
     (preview,) = [one for one in reports if isinstance(one, SlicePrediction)]
-    (first,) = [one.adapter for one in reports if isinstance(one, FirstFit)]
+    first, _ = [one.adapter for one in reports if isinstance(one, FirstFit)]
     seen = each_by_itself(planes, first, cache)
     (again,) = segment(planes, first, [3], cache=cache, conditions=seen)
     assert not again.provisional
     assert np.array_equal(again.labels, preview.labels)
     assert np.array_equal(again.uncertainty, preview.uncertainty)
+
+
+def test_a_preview_changes_nothing_but_when_the_masks_come(planes, two, cache):
+    plain, without = run(fit(planes, two, LABELS, FIRST_FIT_ONLY, cache=cache))
+    looked, reports = run(fit(planes, two, LABELS, FIRST_FIT_ONLY, cache=cache, preview=3))
+    (once,) = [one.adapter for one in without if isinstance(one, FirstFit)]
+    small, whole = [one.adapter for one in reports if isinstance(one, FirstFit)]
+    assert len(small.tensors["forest.roots"]) == probe.FIRST_TREES
+    for one, other in ((once, whole), (plain.adapter, looked.adapter)):
+        assert one.tensors.keys() == other.tensors.keys()
+        assert all(torch.equal(values, other.tensors[name]) for name, values in one.tensors.items())
 
 
 def test_a_saved_adapter_predicts_the_same_to_the_last_bit(whole, planes, cache, tmp_path):

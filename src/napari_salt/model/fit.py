@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from napari_salt.model.backbones.base import Backbone
     from napari_salt.model.feature_cache import FeatureCache
     from napari_salt.model.forest import Forest
+    from napari_salt.model.probe import Fitted
 
 
 _T = TypeVar("_T")
@@ -64,7 +65,7 @@ MOST_PREVIEWED = 100
 
 @dataclass(frozen=True, eq=False)
 class FirstFit:
-    """The first fit, ready to segment; fine-tuning follows."""
+    """A first fit, ready to segment: all of it, or as much as the preview takes; the rest follows."""
 
     adapter: AdapterFile
 
@@ -113,7 +114,8 @@ def fit(
     StepReport
         At least about once a second.
     FirstFit
-        When the first fit can already segment; again where a GPU ran out of memory later and the CPU starts anew.
+        When the first fit can already segment; with a preview once before it, with a third of the trees, and once with
+        all of them; again where a GPU ran out of memory later and the CPU starts anew.
     SlicePrediction
         The preview, ``provisional``.
 
@@ -180,14 +182,7 @@ class _Fit:
         self.began = time.monotonic()
         encoder = self._encoder(backbone)
         data = yield from self._encode(encoder, backbone, embeddings)
-        fitted = yield from _progress("first fit", data.fit_all())
-        assert fitted is not None  # it has no deadline: without it there is nothing to keep
-        segmenter = data.segmenter(fitted)
-        yield FirstFit(self._pack(encoder, segmenter, {}, self._record(segmenter)))
-        if self.preview is not None and self._quick(encoder):
-            looking = segment_slices(segmenter, encoder, self.planes, [self.preview], self.labels)
-            for found in looking:
-                yield replace(found, provisional=True) if found else StepReport("segmenting", 0, 1)
+        fitted, segmenter = yield from self._first_fit(encoder, data)
         deadline = self._deadline()
         folds = yield from _progress("scoring", data.fit_folds(), deadline)
         scores: dict[int, float] = {}
@@ -212,6 +207,25 @@ class _Fit:
         other = None if elsewhere is None else (yield from _progress("scoring", elsewhere))
         record = self._record(segmenter, tuned, scores)
         return FitOutcome(self._pack(encoder, segmenter, tuned.layers, record, other), record)
+
+    def _first_fit(
+        self, encoder: Encoder, data: TrainingSet
+    ) -> Generator[Report, None, tuple[Fitted, Segmenter]]:
+        """Fit, with the preview as soon as there are trees enough for a look."""
+        looked_at = [self.preview] if self.preview is not None and self._quick(encoder) else []
+        fitting = data.fit_first() if looked_at else data.fit_all()
+        fitted = yield from _progress("first fit", fitting)
+        assert fitted is not None  # it has no deadline: without it there is nothing to keep
+        segmenter = data.segmenter(fitted)
+        yield FirstFit(self._pack(encoder, segmenter, {}, self._record(segmenter)))
+        if looked_at:
+            for found in segment_slices(segmenter, encoder, self.planes, looked_at, self.labels):
+                yield replace(found, provisional=True) if found else StepReport("segmenting", 0, 1)
+            fitted = yield from _progress("first fit", data.fit_rest(fitted))
+            assert fitted is not None
+            segmenter.head.set_fit(fitted)
+            yield FirstFit(self._pack(encoder, segmenter, {}, self._record(segmenter)))
+        return fitted, segmenter
 
     def _quick(self, encoder: Encoder) -> bool:
         """Whether a slice is segmented soon enough for a first look."""

@@ -7,7 +7,7 @@ query they stay sane where another slice shows values that no painted one had.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -237,35 +237,43 @@ def grow(
     *,
     seed: int = 0,
     jobs: int = 1,
+    begin: Forest | None = None,
 ) -> Generator[float, None, Forest]:
-    """Grow a forest on ``values`` (M, D) and ``targets`` (M,) in 0..rows-1; yields the share of ``trees`` grown.
+    """Grow a forest on ``values`` (M, D) and ``targets`` (M,) in 0..rows-1; yields the share of new trees grown.
 
     Rows that never occur in ``targets`` get probability 0; without any sample that is all of them. ``jobs`` trees grow
-    at the same time.
+    at the same time. ``begin`` holds the first of the ``trees``, a multiple of `TREES_AT_ONCE` of them, grown here with
+    the same arguments before: the whole is then the same as if it had been grown in one go.
     """
     if not len(targets):
         return _bare(rows)
+    there = 0 if begin is None else len(begin.roots)
     grown: list[tuple[NDArray[Any], ...]] = []
-    while len(grown) < trees:
-        count = min(TREES_AT_ONCE, trees - len(grown))
+    while there + len(grown) < trees:
+        count = min(TREES_AT_ONCE, trees - there - len(grown))
         model = ExtraTreesClassifier(
             n_estimators=count,
             max_features=FEATURE_SHARE,
             min_samples_leaf=FEWEST_IN_LEAF,
-            random_state=(seed * 1009 + len(grown)) % 2**31,
+            random_state=(seed * 1009 + there + len(grown)) % 2**31,
             n_jobs=jobs,
         ).fit(values, targets)
         grown += [_arrays(one.tree_, model.classes_, rows) for one in model.estimators_]
-        yield len(grown) / trees
-    sizes = np.cumsum([0, *(len(feature) for feature, *_ in grown)])
+        yield len(grown) / (trees - there)
+    new = [Forest(np.zeros(1, np.int32), *arrays) for arrays in grown]
+    return _joined(new if begin is None else [begin, *new])
+
+
+def _joined(forests: Sequence[Forest]) -> Forest:
+    """All their trees, in order."""
+    starts = np.cumsum([0, *(len(one.feature) for one in forests)])[:-1]
+    pairs = list(zip(forests, starts, strict=True))
     return Forest(
-        sizes[:-1].astype(np.int32),
-        np.concatenate([one[0] for one in grown]),
-        np.concatenate([one[1] for one in grown]).astype(np.float32),
-        np.concatenate([one[2] + start for one, start in zip(grown, sizes, strict=False)]).astype(
-            np.int32
-        ),
-        np.concatenate([one[3] for one in grown]).astype(np.uint8),
+        np.concatenate([one.roots + start for one, start in pairs]).astype(np.int32),
+        np.concatenate([one.feature for one in forests]),
+        np.concatenate([one.threshold for one in forests]).astype(np.float32),
+        np.concatenate([one.children + start for one, start in pairs]).astype(np.int32),
+        np.concatenate([one.leaf for one in forests]).astype(np.uint8),
     )
 
 

@@ -28,6 +28,8 @@ SMALLER_SHARES = (0.1, 0.0)
 AS_GOOD = 1.02
 """A larger share of the queries is as good as a smaller one up to so many times its cross entropy."""
 TREES, FOLD_TREES, ELSEWHERE_TREES = 48, 16, 32
+FIRST_TREES = 16
+"""Trees that a first look is taken with, while the others are still to grow."""
 DIRECTIONS = 32
 """Main directions of the backbone's features that the forest sees."""
 ITERATIONS = 60
@@ -174,6 +176,24 @@ def fit_all(
     """Queries and forest from all samples; yields the share done, 0..1."""
     directions = main_directions(samples.deep)
     return (yield from _fit(samples, rows, directions, ITERATIONS, TREES, seed, jobs))
+
+
+def fit_first(
+    samples: Samples, rows: int, *, seed: int = 0, jobs: int = 1
+) -> Generator[float, None, Fitted]:
+    """The same with the first `FIRST_TREES` trees alone: a third of the work."""
+    directions = main_directions(samples.deep)
+    return (yield from _fit(samples, rows, directions, ITERATIONS, FIRST_TREES, seed, jobs))
+
+
+def fit_rest(
+    samples: Samples, first: Fitted, *, seed: int = 0, jobs: int = 1
+) -> Generator[float, None, Fitted]:
+    """What `fit_all` gives, from what `fit_first` gave; yields the share of the rest done, 0..1."""
+    seen, targets = seen_by_forest(samples, first.directions), samples.targets.numpy()
+    rows, begin = len(first.bias), first.forest
+    forest = yield from grow(seen, targets, rows, TREES, seed=seed, jobs=jobs, begin=begin)
+    return replace(first, forest=forest)
 
 
 def fit_elsewhere(
