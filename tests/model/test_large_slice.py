@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import ndimage
 
+from napari_salt.model import encode_painted, large_slice, limits, segment_large
 from napari_salt.model import fit as fit_module
-from napari_salt.model import large_slice, limits, segment_large
 from napari_salt.model import noise as noise_module
 from napari_salt.model import predict as predict_module
 from napari_salt.model import segment_slices as segment_slices_module
@@ -78,7 +78,8 @@ def all_are_large(monkeypatch):
     """Makes slices count as large, in windows of 64 pixels and blocks of 50."""
 
     def change() -> None:
-        for module in (fit_module, predict_module, segment_slices_module, noise_module, limits):
+        rooms = (encode_painted, predict_module, segment_slices_module, noise_module, limits)
+        for module in rooms:
             monkeypatch.setattr(module, "is_large", lambda _: True)
         monkeypatch.setattr(large_slice, "SMALLEST_WINDOW", 32)
         monkeypatch.setattr(large_slice, "LARGEST_WINDOW", 64)

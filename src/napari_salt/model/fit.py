@@ -19,6 +19,7 @@ from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.model.batches import with_fallback
 from napari_salt.model.device import pick_device, set_threads
 from napari_salt.model.elsewhere import fingerprint
+from napari_salt.model.encode_painted import encode_painted
 from napari_salt.model.framing import choose_framing, intensity_for
 from napari_salt.model.input_checks import (
     check_annotations,
@@ -31,8 +32,8 @@ from napari_salt.model.input_checks import (
 from napari_salt.model.label_prompts import embed_names
 from napari_salt.model.limits import measure_limits
 from napari_salt.model.segment_slices import segment_slices
-from napari_salt.model.segmenter import EncodedSlice, Encoder, Segmenter
-from napari_salt.model.training_set import Painting, TrainingSet
+from napari_salt.model.segmenter import Encoder, Segmenter
+from napari_salt.model.training_set import TrainingSet
 from napari_salt.model.tuning import TIME_NOTE, Tuned, mean_dice, tune
 from napari_salt.records import (
     BACKGROUND_NAME,
@@ -46,7 +47,6 @@ from napari_salt.records import (
     SlicePrediction,
     StepReport,
 )
-from napari_salt.regions import is_large, with_regions
 
 if TYPE_CHECKING:
     import torch
@@ -255,50 +255,12 @@ class _Fit:
             along_stack=len(self.painted) > 1,  # one slice says nothing of how place carries over
         )
 
-    def _encode_one(
-        self, encoder: Encoder, index: int, now: StepReport
-    ) -> Generator[StepReport, None, EncodedSlice]:
-        """Encode one slice; ``now`` is repeated meanwhile, so that a stop can come."""
-        count = self.planes.info.shape[0]
-        found = None
-        for found in encoder.steps(self.planes.plane(index), index, count):
-            if found is None:
-                yield now
-        assert found is not None
-        return found
-
-    def _encode_all(self, encoder: Encoder) -> Generator[StepReport, None, list[EncodedSlice]]:
-        """Encode the painted slices whole."""
-        total, encoded = len(self.painted), []
-        for number, one in enumerate(self.painted):
-            now = StepReport("embedding", number, total, seconds_left=self._left(number, total))
-            yield now
-            encoded.append((yield from self._encode_one(encoder, one.index, now)))
-        return encoded
-
-    def _encode_large(self, encoder: Encoder) -> Generator[StepReport, None, Painting]:
-        """Encode what shows paint of slices that are too large to be encoded whole."""
-        planes, painting, total = with_regions(self.planes), Painting(), len(self.painted)
-        layout = encoder.framing.layout(*planes.info.shape[1:])
-        drawing = Painting.draw(self.painted, layout, self.labels, self.settings.seed)
-        for number, (one, drawn) in enumerate(zip(self.painted, drawing, strict=True)):
-            now = StepReport("embedding", number, total, seconds_left=self._left(number, total))
-            yield now
-            frames = []
-            for found in encoder.painted_steps(planes, one.index, drawn):
-                if found is not None:
-                    frames.append(found)
-                yield now
-            painting.add(drawn, frames)
-        return painting
-
     def _encode(
         self, encoder: Encoder, backbone: Backbone, embeddings: Tensor
     ) -> Generator[StepReport, None, TrainingSet]:
-        total = len(self.painted)
-        large = is_large(self.planes.info)
-        encoded = yield from (self._encode_large if large else self._encode_all)(encoder)
-        yield StepReport("embedding", total, total)
+        encoded = yield from encode_painted(
+            encoder, self.planes, self.painted, self.labels, self.settings.seed
+        )
         data = TrainingSet(
             backbone,
             encoded,
@@ -312,9 +274,6 @@ class _Fit:
         )
         yield from _progress("embedding", data.measure(), message="sampling painted pixels")
         return data
-
-    def _left(self, done: int, total: int) -> float | None:
-        return (time.monotonic() - self.began) / done * (total - done) if done else None
 
     def _record(
         self,
