@@ -65,7 +65,7 @@ def measure(*, quick: bool) -> tuple[list[Ratio], list[Fact]]:
     keep(*speed_parts.step_speed(backbone, repeats))
     keep(speed_parts.merged_speed(backbone, repeats), [])
     keep(speed_parts.decode_speed(backbone, planes, one, sixteen, repeats), [])
-    slices = 1 if quick else 2
+    slices = 1 if quick else 6
     keep(*speed_parts.stack_speed(network, planes, [one, four], slices, 1 if quick else 3))
     keep(*speed_jobs.round_speed(labels=6, steps=1 if quick else 4))
     keep(speed_jobs.memory((100, 1000 if quick else 10_000)), [])
