@@ -9,6 +9,7 @@
 #   make speed   speed alone          make speed ARGS="--quick"
 #   make latency stalls of the window while the engine works   make latency ARGS="--quick"
 #   make scale   many workers, and what follows for a million slices   make scale ARGS="--slices 16"
+#   make suggestions  Next slice against chance   make suggestions ARGS="--tasks vessels"
 #   make memory  peak memory of 10,000 slices against 100   make memory ARGS="--quick"
 #   make torture kills, faults, fuzz, random loops, a long day; benchmarks/RELIABILITY.md   make torture ARGS="--quick"
 #   make clean   remove what make made (keeps downloaded data)
@@ -21,7 +22,7 @@ TEST_JOBS ?= 2
 BENCH_JOBS ?= 2
 BENCH_MINUTES ?= 60
 
-.PHONY: help demo test check audit format bench speed latency scale memory torture clean setup window
+.PHONY: help demo test check audit format bench speed latency scale suggestions memory torture clean setup window
 
 help:
 	@sed -n '/^#   make/s/^#//p' Makefile
@@ -72,6 +73,9 @@ latency: setup window
 
 scale: setup
 	$(BIN)/python benchmarks/scale.py $(ARGS)
+
+suggestions: setup
+	$(BIN)/python benchmarks/suggestions.py $(ARGS)
 
 memory: setup
 	$(BIN)/python benchmarks/memory.py $(ARGS)
