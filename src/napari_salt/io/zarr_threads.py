@@ -6,7 +6,7 @@ import zarr
 from zarr.storage import MemoryStore
 
 _CHUNKS = 8
-"""More than are in work at once when a slice is written."""
+"""Chunks that are written at once, each by a thread."""
 
 
 def start_threads() -> None:
@@ -15,5 +15,5 @@ def start_threads() -> None:
     Python 3.12 starts none any more from when it begins to end, and zarr then waits for ever; so who may have to save
     at the end calls this in time. Takes some milliseconds.
     """
-    kind = {"shape": (_CHUNKS, 1), "chunks": (1, 1), "dtype": "uint8"}
-    zarr.create_array(MemoryStore(), **kind)[:] = 1
+    array = zarr.create_array(MemoryStore(), shape=(_CHUNKS, 1), chunks=(1, 1), dtype="uint8")
+    array[:] = 1

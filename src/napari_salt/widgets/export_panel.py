@@ -41,7 +41,7 @@ class ExportPanel(QWidget):
             "Write the adapter: a small file for other stacks, machines, colleagues",
         )
         self._load = ActionButton(
-            "Load…", "Load an adapter from a file, to segment with it or to go on from it"
+            "Load adapter…", "Read an adapter from a file, to segment with it or to go on from it"
         )
         self._save_session = ActionButton(
             "Save session as…",
