@@ -44,7 +44,7 @@ class ExportPanel(QWidget):
             "Load adapter…", "Read an adapter from a file, to segment with it or to go on from it"
         )
         self._save_session = ActionButton(
-            "Save session as…",
+            "Save session…",
             "Your work is saved by itself all the time; this copies it to a folder\n"
             "of your choice, for another place or machine, and goes on there",
         )
