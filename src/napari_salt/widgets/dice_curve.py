@@ -68,7 +68,7 @@ class DiceCurve(QWidget):
             several = len({number for curve in self._curves for number, _ in curve.points}) > 1
             if several:
                 self._draw(painter)
-            left = self.width() * (1 - _LEGEND_SHARE) + 4 if several else 2.0
+            left = self.width() * (1 - _LEGEND_SHARE) + 4 if several else 5.0
             for place, curve in enumerate(self._curves[:_MOST_NAMES]):
                 self._draw_name(painter, place, curve, left)
 
