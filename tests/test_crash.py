@@ -59,7 +59,7 @@ viewer.layers["t1 paint"].paint((5, 16, 16), 1)
 )
 def test_paint_of_a_script_that_dies_is_saved(ending, code, said):
     command = [sys.executable, "-W", "ignore", "-c", SCRIPT + ending]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert run.returncode == code, run.stderr
     assert run.stderr.strip().endswith(said)
     assert run.stderr.count("Traceback") == bool(said), run.stderr
