@@ -1,4 +1,4 @@
-"""The application is killed while somebody paints; the next one offers the work, and it is whole."""
+"""The application is killed while somebody paints, or its script dies; the work is there, and it is whole."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 
+from napari_salt.io.session_folder import SessionFolder
 from napari_salt.io.session_store import SessionStore
 from napari_salt.widgets.dock import Dock
 
@@ -40,6 +41,33 @@ while True:
         if (path / "session.json").exists():
             print(len(read_state(path).painted), flush=True)
 """
+SCRIPT = f"""
+import sys
+import napari, numpy as np
+viewer = napari.Viewer(show=False)
+viewer.add_image(np.zeros({SHAPE}, np.uint8), name="t1")
+_, dock = viewer.window.add_plugin_dock_widget("napari-salt")
+dock.labels.addRequested.emit("cell")
+viewer.layers["t1 paint"].paint((5, 16, 16), 1)
+"""
+"""Paints, which also warms the engine up, and ends without ``napari.run()``."""
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "said"),
+    [("1 / 0", 1, "ZeroDivisionError: division by zero"), ("sys.exit(3)", 3, "")],
+)
+def test_paint_of_a_script_that_dies_is_saved(ending, code, said):
+    command = [sys.executable, "-W", "ignore", "-c", SCRIPT + ending]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert run.returncode == code, run.stderr
+    assert run.stderr.strip().endswith(said)
+    assert run.stderr.count("Traceback") == bool(said), run.stderr
+    (path,) = SessionStore().folder.glob("*.salt")
+    folder = SessionFolder.open_folder(path)
+    assert (folder.paint(5) == 1).any()
+    assert [label.name for label in folder.state().labels] == ["cell"]
+    folder.close()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kills by signal")

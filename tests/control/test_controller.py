@@ -415,9 +415,9 @@ def test_adapt_shows_progress_curve_and_first_masks(bench):
     bench.ready()
     bench.wishes.adapt.emit()
     assert bench.shown("status").text == "starting…"
+    bench.link.prepare_prediction.assert_called_once_with()
     bench.runner.report(StepReport("embedding", 1, 3))
     assert bench.shown("status").text == "embedding 1/3"
-    bench.link.prepare_prediction.assert_called_once_with()
     bench.link.write_prediction.assert_not_called()
     bench.runner.report(prediction(2, provisional=True))
     assert bench.link.write_prediction.call_args.args[0].provisional
@@ -1047,8 +1047,10 @@ def test_a_job_that_ends_before_its_first_mask_leaves_nothing_behind(bench, how,
     bench.ready()
     bench.wishes.adapt.emit()
     bench.runner.report(StepReport("embedding", 1, 3))
+    bench.link.drop_empty_prediction.assert_not_called()
     bench.runner.end(*how)
     bench.link.write_prediction.assert_not_called()
+    bench.link.drop_empty_prediction.assert_called_once_with()
     assert bench.shown("status").text == said
     assert not bench.shown("progress").busy
     assert bench.shown("readiness").adapt.enabled
@@ -1064,6 +1066,7 @@ def test_a_job_that_cannot_be_started_says_so(bench, monkeypatch, error):
     monkeypatch.setattr(bench.runner, "submit", refuse)
     bench.wishes.adapt.emit()
     assert str(error) in bench.shown("status").text
+    bench.link.prepare_prediction.assert_not_called()
     assert not bench.shown("progress").busy
     assert bench.shown("readiness").adapt.enabled
 

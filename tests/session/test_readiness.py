@@ -204,7 +204,10 @@ def test_why_not(facts, action, why_not):
             "Say what is background: tick complete on a painted slice, or scribble background.",
         ),
         (READY, "Paint “cell” too, or press Adapt."),
-        (replace(READY, painted_labels=("nucleus", "cell")), "Press Adapt."),
+        (
+            replace(READY, painted_labels=("nucleus", "cell")),
+            "Press Adapt to learn from what you painted.",
+        ),
         (
             replace(READY, job="adapt"),
             "Adapting; paint on meanwhile, it counts in the next round.",
@@ -226,7 +229,7 @@ def test_why_not(facts, action, why_not):
         ),
         (
             replace(SEGMENTED, changed_since_round=1),
-            "Press Adapt to learn from 1 slice you changed since the last round.",
+            "Press Adapt to learn from the slice you changed since the last round.",
         ),
         (
             replace(SEGMENTED, changed_since_round=3),

@@ -295,19 +295,20 @@ def test_the_viewer_s_own_controls_are_followed(link, viewer):
     assert told[-1] == DisplayState(prediction=False, opacity=0.25, uncertainty=True)
 
 
-def test_the_prediction_layer_is_built_ahead_and_comes_with_the_first_mask(link, viewer):
+def test_the_prediction_layer_comes_ahead_of_the_first_mask(link, viewer):
     open_image(link, viewer, stack(4, 8, 8), name="t1")
     paint = viewer.layers.selection.active
-    link.prepare_prediction()
-    link.prepare_prediction()
-    assert [layer.name for layer in viewer.layers] == ["t1", "t1 paint"]
     assert link.predictions() is None
-    link.write_prediction(prediction(2, (8, 8)))
+    link.prepare_prediction()
+    link.prepare_prediction()
     assert [layer.name for layer in viewer.layers] == ["t1", "t1 prediction", "t1 paint"]
     assert viewer.layers.selection.active is paint
     layer = viewer.layers["t1 prediction"]
     assert layer.visible
     assert not layer.editable
+    assert not layer.data.any()
+    link.write_prediction(prediction(2, (8, 8)))
+    assert viewer.layers["t1 prediction"] is layer
     assert (layer.data[2] == 1).all()
     assert np.may_share_memory(link.predictions(), layer.data)
 
@@ -315,11 +316,24 @@ def test_the_prediction_layer_is_built_ahead_and_comes_with_the_first_mask(link,
 def test_nothing_is_left_of_a_job_without_a_mask(link, viewer):
     _, place, session = open_image(link, viewer, stack(4, 8, 8), name="t1")
     link.prepare_prediction()
+    link.drop_empty_prediction()
+    assert link.predictions() is None
     link.draw_predictions()
     link.set_shown("prediction", False)
     link.set_shown("prediction", True)
     link.attach(place, session)
     assert [layer.name for layer in viewer.layers] == ["t1", "t1 paint"]
+    link.drop_empty_prediction()
+
+
+def test_masks_outlive_a_job_that_ends_without_one(link, viewer):
+    _, _, session = open_image(link, viewer, stack(4, 8, 8), name="t1")
+    mask = prediction(2, (8, 8))
+    link.write_prediction(mask)
+    session.add_prediction(mask.summary)
+    link.prepare_prediction()
+    link.drop_empty_prediction()
+    assert (viewer.layers["t1 prediction"].data[2] == 1).all()
 
 
 @pytest.mark.parametrize("selected", [(), ("t1",), ("t1", "t1 paint")])
@@ -334,7 +348,7 @@ def test_a_prediction_layer_that_comes_leaves_the_selection_alone(link, viewer, 
     assert not told
 
 
-def test_a_part_made_for_other_labels_is_not_used(link, viewer):
+def test_a_layer_made_ahead_takes_other_colours(link, viewer):
     open_image(link, viewer, stack(4, 8, 8), name="t1")
     link.prepare_prediction()
     blue = (0.0, 0.0, 1.0, 1.0)
@@ -343,12 +357,12 @@ def test_a_part_made_for_other_labels_is_not_used(link, viewer):
     np.testing.assert_allclose(viewer.layers["t1 prediction"].get_color(1), blue)
 
 
-def test_a_part_made_for_another_image_is_not_used(link, viewer):
+def test_a_layer_made_ahead_is_of_its_image(link, viewer):
     open_image(link, viewer, stack(4, 8, 8), name="t1")
     link.prepare_prediction()
     open_image(link, viewer, stack(3, 5, 6), name="t2")
     link.write_prediction(prediction(2, (5, 6)))
-    assert "t1 prediction" not in viewer.layers
+    assert not viewer.layers["t1 prediction"].visible
     assert viewer.layers["t2 prediction"].data.shape == (3, 5, 6)
 
 

@@ -86,7 +86,7 @@ def test_every_control_has_a_tooltip(panel, ready):
     [
         (Facts(), {"image", "Adapt", "complete", "name of a new label", "Save masks…"}),
         (Facts(has_stack=True, slice_count=3, slice_index=1), {"Adapt", "Segment all", "Compare"}),
-        (Facts(has_stack=True, slice_count=3, job="adapt"), {"Adapt", "Load…", "Restore"}),
+        (Facts(has_stack=True, slice_count=3, job="adapt"), {"Adapt", "Load adapter…", "Restore"}),
     ],
 )
 def test_a_disabled_control_says_why(panel, facts, some):

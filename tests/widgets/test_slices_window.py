@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
@@ -68,6 +70,17 @@ def test_cells_in_words_and_units(qapp):
     model.setTable(table(unit=""))
     assert model.headerData(FIRST_LABEL, Qt.Orientation.Horizontal) == "cell (pixels)"
     assert cells(model, 0)[-1] == "30"
+
+
+@pytest.mark.parametrize(
+    ("area", "said"),
+    [(0.123456, "0.1235"), (999.96, "1000"), (12943.5, "12944"), (2.5e6, "2500000")],
+)
+def test_areas_are_never_told_as_powers_of_ten(qapp, area, said):
+    model = SlicesModel()
+    one = table()
+    model.setTable(replace(one, areas=np.array([[1]] * 4), pixel_area=area))
+    assert cells(model, 0)[-1] == said
 
 
 def test_the_order_outlives_news(qapp):

@@ -269,6 +269,19 @@ def test_dice_curves_are_drawn_in_the_colours_of_labels(qtbot, text, red):
     assert any((p.red(), p.green(), p.blue()) == (red, 0, 0) for p in pixels)
 
 
+@pytest.mark.parametrize(("points", "left"), [(((1, 0.8),), True), (((1, 0.8), (2, 0.9)), False)])
+def test_of_one_round_there_is_no_curve_but_a_legend(qtbot, points, left):
+    dice = DiceCurve()
+    qtbot.addWidget(dice)
+    dice.resize(220, 44)
+    dice.setValue((LabelCurve("cell", (1.0, 0.0, 0.0, 1.0), points),))
+    image = dice.grab().toImage()
+    red = QColor(255, 0, 0).darker(140).rgb()
+    corner = {image.pixel(x, y) for x in range(12) for y in range(22)}
+    assert (red in corner) == left, "the mark of the legend"
+    assert len({image.pixel(40, y) for y in range(36, 43)}) == 1 + (not left), "the axis"
+
+
 def test_suggestion_in_words(qtbot):
     panel = NextPanel()
     qtbot.addWidget(panel)

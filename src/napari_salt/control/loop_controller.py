@@ -73,7 +73,13 @@ class LoopController:
         job = self._job("adapt", request, session, self._adapted(session, number))
         job.on_stopped = lambda: self._adapt_stopped(session, number, job)
         job.on_failed = lambda sentence: self._adapt_failed(session, job, sentence)
+        self._start(job)
+
+    def _start(self, job: Job) -> None:
+        """Start a job; what its first mask needs comes while the engine begins, and before somebody paints."""
         self._jobs.start(job)
+        if self._jobs.busy:
+            self._desk.link.prepare_prediction()
 
     @staticmethod
     def _warm_start(session: Session) -> Path | None:
@@ -98,14 +104,18 @@ class LoopController:
             self._desk.say(f"round {number} done in {wording.duration(record.seconds)}", "good")
             if self._desk.then_segment:
                 self.segment_all()
+            else:
+                self._desk.link.drop_empty_prediction()
 
         return done
 
     def _adapt_stopped(self, session: Session, number: int, job: Job) -> None:
+        self._desk.link.drop_empty_prediction()
         kept = self._keep_first_fit(session, job)
         self._desk.say(f"round {number} stopped; {kept}" if kept else f"round {number} stopped")
 
     def _adapt_failed(self, session: Session, job: Job, sentence: str) -> None:
+        self._desk.link.drop_empty_prediction()
         kept = self._keep_first_fit(session, job)
         self._desk.fail(f"{sentence} {kept.capitalize()}." if kept else sentence)
 
@@ -157,7 +167,7 @@ class LoopController:
         request = self._segment_request(session, Path(session.adapter_path), slices)
         job = self._job("segment", request, session, lambda result: self._segmented(slices, job))
         job.on_stopped = lambda: self._segment_stopped(job)
-        self._jobs.start(job)
+        self._start(job)
 
     def _segment_request(
         self, session: Session, adapter: Path, slices: tuple[int, ...]
@@ -186,6 +196,7 @@ class LoopController:
         self._desk.say(wording.noted(text, job.note), "good")
 
     def _segment_stopped(self, job: Job) -> None:
+        self._desk.link.drop_empty_prediction()
         self._desk.link.draw_predictions()
         self.suggest()
         self._desk.say(f"stopped; {wording.count(job.predicted, 'slice')} segmented")
@@ -203,9 +214,13 @@ class LoopController:
             session.stack,
             on_report=lambda report: self._on_report(session, request, report),
             on_done=done,
-            on_failed=self._desk.fail,
+            on_failed=self._failed,
             on_stopped=lambda: None,
         )
+
+    def _failed(self, sentence: str) -> None:
+        self._desk.link.drop_empty_prediction()
+        self._desk.fail(sentence)
 
     def _on_report(
         self, session: Session, request: AdaptRequest | SegmentRequest, report: Report
@@ -222,7 +237,6 @@ class LoopController:
     ) -> None:
         """Show and keep a predicted slice; raises OutputError when the disk is full."""
         if not isinstance(report, SlicePrediction):
-            self._desk.link.prepare_prediction()
             return
         ids = {label.label_id: label.label_id for label in session.labels}
         if isinstance(request, SegmentRequest):

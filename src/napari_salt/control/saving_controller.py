@@ -30,6 +30,7 @@ from napari_salt.io.file_names import safe_file_name
 from napari_salt.io.session_copy import kept_state
 from napari_salt.io.session_folder import SUFFIX, SessionFolder, check_folder
 from napari_salt.io.session_state import SessionState
+from napari_salt.io.zarr_threads import start_threads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,6 +81,7 @@ class SavingController:
         self._store = store
         self._changed = changed
         self._bring_image = bring_image
+        start_threads()  # what is open when Python ends must be saved then
         self._pool = ThreadPoolExecutor(1, "napari-salt saving")
         self._kept: KeptSession | None = None
         self._rescuer = Rescuer(store, _folders.__setitem__)

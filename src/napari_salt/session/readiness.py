@@ -306,7 +306,7 @@ _HINTS: tuple[Rule, ...] = (
         lambda f: not f.has_adapter and len(f.painted_labels) < len(f.labels),
         "Paint “{unpainted}” too, or press Adapt.",
     ),
-    (lambda f: not f.has_adapter, "Press Adapt."),
+    (lambda f: not f.has_adapter, "Press Adapt to learn from what you painted."),
     (
         lambda f: f.changed_since_round > 0 and bool(f.painted_labels),
         "Press Adapt to learn from {changed} since the last round.",
@@ -364,7 +364,7 @@ def _first(rules: tuple[Rule, ...], facts: Facts) -> str:
         first=facts.labels[0] if facts.labels else "",
         unpainted=unpainted[0] if unpainted else "",
         stray=facts.stray_slices[0] if facts.stray_slices else "",
-        changed="1 slice you changed" if changed == 1 else f"{changed} slices you changed",
+        changed="the slice you changed" if changed == 1 else f"{changed} slices you changed",
     )
 
 

@@ -151,7 +151,6 @@ class ViewerLink:
             if hide:
                 layer.visible = False
         self._data = {}
-        self._making.forget()
         if self._image_watch is not None:
             self._image_watch.close()
         self._place = self._image = self._session = self._image_watch = None
@@ -180,7 +179,6 @@ class ViewerLink:
     def set_labels(self, rows: tuple[LabelRow, ...]) -> None:
         """Names, colours and ids of all layers."""
         self._rows = rows
-        self._making.forget()
         for role in self._layers:
             self._dress(role)
 
@@ -239,14 +237,20 @@ class ViewerLink:
     # ---- predictions
 
     def prepare_prediction(self) -> None:
-        """Build the layer of predictions before the first one comes; it is added with that one.
+        """Add the layer of predictions, empty, at the press of a button: nobody is painting at that moment."""
+        if self._image is not None and "prediction" not in self._layers:
+            self._array("prediction")
+            self._make("prediction")
 
-        So a job that ends without a mask leaves no layer behind.
-        """
-        waits = self._making.built("prediction") is not None
-        if self._image is not None and "prediction" not in self._layers and not waits:
-            known = self._data.get("prediction")
-            self._build("prediction", self._empty("prediction") if known is None else known)
+    def drop_empty_prediction(self) -> None:
+        """A job has ended without a mask: it leaves no layer behind."""
+        session = self._session
+        if session is None or session.predicted_count:
+            return
+        self._data.pop("prediction", None)
+        layer = self._layers.get("prediction")
+        if layer is not None:
+            self._viewer.layers.remove(layer)
 
     def write_prediction(self, prediction: SlicePrediction) -> None:
         """Fill one slice of the prediction layers; drawn only when it is on screen.
@@ -259,7 +263,7 @@ class ViewerLink:
         self._fill("prediction", prediction.index, prediction.labels)
 
     def predictions(self) -> StackArray | None:
-        """Predicted label ids ``(N, Y, X)`` uint16, 0 where none; None before the first prediction."""
+        """Predicted label ids ``(N, Y, X)`` uint16, 0 where none; None before a first job."""
         return self._data.get("prediction")
 
     def uncertainties(self) -> StackArray | None:
@@ -314,17 +318,14 @@ class ViewerLink:
 
     def _make(self, role: Role) -> Layer:
         """Add a layer for the array of a role, in its order, without stealing the selection."""
-        if self._making.built(role) is not self._data[role]:
-            self._build(role, self._data[role])
-        layer = self._making.add(role, self._layers)
-        self._take(role, layer)
-        return layer
-
-    def _build(self, role: Role, array: StackArray) -> None:
         image, place = self._image, self._place
         assert image is not None
         assert place is not None
-        self._making.build(role, image, place, array, self._opacity, self._rows)
+        layer = self._making.make(
+            role, image, place, self._data[role], self._opacity, self._rows, self._layers
+        )
+        self._take(role, layer)
+        return layer
 
     def _take(self, role: Role, layer: Layer) -> None:
         self._layers[role] = layer
@@ -362,8 +363,7 @@ class ViewerLink:
 
     def _array(self, role: Role) -> StackArray:
         if role not in self._data:
-            built = self._making.built(role)
-            self._data[role] = self._empty(role) if built is None else built
+            self._data[role] = self._empty(role)
         return self._data[role]
 
     def _empty(self, role: Role) -> StackArray:
@@ -455,7 +455,6 @@ class ViewerLink:
         if self._image is None or self._place is None:
             return
         numbers = transforms_of(self._image, self._place.geometry)
-        self._making.forget()
         for layer in self._layers.values():
             for name, value in numbers.items():
                 setattr(layer, name, value)

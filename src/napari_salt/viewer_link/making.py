@@ -1,4 +1,4 @@
-"""Layers made in two parts, so that neither holds the window for long."""
+"""How a layer of ours comes into the viewer."""
 
 from __future__ import annotations
 
@@ -27,17 +27,12 @@ if TYPE_CHECKING:
 
 
 class LayerMaking:
-    """Builds layers of ours, which costs a twentieth of a second, and adds them, which costs two."""
+    """Builds layers of ours and adds them, which holds the window for a tenth of a second or two: napari's own work."""
 
     def __init__(self, viewer: Viewer, box: BoxTool) -> None:
         self._viewer, self._box = viewer, box
-        self._built: dict[Role, Layer] = {}
 
-    def built(self, role: Role) -> StackArray | None:
-        """Array of a layer that waits to be added."""
-        return arrays[self._built[role]] if role in self._built else None
-
-    def build(
+    def make(
         self,
         role: Role,
         image: Image,
@@ -45,35 +40,26 @@ class LayerMaking:
         array: StackArray,
         opacity: float,
         rows: Iterable[LabelRow],
-    ) -> None:
-        """Make a layer of ``array`` ``(N, Y, X)`` along the image's axes; nobody sees it yet.
+        ours: Mapping[Role, Layer],
+    ) -> Layer:
+        """Add a layer of ``array`` ``(N, Y, X)`` along the image's axes, without stealing the selection.
 
-        It stays invisible until it was added: so it is drawn once, with its own colours. Napari works
-        out the colours of all 65536 ids at the first pixel, which is done here.
+        It is invisible as yet: so it is drawn once, with its own colours. Napari works out the colours of all 65536
+        ids at the first pixel, which is done here. ``ours`` are the layers of the place so far: uncertainty lies
+        below prediction below paint.
         """
         layer = new_layer(role, image, place, seen_along(place.geometry, array), False, opacity)
         arrays[layer] = array
         if isinstance(layer, Labels):
             dress(layer, role, rows)
             layer.colormap.map(np.zeros((1, 1), np.uint16))
-        self._built[role] = layer
-
-    def add(self, role: Role, ours: Mapping[Role, Layer]) -> Layer:
-        """Add a layer that was built, invisible, without stealing the selection.
-
-        ``ours`` are the layers of the place so far: uncertainty lies below prediction below paint.
-        """
-        layer, layers = self._built.pop(role), self._viewer.layers
+        layers = self._viewer.layers
         order: Sequence[Role] = get_args(Role)
         above = [ours[other] for other in order[order.index(role) + 1 :] if other in ours]
         position = min((layers.index(other) for other in above), default=len(layers))
         with no_status(self._viewer), self._box.undisturbed(), _no_collection():
             insert_unselected(self._viewer, position, layer)
         return layer
-
-    def forget(self) -> None:
-        """What was built is not what will be wanted: other labels, another image."""
-        self._built.clear()
 
 
 @contextmanager

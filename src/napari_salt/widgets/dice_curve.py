@@ -61,10 +61,16 @@ class DiceCurve(QWidget):
         self.setAccessibleDescription("\n".join(lines[1:]) or "no score yet")
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
-        """Draw axis, curves and legend."""
-        if self._curves:
-            with painting(self) as painter:
+        """Draw axis, curves and legend; of one round there are only numbers to tell."""
+        if not self._curves:
+            return
+        with painting(self) as painter:
+            several = len({number for curve in self._curves for number, _ in curve.points}) > 1
+            if several:
                 self._draw(painter)
+            left = self.width() * (1 - _LEGEND_SHARE) + 4 if several else 5.0
+            for place, curve in enumerate(self._curves[:_MOST_NAMES]):
+                self._draw_name(painter, place, curve, left)
 
     def _draw(self, painter: QPainter) -> None:
         text = self.palette().color(self.foregroundRole())
@@ -82,8 +88,7 @@ class DiceCurve(QWidget):
             color = _legible(curve, light=text.lightness() < 128)
             points = [
                 QPointF(
-                    box.left()
-                    + box.width() * (number - first + 0.5 * (first == last)) / max(last - first, 1),
+                    box.left() + box.width() * (number - first) / (last - first),
                     box.bottom() - box.height() * (value - low) / (high - low),
                 )
                 for number, value in curve.points
@@ -94,17 +99,14 @@ class DiceCurve(QWidget):
             painter.setPen(Qt.PenStyle.NoPen)
             for point in points:
                 painter.drawPolygon(_marker(place, point, 3.2))
-            if place < _MOST_NAMES:
-                self._draw_name(painter, place, curve, color, text)
 
-    def _draw_name(
-        self, painter: QPainter, place: int, curve: LabelCurve, color: QColor, text: QColor
-    ) -> None:
+    def _draw_name(self, painter: QPainter, place: int, curve: LabelCurve, left: float) -> None:
+        text = self.palette().color(self.foregroundRole())
         metrics = painter.fontMetrics()
-        left = self.width() * (1 - _LEGEND_SHARE) + 4
         top = 3 + place * metrics.lineSpacing()
         middle = QPointF(left + 4, top + metrics.lineSpacing() / 2)
-        painter.setBrush(color)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(_legible(curve, light=text.lightness() < 128))
         painter.drawPolygon(_marker(place, middle, 4.0))
         value = f"{curve.points[-1][1]:.2f}"
         room = int(self.width() - left - 14 - metrics.horizontalAdvance(value) - 8)
@@ -113,7 +115,6 @@ class DiceCurve(QWidget):
         painter.setPen(text)
         painter.drawText(area, int(Qt.AlignmentFlag.AlignLeft), name)
         painter.drawText(area, int(Qt.AlignmentFlag.AlignRight), value)
-        painter.setPen(Qt.PenStyle.NoPen)
 
 
 def _legible(curve: LabelCurve, *, light: bool) -> QColor:

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QApplication, QDockWidget, QMainWindow, QWidget
 
 from napari_salt.control.controller import Controller
 from napari_salt.viewer_link import ViewerLink
+from napari_salt.widgets.last_moment import close_at_exit
 from napari_salt.widgets.panel import Panel
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 class Dock(Panel):
     """What ``napari -w napari-salt`` opens.
 
-    The engine ends when the dock is taken out of the window, when the window closes, or when the
-    application quits, whichever comes first.
+    The engine ends when the dock is taken out of the window, when the window closes, when the
+    application quits, or when Python ends, whichever comes first.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Dock(Panel):
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self._close_controller)
+        close_at_exit(self.controller)
 
     def set_coverage(self, state: CoverageState) -> None:
         """Show what is known of each slice; a closing window takes the strip away first."""

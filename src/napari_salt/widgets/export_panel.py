@@ -41,10 +41,10 @@ class ExportPanel(QWidget):
             "Write the adapter: a small file for other stacks, machines, colleagues",
         )
         self._load = ActionButton(
-            "Load…", "Load an adapter from a file, to segment with it or to go on from it"
+            "Load adapter…", "Read an adapter from a file, to segment with it or to go on from it"
         )
         self._save_session = ActionButton(
-            "Save session as…",
+            "Save session…",
             "Your work is saved by itself all the time; this copies it to a folder\n"
             "of your choice, for another place or machine, and goes on there",
         )

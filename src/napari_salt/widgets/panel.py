@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
     QFileDialog,
-    QFrame,
     QHBoxLayout,
     QMessageBox,
-    QScrollArea,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -34,6 +32,7 @@ from napari_salt.widgets.plain import PlainLabel, plain_text
 from napari_salt.widgets.progress_line import ProgressLine
 from napari_salt.widgets.reserve import reserve_lines
 from napari_salt.widgets.rule import Rule
+from napari_salt.widgets.scrolled_column import ScrolledColumn
 from napari_salt.widgets.segment_panel import SegmentPanel
 from napari_salt.widgets.settings_panel import SettingsPanel
 from napari_salt.widgets.slice_panel import SlicePanel
@@ -275,15 +274,7 @@ class Panel(QWidget):
         ):
             layout.addWidget(part)
         layout.addStretch(1)
-        area = self.area = QScrollArea(self)
-        area.setWidget(column)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        bar = area.verticalScrollBar()
-        room = 0 if bar is None else bar.sizeHint().width()
-        area.setMinimumWidth(column.minimumSizeHint().width() + room)
+        self.area = ScrolledColumn(column, self)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(6, 4, 4, 6)
         outer.setSpacing(5)
@@ -291,7 +282,7 @@ class Panel(QWidget):
         top.addWidget(self.hint, 1)
         top.addWidget(self.help, 0, Qt.AlignmentFlag.AlignTop)
         outer.addLayout(top)
-        outer.addWidget(area, 1)
+        outer.addWidget(self.area, 1)
         outer.addWidget(self.progress)
         outer.addWidget(self.status)
         follow_layout(self)

@@ -65,6 +65,7 @@ class SettingsPanel(QWidget):
         form.setContentsMargins(8, 2, 0, 2)
         form.setSpacing(4)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Intensity", self.intensity)  # first: the one that CT wants
         for caption, field in (
             ("Backbone", self._backbone),
             ("Adapter", self._kind),
@@ -77,7 +78,6 @@ class SettingsPanel(QWidget):
         ):
             form.addRow(caption, field)
             field.setAccessibleName(caption)
-        form.addRow("Intensity", self.intensity)
 
     def _listen(self) -> None:
         guard = NoWheel(self)

@@ -133,7 +133,7 @@ class SlicesModel(QAbstractTableModel):
         area = int(self._table.areas[place, column - FIRST_LABEL])
         if area == NO_AREA:
             return ""
-        return f"{area * self._table.pixel_area:.4g}" if self._table.unit else str(area)
+        return _number(area * self._table.pixel_area) if self._table.unit else str(area)
 
     def _cell_tip(self, place: int, column: int) -> str:
         if column >= FIRST_LABEL:
@@ -177,3 +177,8 @@ class SlicesModel(QAbstractTableModel):
         if len(self._table):
             last = self.index(len(self._table) - 1, self.columnCount() - 1)
             self.dataChanged.emit(self.index(0, 0), last)
+
+
+def _number(value: float) -> str:
+    """Four digits or more, never as a power of ten: areas stand below each other."""
+    return f"{value:.0f}" if value >= 1000 else f"{value:.4g}"
