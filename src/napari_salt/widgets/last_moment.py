@@ -13,6 +13,7 @@ from typing import Protocol
 from weakref import WeakSet
 
 from qtpy.QtCore import QThreadPool
+from qtpy.QtWidgets import QApplication
 
 _LAST_WAIT = 3000
 """Milliseconds for jobs to come back: one that answers after Qt is gone takes the whole process down."""
@@ -48,3 +49,7 @@ def _close_all() -> None:
     pool = QThreadPool.globalInstance()
     if left and pool is not None:
         pool.waitForDone(_LAST_WAIT)
+    if left:
+        # a window that is still open when Python lets go of Qt takes the process down now and then
+        QApplication.closeAllWindows()
+        QApplication.processEvents()
