@@ -108,6 +108,13 @@ class ViewerLink:
         """
         return self._custody.session_of(place, self.images.open_stack(place))
 
+    def sessions_at_other_levels(self, place: Place) -> list[Session]:
+        """Sessions with a paint layer on the other levels of a place's image."""
+        levels = (x for x in range(len(self.images.levels(place))) if x != place.level)
+        places = (self.images.at_level(place, level) for level in levels)
+        found = (self._custody.of_other_place(one) for one in places)
+        return [session for session in found if session is not None]
+
     def first_place(self, key: str) -> Place:
         """The stack of an image to start with: at the level that work waits for, else at a handy one."""
         place = self.images.place(key)
