@@ -75,6 +75,8 @@ def test_memory_goes_on_with_the_stack_that_is_missing(tmp_path, at, monkeypatch
     pair = memory.measured(8, (10, 20), None, Rows("memory", tmp_path))
     assert ran == [10, 20]
     assert (pair.peaks, pair.seconds) == ((10, 40), 4.0)
+    assert f"{pair.measured}, on " in memory.section([pair])
+    assert pair.measured.endswith("at abc")
 
 
 def test_scale_goes_on_with_the_run_that_is_missing(tmp_path, at, scale):

@@ -179,6 +179,20 @@ def test_erasing_and_labels_follow_to_all_levels(desk):
         assert [label.name for label in session.labels] == ["cell", "rim"]
 
 
+def test_label_and_brush_stay_in_hand(desk):
+    desk.wishes.label_added.emit("cell")
+    desk.wishes.label_added.emit("rim")
+    desk.wishes.level_chosen.emit(0)
+    layer = next(one for one in desk.viewer.layers if one.name == "cells paint")
+    assert desk.controller.desk.selected == layer.selected_label == 2
+    assert layer.mode == "paint"
+    layer.mode = "pan_zoom"
+    desk.wishes.level_chosen.emit(2)
+    layer = next(one for one in desk.viewer.layers if one.name == "cells paint · level 2")
+    assert desk.controller.desk.selected == layer.selected_label == 2
+    assert layer.mode == "pan_zoom"
+
+
 def test_paint_at_every_level_is_kept_on_the_disk(desk, tmp_path):
     desk.paint()
     desk.tick()

@@ -133,9 +133,11 @@ class Controller:
         before, session = self.desk.place, self.desk.session
         if before is None or session is None:
             return
+        label, brush = self.desk.selected, self._link.has_brush()
         self._go(self._link.images.at_level(before, level))
         if self.desk.place != before:
             self.levels.came_from(session, before)
+            self.paint.take_up(label, brush=brush)
 
     def _go(self, place: Place) -> None:
         """Open another stack; a running job is stopped after asking."""

@@ -55,7 +55,7 @@ WHOLE_SLICE = 2048 * 2048
 """Pixels of a slice up to which it is one chunk."""
 TILE = 1024
 LARGEST_TEXT = 16 * 1024**2
-ONE_FOLDER = {"name": "default", "separator": "."}
+ONE_FOLDER: dict[str, Any] = {"name": "default", "separator": "."}
 """Chunks lie beside each other: with folders of its own, each slice would have two more waits for the disk."""
 CODECS = ("bytes", "zstd")
 """What masks go through on their way to the disk."""
@@ -255,7 +255,7 @@ class MaskStore:
             range(-(-length // size))
             for length, size in zip(array.shape, array.chunks, strict=True)
         ]
-        folders = set()
+        folders: set[Path] = set()
         for row, column in product(grid[1], grid[2]):
             chunk = root / array.metadata.encode_chunk_key((index, row, column))
             if chunk.exists():

@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from napari_salt.viewer_link.predicted import StackArray
     from napari_salt.views import LabelRow
 
+_BRUSHES = ("paint", "fill", "polygon")
+"""Modes of a labels layer that paint the label that is selected."""
 _LEAST_3D_REFRESH = 1.0
 """Seconds between refreshes while volumes are shown: each one uploads the volume anew."""
 
@@ -200,8 +202,14 @@ class ViewerLink:
         if brush:
             with no_status(self._viewer):
                 self._viewer.layers.selection.active = paint
-            if paint.mode not in ("paint", "fill", "polygon"):
+            if paint.mode not in _BRUSHES:
                 paint.mode = "paint"
+
+    def has_brush(self) -> bool:
+        """Whether the paint layer is active with a tool that paints."""
+        paint = self._paint()
+        active = self._viewer.layers.selection.active
+        return paint is not None and active is paint and paint.mode in _BRUSHES
 
     # ---- slices
 
