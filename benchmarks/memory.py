@@ -40,6 +40,8 @@ class Pair:
     seconds: float
     load: float = 0.0
     """Of the machine when the long one had ended."""
+    measured: str = ""
+    """When, and at which commit, the long one was run."""
 
     @property
     def ratio(self) -> float:
@@ -96,7 +98,9 @@ def measured(
                 known = rows.keep({"side": side, "slices": count, **known})
         told.append(known)
     peaks = (int(told[0]["peak"]), int(told[1]["peak"]))
-    return Pair(side, counts, peaks, float(told[1]["seconds"]), float(told[1].get("load", 0.0)))
+    last = told[1]
+    when = f"{last['date']}, at {last['commit']}" if "date" in last else ""
+    return Pair(side, counts, peaks, float(last["seconds"]), float(last.get("load", 0.0)), when)
 
 
 def run(count: int, side: int, adapter: Path | None = None) -> dict[str, Any]:
@@ -126,7 +130,7 @@ def section(pairs: list[Pair]) -> str:
     return "\n\n".join(
         [
             "### Memory along a stack",
-            f"{results.now()}, at {results.commit()}, on {results.machine()}. "
+            f"{pairs[0].measured or results.now()}, on {results.machine()}. "
             f"{verdict} (at most {MOST} times the peak of the short one is asked). A process of its own segments each "
             "stack, whose slices are made when they are read, puts every slice into the store on disk, and writes "
             "masks and uncertainty as TIFF; a stub stands in the place of the network. Seconds are of the long stack; "

@@ -41,6 +41,10 @@ class Rows:
         )
         return next(fitting, None)
 
+    def stamp(self) -> str:
+        """When it is, and which commit rows are kept for, in words."""
+        return f"{results.now()}, at {self._commit}"
+
     def keep(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Add a row, with when and where it was measured and the load of the machine just now (of one minute)."""
         stamp = (results.now(), self._commit, results.machine(), round(os.getloadavg()[0], 1))

@@ -56,7 +56,7 @@ class Run:
     """One way to segment the stack.
 
     ``peak`` is the largest memory of one process in bytes, ``masks`` a hash of what came out, ``load`` that of the
-    machine at the end.
+    machine at the end, ``measured`` when, and at which commit.
     """
 
     name: str
@@ -65,6 +65,7 @@ class Run:
     peak: int
     masks: str = ""
     load: float = 0.0
+    measured: str = ""
 
     @property
     def rate(self) -> float:
@@ -285,7 +286,7 @@ def section(runs: list[Run], overheads: Overheads) -> str:
     return "\n\n".join(
         [
             "### Scale",
-            f"{results.now()}, at {results.commit()}, on {results.machine()}. One thread a process, `lite-medsam` on "
+            f"{runs[-1].measured or results.now()}, on {results.machine()}. One thread a process, `lite-medsam` on "
             f"the CPU, slices of {SIDE} × {SIDE}, adapter of kind none with two labels, no cached features, everything "
             "loaded before the clock starts; reading, segmenting and writing to the store are in the times, which the "
             f"process alone does not write. Masks of all runs were compared and are the same, bit for bit. {quiet}",
@@ -310,10 +311,12 @@ class Kept:
         known = self.find(name)
         if known is None:
             run = replace(measure(), load=round(os.getloadavg()[0], 1))
-            if self._rows is not None:
-                self._rows.keep({**asdict(run), **{key: give() for key, give in more.items()}})
+            if self._rows is None:
+                return run
+            run = replace(run, measured=self._rows.stamp())
+            self._rows.keep({**asdict(run), **{key: give() for key, give in more.items()}})
             return run
-        return Run(**{one.name: known[one.name] for one in fields(Run)})
+        return Run(**{one.name: known[one.name] for one in fields(Run) if one.name in known})
 
     def overheads(self, measure: Callable[[], Overheads]) -> Overheads:
         """As ``run``."""
