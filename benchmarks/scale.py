@@ -3,19 +3,22 @@
     python benchmarks/scale.py                 the section of RESULTS.md
     python benchmarks/scale.py --slices 16     a short look; writes nothing
 
-Every process computes with one thread. Run it on a machine with two cores that does nothing else.
+Every process computes with one thread. Run it on a machine with two cores that does nothing else. What each run tells
+is kept, so that the program, when it was interrupted and is called again alike, goes on with the next run.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_name] = "1"
@@ -37,6 +40,7 @@ from napari_salt.scale.chunks import LONGEST  # noqa: E402
 from napari_salt.scale.requests import ClusterSegmentRequest  # noqa: E402
 from napari_salt.scale.settings import ClusterSettings  # noqa: E402
 from napari_salt.session.stack import Stack  # noqa: E402
+from rows import Rows  # noqa: E402
 from sections import replace_section, table  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
@@ -49,12 +53,19 @@ GPU_SECONDS = (0.02, 0.1)
 
 @dataclass(frozen=True)
 class Run:
-    """One way to segment the stack; ``peak`` is the largest memory of one process in bytes."""
+    """One way to segment the stack.
+
+    ``peak`` is the largest memory of one process in bytes, ``masks`` a hash of what came out, ``load`` that of the
+    machine at the end, ``measured`` when, and at which commit.
+    """
 
     name: str
     slices: int
     seconds: float
     peak: int
+    masks: str = ""
+    load: float = 0.0
+    measured: str = ""
 
     @property
     def rate(self) -> float:
@@ -85,7 +96,6 @@ class Bench:
             painted.append(AnnotatedSlice(index, targets, complete=True))
         settings = FitSettings(kind="none", steps=0, device="cpu")
         finish(run_task(AdaptRequest(tuple(painted), LABELS, settings, self.adapter), self.stack))
-        self.masks: dict[int, np.ndarray] = {}
         self.conditions: Conditions | None = None
 
     def alone(self) -> Run:
@@ -95,10 +105,16 @@ class Bench:
         started = time.perf_counter()
         reports, _ = finish(run_task(request, self.stack))
         seconds = time.perf_counter() - started
-        self.masks = {one.index: one.labels for one in predictions_of(reports)}
+        masks = {one.index: one.labels for one in predictions_of(reports)}
         (prepared,) = (one for one in reports if isinstance(one, StackPrepared))
         self.conditions = prepared.conditions
-        return Run("this process", len(self.stack), seconds, peak_memory(os.getpid()))
+        told = hash_of(masks[index] for index in range(len(self.stack)))
+        return Run("this process", len(self.stack), seconds, peak_memory(os.getpid()), told)
+
+    def conditions_text(self) -> str:
+        """How the stack is seen, as chosen by `alone`."""
+        assert self.conditions is not None
+        return self.conditions.to_json()
 
     def workers(self, count: int) -> Run:
         """With ``count`` workers that have loaded everything before the clock starts."""
@@ -106,12 +122,16 @@ class Bench:
             self._run(f"warm-{count}", range(4 * count), settings)
             store, seconds = self._run(f"store-{count}", range(len(self.stack)), settings)
             peak = max(peak_memory(pid) for pid in pids())
-        self._check(store)
-        name = f"{count} worker{'s' if count > 1 else ''}"
-        return Run(name, len(self.stack), seconds, peak)
+        masks = MaskStore.open_store(store.path).masks(range(len(self.stack)))
+        told = hash_of(masks[index] for index in range(len(self.stack)))
+        return Run(name_of(count), len(self.stack), seconds, peak, told)
 
     def overheads(self) -> Overheads:
         """Of a chunk that was done before, so that only asking, opening and answering is left; and of the store."""
+        if not MaskStore.is_store(
+            self.folder / "store-1"
+        ):  # filled by a program that was interrupted
+            self.workers(1)
         store = MaskStore.open_store(self.folder / "store-1")
         first = next(store.summaries())
         one = store.prediction(first)
@@ -156,11 +176,18 @@ class Bench:
     def _warm(self, request: SegmentRequest) -> None:
         finish(run_task(request, self.stack))
 
-    def _check(self, store: MaskStore) -> None:
-        """A figure for masks that differ would be worth nothing."""
-        masks = MaskStore.open_store(store.path).masks(range(len(self.stack)))
-        for index, wanted in self.masks.items():
-            assert np.array_equal(masks[index], wanted), f"slice {index} differs"
+
+def name_of(workers: int) -> str:
+    """Of a run with so many workers."""
+    return f"{workers} worker{'s' if workers > 1 else ''}"
+
+
+def hash_of(masks: Iterable[np.ndarray]) -> str:
+    """Of masks whatever their type; a rate for masks that differ would be worth nothing."""
+    found = hashlib.sha256()
+    for mask in masks:
+        found.update(np.ascontiguousarray(mask, np.uint16).tobytes())
+    return found.hexdigest()
 
 
 @contextmanager
@@ -225,7 +252,7 @@ def estimate(overheads: Overheads) -> str:
         f"(asking, opening the store, answering, measured one after the other on one worker; with {GPUS} workers "
         f"only part of it is in turn) = {client / 60:.0f} min at the most.",
         f"- Disk: {MILLION:,} × {overheads.stored / 1000:.1f} kB = {disk / 1e9:.1f} GB of masks of such slices, in "
-        f"{MILLION:,} files; at the faster rate {rate:,.0f} slices a second, each with some six waits for the disk. A "
+        f"{MILLION:,} files; at the faster rate {rate:,.0f} slices a second, each with three waits for the disk. A "
         "shared drive must bear that; it is the likeliest limit.",
         f"- Lost with a worker: at most {LONGEST} slices of one chunk, less what it had written.",
     ]
@@ -235,7 +262,7 @@ def estimate(overheads: Overheads) -> str:
 def section(runs: list[Run], overheads: Overheads) -> str:
     """The part of RESULTS.md."""
     base = runs[0].rate
-    head = ["who", "slices", "s", "slices / s", "of one process", "peak MB a process"]
+    head = ["who", "slices", "s", "slices / s", "of one process", "peak MB a process", "load"]
     rows = [
         [
             run.name,
@@ -244,23 +271,79 @@ def section(runs: list[Run], overheads: Overheads) -> str:
             f"{run.rate:.2f}",
             f"{run.rate / base:.2f} ×",
             f"{run.peak / 1e6:.0f}",
+            f"{run.load:.1f}",
         ]
         for run in runs
     ]
-    load = os.getloadavg()[0]
+    loads = ", ".join(f"{run.load:.1f}" for run in runs)
+    busy = any(run.load > wanted + 0.5 for run, wanted in zip(runs, (1, 1, 2), strict=True))
+    quiet = (
+        f"**Other work ran on the machine meanwhile** (load {loads} on {os.cpu_count()} cores, where a quiet one has "
+        "1, 1 and 2), so the rates are too low and their ratios say little; measure again on a quiet machine."
+        if busy
+        else f"Nothing else ran beside it (load {loads} on {os.cpu_count()} cores)."
+    )
     return "\n\n".join(
         [
             "### Scale",
-            f"{results.now()}, at {results.commit()}, on {results.machine()}. One thread a process, `lite-medsam` on "
+            f"{runs[-1].measured or results.now()}, on {results.machine()}. One thread a process, `lite-medsam` on "
             f"the CPU, slices of {SIDE} × {SIDE}, adapter of kind none with two labels, no cached features, everything "
             "loaded before the clock starts; reading, segmenting and writing to the store are in the times, which the "
-            "process alone does not write. Masks of all runs were compared and are the same, bit for bit. Load of the "
-            f"machine at the end: {load:.1f} on {os.cpu_count()} cores; other work ran beside it where that is more "
-            "than two, and then the rates say little.",
+            f"process alone does not write. Masks of all runs were compared and are the same, bit for bit. {quiet}",
             table(head, rows),
             estimate(overheads),
         ]
     )
+
+
+class Kept:
+    """Runs of one number of slices: measured once, then known."""
+
+    def __init__(self, rows: Rows | None, slices: int) -> None:
+        self._rows, self._slices = rows, slices
+
+    def find(self, name: str) -> dict[str, Any] | None:
+        """What is known of a run."""
+        return None if self._rows is None else self._rows.find(name=name, slices=self._slices)
+
+    def run(self, name: str, measure: Callable[[], Run], **more: Callable[[], str]) -> Run:
+        """A run as it is known, else measured and kept, with what ``more`` gives then."""
+        known = self.find(name)
+        if known is None:
+            run = replace(measure(), load=round(os.getloadavg()[0], 1))
+            if self._rows is None:
+                return run
+            run = replace(run, measured=self._rows.stamp())
+            self._rows.keep({**asdict(run), **{key: give() for key, give in more.items()}})
+            return run
+        return Run(**{one.name: known[one.name] for one in fields(Run) if one.name in known})
+
+    def overheads(self, measure: Callable[[], Overheads]) -> Overheads:
+        """As ``run``."""
+        known = self.find("overheads")
+        if known is None:
+            found = measure()
+            if self._rows is not None:
+                self._rows.keep({"name": "overheads", "slices": self._slices, **asdict(found)})
+            return found
+        return Overheads(**{one.name: known[one.name] for one in fields(Overheads)})
+
+
+def measured(bench: Bench, kept: Kept) -> tuple[list[Run], Overheads]:
+    """All runs, and the overheads of the store that the run with one worker has filled."""
+    alone = kept.run("this process", bench.alone, conditions=bench.conditions_text)
+    known = kept.find("this process")
+    if bench.conditions is None and known is not None:
+        bench.conditions = Conditions.from_json(known["conditions"])
+    print(alone, flush=True)
+    one = kept.run(name_of(1), lambda: bench.workers(1))
+    overheads = kept.overheads(bench.overheads)
+    print(one, overheads, flush=True)
+    two = kept.run(name_of(2), lambda: bench.workers(2))
+    print(two, flush=True)
+    for run in (one, two):
+        assert run.masks == alone.masks, f"the masks of {run.name} differ"
+    return [alone, one, two], overheads
 
 
 def main() -> None:
@@ -270,16 +353,17 @@ def main() -> None:
     parser.add_argument("--slices", type=int, help="a short look at so many slices; writes nothing")
     parser.add_argument("--write", action="store_true", help="write the section even so")
     parser.add_argument("--out", type=Path, default=HERE / "RESULTS.md")
+    parser.add_argument("--results", type=Path, default=results.FOLDER)
     options = parser.parse_args()
+    count = options.slices or 120
+    writes = options.slices is None or options.write
+    rows = Rows("scale", options.results) if writes else None
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), options.slices or 120)
-        runs = []
-        for measure in (bench.alone, lambda: bench.workers(1), lambda: bench.workers(2)):
-            runs.append(measure())
-            print(runs[-1], flush=True)
-        text = section(runs, bench.overheads())
+        bench = Bench(Path(folder), count)
+        runs, overheads = measured(bench, Kept(rows, count))
+    text = section(runs, overheads)
     print(text)
-    if options.slices is None or options.write:
+    if writes:
         replace_section(options.out, "scale", text)
 
 

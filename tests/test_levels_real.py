@@ -93,3 +93,28 @@ def test_paint_masks_and_file_of_a_level_lie_on_the_image(
     np.testing.assert_array_equal(saved.labels, enlarged)
     assert saved.spacing == (2, 0.25, 0.25)
     assert np.unique(saved.labels).size == 3
+
+
+def test_a_stroke_comes_along_to_the_level_that_is_chosen(dock):
+    widget, viewer = dock
+    level = widget.image._level
+    level.activated.emit(2)
+    widget.labels.addRequested.emit("disk")
+    widget.controller._link.go_to(2)
+    stroke((0, 0), (60, 0))
+    coarse = widget.controller.desk.session.annotations.paint[2].copy()
+    assert coarse.any()
+    level.activated.emit(0)
+    assert level.currentIndex() == 0
+    assert "came along to 1 slice" in widget.status.value().text
+    paint, image = viewer.layers["slide paint"], viewer.layers["slide"]
+    for row, column in zip(*np.nonzero(coarse), strict=True):
+        world = image.data_to_world((2, FACTOR * row + 1, FACTOR * column + 2))
+        assert paint.get_value(world, world=True) == 1
+    assert np.count_nonzero(paint._slice.image.raw) == FACTOR**2 * np.count_nonzero(coarse)
+
+    assert widget.slice._undo.isEnabled()
+    widget.slice._undo.click()
+    assert not paint._slice.image.raw.any()
+    level.activated.emit(2)
+    np.testing.assert_array_equal(widget.controller.desk.session.annotations.paint[2], coarse)

@@ -116,6 +116,26 @@ def _step(few: int, many: int) -> float:
     return float(whole) if abs(few * whole - many) < whole else many / few
 
 
+def shown(few: int, many: int, step: float) -> NDArray[np.intp]:
+    """For each of ``many`` places along an axis, the one of ``few`` coarse places that its middle lies in.
+
+    ``step`` is how many places go into a coarse one; taken as ``many / few`` where it cannot be so.
+    """
+    places = ((np.arange(many) + 0.5) / _fitting(few, many, step)).astype(np.intp)
+    return np.minimum(places, few - 1)
+
+
+def middles(few: int, many: int, step: float) -> NDArray[np.intp]:
+    """For each of ``few`` coarse places along an axis, the one of ``many`` in its middle; otherwise as ``shown``."""
+    places = ((np.arange(few) + 0.5) * _fitting(few, many, step)).astype(np.intp)
+    return np.minimum(places, many - 1)
+
+
+def _fitting(few: int, many: int, step: float) -> float:
+    # Writers drop or fill up less than one coarse place at the end.
+    return many / few if few == many or abs(few * step - many) >= step else step
+
+
 @dataclass(frozen=True)
 class Place:
     """Where work happens: an image (by key), the axes of its stack, and the level of a pyramid (0 is the finest)."""

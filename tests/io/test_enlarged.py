@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from napari_salt.errors import InputError
-from napari_salt.io.enlarged import EnlargedMasks, shown
+from napari_salt.geometry import shown
+from napari_salt.io.enlarged import EnlargedMasks
 from napari_salt.io.export import export_masks
 from napari_salt.io.read import read_labels
 from napari_salt.records import Label, StackInfo

@@ -138,7 +138,25 @@ def test_a_crash_between_any_two_steps_never_makes_a_slice_done_that_is_not_whol
         if whole:
             break
         steps += 1
-    assert steps >= 8, "chunk, its folders, twice, and the log"
+    assert steps == 5, "chunk and its folder, twice, and the log; each wait takes milliseconds"
+
+
+def test_chunks_in_folders_of_their_own_are_waited_for_with_their_folders(tmp_path, monkeypatch):
+    """As stores of before were laid out."""
+    monkeypatch.setattr(mask_store, "ONE_FOLDER", {"name": "default", "separator": "/"})
+    MaskStore.begin(tmp_path / "store", MADE, INFO).close()
+    store, waited = MaskStore.open_store(tmp_path / "store"), []
+    monkeypatch.setattr(mask_store, "reach_disk", waited.append)
+    store.put(prediction(3))
+    root = store.path / "0"
+    assert waited[:5] == [
+        root / "c/3/0/0",
+        root / "c/3/0",
+        root / "c/3",
+        root / "c",
+        root,
+    ]
+    assert_kept(MaskStore.open_store(store.path), 3)
 
 
 def test_a_slice_is_not_done_before_its_pixels_are_on_the_disk(store, monkeypatch):

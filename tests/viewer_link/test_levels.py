@@ -7,8 +7,7 @@ import pytest
 from napari.layers import Labels
 
 from napari_salt.errors import InputError
-from napari_salt.geometry import Place, StackGeometry
-from napari_salt.io.enlarged import shown
+from napari_salt.geometry import Place, StackGeometry, shown
 from napari_salt.records import Origin, SlicePrediction, SliceSummary
 from napari_salt.session.session import Session
 from napari_salt.viewer_link import ViewerLink

@@ -22,6 +22,7 @@ from napari_salt.control.image_search import find_image
 from napari_salt.control.intensity_controller import IntensityController
 from napari_salt.control.job_controller import JobController
 from napari_salt.control.key_controller import KeyController
+from napari_salt.control.level_controller import LevelController
 from napari_salt.control.loop_controller import LoopController
 from napari_salt.control.paint_controller import PaintController
 from napari_salt.control.saving_controller import SavingController
@@ -65,6 +66,7 @@ class Controller:
             changed=self.refresh,
             bring_image=self._bring_image,
         )
+        self.levels = LevelController(self.desk, self.saving.changed_elsewhere)
         self.loop = LoopController(self.desk, self.jobs, self.saving)
         self.files = FilesController(self.desk, self.jobs)
         self.fill = FillController(self.desk)
@@ -127,15 +129,15 @@ class Controller:
             self._go(self._link.images.place(place.key, axis, place.level))
 
     def choose_level(self, level: int) -> None:
-        """Work at another level of the image's pyramid; each level has paint of its own."""
+        """Work at another level of the image's pyramid; what was painted comes along."""
         before, session = self.desk.place, self.desk.session
         if before is None or session is None:
             return
-        painted = len(session.annotations.painted_slices())
+        label, brush = self.desk.selected, self._link.has_brush()
         self._go(self._link.images.at_level(before, level))
-        if painted and self.desk.place != before:
-            kept = f"your paint on {wording.count(painted, 'slice')} stays at level {before.level}"
-            self.desk.say(f"{kept}; choose that level to go on with it")
+        if self.desk.place != before:
+            self.levels.came_from(session, before)
+            self.paint.take_up(label, brush=brush)
 
     def _go(self, place: Place) -> None:
         """Open another stack; a running job is stopped after asking."""
@@ -169,6 +171,7 @@ class Controller:
         self._view.set_settings(session.settings)
         self.paint.session_opened()
         self.saving.opened(session)
+        self.levels.opened()
         if back:
             self.desk.say(back, "good")
         self.refresh()
@@ -245,6 +248,7 @@ class Controller:
 
     def _leave_session(self) -> None:
         self.compare.end()
+        self.levels.left()
         if self.desk.session is not None:
             self._forget(self.desk.session)
         self.assist.session_left()
@@ -329,6 +333,7 @@ class Controller:
         if self._closed:
             return
         self._closed = True
+        self.levels.left()
         if self.desk.session is not None:
             self._forget(self.desk.session)
         for signal, slot in self._slots:

@@ -84,7 +84,7 @@ class KeptSession:
 def look_up(
     planes: Planes, levels: Sequence[Planes], store: SessionStore
 ) -> tuple[str, list[Found]]:
-    """Identity of a stack, and earlier work, the newest first: on it, then on other ``levels`` of its image.
+    """Identity of a stack, and earlier work on it or on other ``levels`` of its image, the newest first.
 
     Runs on the writing thread: it reads slices, of other levels only where work on a stack of that shape is kept.
     """
@@ -94,7 +94,7 @@ def look_up(
     for other in levels:
         if other.info.shape in shapes:
             found += store.find(identity(other))
-    return told, found
+    return told, sorted(found, key=lambda one: -one.changed)
 
 
 def save_session(

@@ -72,6 +72,13 @@ class PaintController:
         self._desk.selected = label_id
         self._link.select_label(label_id, brush=not self._desk.assisting)
 
+    def take_up(self, label_id: int | None, *, brush: bool) -> None:
+        """Go on with a label of another session, where it is here too; ``brush`` as in `ViewerLink.select_label`."""
+        if label_id in {row.label_id for row in self._desk.rows()}:
+            assert label_id is not None
+            self._desk.selected = label_id
+            self._link.select_label(label_id, brush=brush)
+
     def label_picked(self, label_id: int) -> None:
         """The viewer's own controls have chosen another label."""
         known = {row.label_id for row in self._desk.rows()}

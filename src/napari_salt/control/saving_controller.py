@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +53,9 @@ CLOSE = "Close and lose it"
 _folders: WeakKeyDictionary[Session, Path] = WeakKeyDictionary()
 """Where sessions are kept that outlive a dock: the next dock goes on in the same folder."""
 
+_elsewhere: WeakKeyDictionary[Session, set[int]] = WeakKeyDictionary()
+"""Slices of sessions that changed while another one was open; written when they are opened."""
+
 
 class SavingController:
     """Follows the open session.
@@ -95,14 +98,22 @@ class SavingController:
         keeper = PredictionKeeper(self._desk, session, self._pool)
         kept = self._kept = KeptSession(session, known, keeper)
         path = _folders.get(session)
+        changed = _elsewhere.pop(session, set())
         if path is not None and path.is_dir():
             kept.asked = True
+            kept.slices.update(changed)
+            kept.changed = True  # of all levels of an image the newest is offered first
             kept.writing = self._pool.submit(SessionFolder.open_folder, path)
         elif session.annotations.usable_slices():
             kept.slices.update(session.annotations.painted_slices())
             kept.changed = True
         for signal, slot in kept.signals():
             signal.connect(slot)
+
+    @staticmethod
+    def changed_elsewhere(session: Session, slices: Iterable[int]) -> None:
+        """Paint of a session that is not open has changed; to be written when it is opened."""
+        _elsewhere.setdefault(session, set()).update(slices)
 
     def left(self) -> Future[None] | None:
         """Let go of the session after writing what is not yet written, in the background; None: nothing was open."""
@@ -350,7 +361,7 @@ class SavingController:
             self._look_again(kept)
             return
         kept.asked = True
-        found = kept.known.result()[1]
+        found = self._not_open(kept.known.result()[1])
         if not found:
             return
         best = found[0]
@@ -364,6 +375,13 @@ class SavingController:
             lambda: self.go_on(best.path),
         )
         self._changed()
+
+    def _not_open(self, found: list[Found]) -> list[Found]:
+        """Kept work without that of other levels of the image, which comes along by itself."""
+        place = self._desk.place
+        others = [] if place is None else self._desk.link.sessions_at_other_levels(place)
+        known = [_folders.get(one) for one in others]
+        return [one for one in found if one.path not in known]
 
     def _look_again(self, kept: KeptSession) -> None:
         """The image could not be read, so nobody knows which it is: say so once, and try again now and then."""

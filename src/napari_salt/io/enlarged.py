@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_salt.errors import InputError
+from napari_salt.geometry import shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,15 +63,3 @@ def check_finer(coarse: StackInfo, fine: StackInfo) -> None:
             f"The levels of {fine.name} do not shrink along the same axes ({fine.shape} to "
             f"{coarse.shape}); save masks at the level that they were made at."
         )
-
-
-def shown(few: int, many: int, step: float) -> NDArray[np.intp]:
-    """For each of ``many`` places along an axis, the one of ``few`` coarse places that its middle lies in.
-
-    ``step`` is how many places go into a coarse one; taken as ``many / few`` where it cannot be so.
-    """
-    # Writers drop or fill up less than one coarse place at the end.
-    if few == many or abs(few * step - many) >= step:
-        step = many / few
-    places = ((np.arange(many) + 0.5) / step).astype(np.intp)
-    return np.minimum(places, few - 1)

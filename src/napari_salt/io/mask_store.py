@@ -55,6 +55,8 @@ WHOLE_SLICE = 2048 * 2048
 """Pixels of a slice up to which it is one chunk."""
 TILE = 1024
 LARGEST_TEXT = 16 * 1024**2
+ONE_FOLDER: dict[str, Any] = {"name": "default", "separator": "."}
+"""Chunks lie beside each other: with folders of its own, each slice would have two more waits for the disk."""
 CODECS = ("bytes", "zstd")
 """What masks go through on their way to the disk."""
 DAMAGED = "The unfinished masks in '{}' are damaged; delete that folder and begin anew."
@@ -248,20 +250,19 @@ class MaskStore:
 
     def _reach_disk(self, name: str, array: Any, index: int) -> None:
         """Wait for the chunks of a slice; a chunk of zeros has no file."""
-        root = self.path / name / "c"
+        root = self.path / name
         grid = [
             range(-(-length // size))
             for length, size in zip(array.shape, array.chunks, strict=True)
         ]
-        folders = {root, root / str(index)}
+        folders: set[Path] = set()
         for row, column in product(grid[1], grid[2]):
-            chunk = root / str(index) / str(row) / str(column)
+            chunk = root / array.metadata.encode_chunk_key((index, row, column))
             if chunk.exists():
                 reach_disk(chunk)
-                folders.add(chunk.parent)
+                folders.update(one for one in chunk.parents if one.is_relative_to(root))
         for folder in sorted(folders, key=lambda one: -len(one.parts)):
-            if folder.is_dir():
-                reach_disk(folder)
+            reach_disk(folder)
 
 
 class StoredPlanes:
@@ -313,10 +314,16 @@ def _create_arrays(path: Path, made_of: MadeOf, info: StackInfo) -> None:
         dtype=np.min_scalar_type(largest),
         fill_value=0,
         dimension_names=[axis["name"] for axis in layout.axes],
+        chunk_key_encoding=ONE_FOLDER,
     )
     if made_of.uncertainty:
         group.create_array(
-            UNCERTAINTY, shape=made_of.shape, chunks=chunks, dtype=np.float16, fill_value=0
+            UNCERTAINTY,
+            shape=made_of.shape,
+            chunks=chunks,
+            dtype=np.float16,
+            fill_value=0,
+            chunk_key_encoding=ONE_FOLDER,
         )
 
 

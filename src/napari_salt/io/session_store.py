@@ -33,6 +33,8 @@ class Found:
     """Slices with paint, or complete."""
     predicted: int = 0
     """Slices with masks."""
+    changed: float = 0.0
+    """When it was changed last, in seconds since 1970."""
 
 
 class SessionStore:
@@ -96,14 +98,14 @@ class SessionStore:
 
     def find(self, identity: str) -> list[Found]:
         """Kept work on the stack of that `session_folder.identity`, newest first; damaged ones are left out."""
-        found: list[tuple[float, Found]] = []
+        found = []
         for path, state, changed in self._all():
             if state.identity != identity:
                 continue
             slices, predicted = len(state.painted), kept_count(path)
             if slices or predicted:
-                found.append((changed, Found(path, state, slices, predicted)))
-        return [one for _, one in sorted(found, key=lambda pair: -pair[0])]
+                found.append(Found(path, state, slices, predicted, changed))
+        return sorted(found, key=lambda one: -one.changed)
 
     def _kept(self) -> Iterator[Path]:
         """Every session, the rescued ones too where nobody else can have put them there."""

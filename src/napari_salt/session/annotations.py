@@ -44,6 +44,10 @@ class Annotations:
     """Paint of this slice has changed."""
     completed = Signal(int, bool)
     """The complete tick of this slice has changed."""
+    replaced = Signal()
+    """All paint is other paint now; what one of its steps would take back is forgotten."""
+    stepped = Signal(object, bool)
+    """A step was made (True) or taken back (False)."""
 
     def __init__(
         self,
@@ -233,7 +237,7 @@ class Annotations:
         if not pixels.size and not ticks:
             return 0
         before = plane.ravel()[pixels]
-        self._do(PaintStep(index, pixels, before, after.ravel()[pixels], ticks, what))
+        self.do(PaintStep(index, pixels, before, after.ravel()[pixels], ticks, what))
         return int(pixels.size)
 
     def fill(
@@ -267,13 +271,19 @@ class Annotations:
                     PaintStep(place, pixels, before, np.full_like(before, label_id), what=what)
                 )
         if parts:
-            self._do(PaintSteps(index, tuple(parts), what))
+            self.do(PaintSteps(index, tuple(parts), what))
         return tuple(part.index for part in parts)
 
     def stroke(self, step: Step) -> None:
         """Remember a brush stroke that the viewer has made, to take back in its turn."""
         if step.says_something:
             self._history.did(step)
+
+    def do(self, step: Step) -> None:
+        """Change paint and ticks by a step that can be taken back; one that says nothing is not made."""
+        if step.says_something:
+            self._history.did(step)
+            self._make(step)
 
     @property
     def can_undo(self) -> bool:
@@ -342,6 +352,7 @@ class Annotations:
         self._complete = {self._checked(index) for index in complete}
         for index in sorted(before | planes.keys() | self._complete):
             self.touched(index)
+        self.replaced.emit()
 
     def erase_label(self, label_id: int) -> tuple[int, ...]:
         """Make all paint of a label unlabelled, for good; returns the slices that carried it."""
@@ -353,14 +364,11 @@ class Annotations:
             self.touched(index)
         return slices
 
-    def _do(self, step: Step) -> None:
-        self._history.did(step)
-        self._make(step)
-
     def _make(self, step: Step) -> None:
         for part in step.parts:
             part.make_again(self._paint[part.index])
             self._tell(part, ticked=True)
+        self.stepped.emit(step, True)
 
     def _take_back(self, step: Step | None) -> int | None:
         if step is None:
@@ -368,6 +376,7 @@ class Annotations:
         for part in step.parts:
             part.take_back(self._paint[part.index])
             self._tell(part, ticked=False)
+        self.stepped.emit(step, False)
         return step.index
 
     def _tell(self, step: PaintStep, *, ticked: bool) -> None:

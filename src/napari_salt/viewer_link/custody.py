@@ -43,6 +43,11 @@ class Custody:
         session.replace_stack(stack, other_pixels=session.stack.data is not stack.data)
         return session
 
+    def of_other_place(self, place: Place) -> Session | None:
+        """The session whose paint layer lies on a place, left as it is; None for none."""
+        paint = ownership.find(self._layers, place.name, "paint")
+        return None if paint is None else sessions.get(paint)
+
     def shown(self, layer: Layer, session: Session) -> None:
         """A session has its paint layer."""
         sessions[layer] = session

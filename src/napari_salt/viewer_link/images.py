@@ -14,6 +14,7 @@ from napari_salt.geometry import Place, StackGeometry, level_steps, unit_name
 from napari_salt.records import Affine, Origin
 from napari_salt.regions import LARGE
 from napari_salt.session.stack import Stack
+from napari_salt.viewer_link.file_levels import levels_of
 from napari_salt.viewer_link.ownership import is_ours, levels
 from napari_salt.views import AxisEntry, ImageEntry
 
@@ -164,12 +165,12 @@ def layer_key(layer: Layer) -> str:
 
 
 def pixels_of(image: Image, level: int = 0) -> Any:
-    """The array of an image, or of one level of a multiscale one."""
-    return image.data[level] if image.multiscale else image.data
+    """The array of an image, or of one level of its pyramid."""
+    return levels_of(image)[level]
 
 
 def _level_count(image: Image) -> int:
-    return len(image.data) if image.multiscale else 1
+    return len(levels_of(image))
 
 
 def _handy_level(image: Image, geometry: StackGeometry) -> int:

@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from napari_salt.viewer_link.predicted import StackArray
     from napari_salt.views import LabelRow
 
+_BRUSHES = ("paint", "fill", "polygon")
+"""Modes of a labels layer that paint the label that is selected."""
 _LEAST_3D_REFRESH = 1.0
 """Seconds between refreshes while volumes are shown: each one uploads the volume anew."""
 
@@ -107,6 +109,13 @@ class ViewerLink:
         Work that was kept when its image or its paint layer went is given back here.
         """
         return self._custody.session_of(place, self.images.open_stack(place))
+
+    def sessions_at_other_levels(self, place: Place) -> list[Session]:
+        """Sessions with a paint layer on the other levels of a place's image."""
+        levels = (x for x in range(len(self.images.levels(place))) if x != place.level)
+        places = (self.images.at_level(place, level) for level in levels)
+        found = (self._custody.of_other_place(one) for one in places)
+        return [session for session in found if session is not None]
 
     def first_place(self, key: str) -> Place:
         """The stack of an image to start with: at the level that work waits for, else at a handy one."""
@@ -191,8 +200,14 @@ class ViewerLink:
         if brush:
             with no_status(self._viewer):
                 self._viewer.layers.selection.active = paint
-            if paint.mode not in ("paint", "fill", "polygon"):
+            if paint.mode not in _BRUSHES:
                 paint.mode = "paint"
+
+    def has_brush(self) -> bool:
+        """Whether the paint layer is active with a tool that paints."""
+        paint = self._paint()
+        active = self._viewer.layers.selection.active
+        return paint is not None and active is paint and paint.mode in _BRUSHES
 
     # ---- slices
 

@@ -32,7 +32,7 @@ class ImageChoice(QWidget):
         self._level = self._combo(
             "level to work at",
             "The level of the image's pyramid to paint and segment: a coarser one is faster, a finer one shows\n"
-            "more. Each level has paint of its own; masks can be saved at full resolution from any.",
+            "more. Paint comes along to the level you choose; masks can be saved at full resolution from any.",
         )
         self._level_caption = PlainLabel("Work at", self)
         self._facts = PlainLabel(self)
