@@ -233,8 +233,8 @@ class ExportController:
             masks = EnlargedMasks(masks, session.stack.info, written.info)
         watched = WatchedMasks(masks, export.on_slice)
         source = _Source(watched, written, tuple(session.labels), export)
+        self._export = export  # first: the work may ask at once how far it is
         export.future = self._pool.submit(work, source)
-        self._export = export
 
     def _tell_end(self, what: str, future: Future[Path]) -> None:
         error = future.exception()
