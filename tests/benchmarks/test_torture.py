@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import torture
 import torture_faults
 import torture_kill
 import torture_loop
@@ -91,17 +90,6 @@ def test_paint_older_than_five_seconds_counts_as_lost():
     ran = torture_kill.Run("painting", steps={1: 10.0, 2: 11.0, 3: 17.0}, killed=17.5)
     assert torture_kill._seconds_lost(ran, 3) == 0
     assert torture_kill._seconds_lost(ran, 1) == 6.5
-
-
-def test_the_report_says_what_was_tried_lost_and_left_out():
-    kills = Tally("kill -9", facts={"most paint lost, s": "0.8"})
-    kills.count("painting (kill 1)", [])
-    kills.count("export (kill 2)", ["slice 0 is not of step 7"])
-    text = torture.report([kills], ["fuzz"], seed=4)
-    assert "| kill -9 | 2 | 1 | 1 |" in text
-    assert "- export (kill 2): slice 0 is not of step 7" in text
-    assert "Not run: fuzz." in text
-    assert "most paint lost, s: 0.8." in text
 
 
 def test_counts_survive_a_file(tmp_path: Path):
