@@ -87,6 +87,8 @@ class Frame:
     pixel: tuple[float, float] | None
     thickness: float | None
     frame_time: float | None
+    compressed: bool
+    """Whether a decoder has to unpack its pixels, see `probe`."""
 
     @property
     def color(self) -> bool:
@@ -125,7 +127,14 @@ def read_frames(file: Path) -> list[Frame]:
         ) from error
 
 
+def is_compressed(header: Any) -> bool:
+    """Whether a decoder has to unpack the pixels of a file; zlib around a whole file is none."""
+    syntax = header.file_meta.get("TransferSyntaxUID")
+    return syntax is not None and bool(syntax.is_compressed)
+
+
 def _frames(file: Path, header: Any) -> Iterator[Frame]:
+    compressed = is_compressed(header)
     count = int(header.get("NumberOfFrames") or 1)
     shared = (header.get("SharedFunctionalGroupsSequence") or [None])[0]
     each = header.get("PerFrameFunctionalGroupsSequence") or [None] * count
@@ -155,6 +164,7 @@ def _frames(file: Path, header: Any) -> Iterator[Frame]:
             pixel=found.pixel(),
             thickness=found.thickness(),
             frame_time=float(header.FrameTime) if header.get("FrameTime") else None,
+            compressed=compressed,
         )
 
 
@@ -215,7 +225,7 @@ def _check_whole(file: Path, header: Any, behind: int) -> None:
     syntax = header.file_meta.get("TransferSyntaxUID")
     if syntax is None or syntax.is_deflated:
         return
-    if syntax.is_compressed:
+    if is_compressed(header):
         try:
             able = get_decoder(syntax).is_available
         except NotImplementedError:
