@@ -354,7 +354,11 @@ def _masks(folder: Path) -> Iterator[str]:
     for path in (folder / "sessions").glob(f"*.salt/{session_predictions.PREDICTIONS}"):
         if not MaskStore.is_store(path):
             continue  # killed while it was made, before anything was in it
-        store = MaskStore.open_store(path)
+        try:
+            store = MaskStore.open_store(path)
+        except NapariSaltError as error:
+            yield f"the kept masks do not open: {error}"
+            continue
         adapter, label = store.made_of.adapter, store.made_of.labels[0].label_id
         for summary in store.summaries():
             found = store.prediction(summary).labels
