@@ -291,11 +291,18 @@ def _fork(body: Callable[[Callable[[str], None]], None]) -> tuple[int, int]:
         os.close(ours)
         os.setsid()
         body(tell)
-    except BaseException:  # noqa: BLE001
+    except BaseException as error:  # noqa: BLE001
         # The edge of the process: whatever ended it is what the driver wants to know.
-        tell("failed " + " | ".join(traceback.format_exc().split("\n")[-6:]))
+        tell(f"failed {_in_one_line(error)}")
     finally:
         os._exit(0)
+
+
+def _in_one_line(error: BaseException) -> str:
+    """What an error says, and the last calls that led to it."""
+    calls = traceback.extract_tb(error.__traceback__)[-4:]
+    places = " > ".join(f"{Path(one.filename).name}:{one.lineno} {one.name}" for one in calls)
+    return f"{type(error).__name__}: {' '.join(str(error).split())} ({places})"
 
 
 def _all_gone(group: int) -> bool:

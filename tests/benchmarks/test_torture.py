@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import tally
 import torture_faults
 import torture_kill
 import torture_loop
@@ -90,6 +91,16 @@ def test_paint_older_than_five_seconds_counts_as_lost():
     ran = torture_kill.Run("painting", steps={1: 10.0, 2: 11.0, 3: 17.0}, killed=17.5)
     assert torture_kill._seconds_lost(ran, 3) == 0
     assert torture_kill._seconds_lost(ran, 1) == 6.5
+
+
+def test_what_an_application_failed_of_is_told_in_one_line_with_its_place():
+    with pytest.raises(FileNotFoundError) as caught:
+        Tally.read(Path("no\nfile"))
+    told = torture_kill._in_one_line(caught.value)
+    assert told.startswith("FileNotFoundError: [Errno 2] No such file")
+    assert "tally.py" in told
+    assert "\n" not in told
+    assert str(Path(tally.__file__).parent) not in told, "whose machine it was is nobody's business"
 
 
 def test_counts_survive_a_file(tmp_path: Path):
