@@ -109,6 +109,7 @@ def read_frames(file: Path) -> list[Frame]:
     pydicom = need("pydicom", "dicom", "Reading DICOM")
     try:
         with file.open("rb") as opened:
+            check_not_deflated(file)
             header = pydicom.dcmread(opened, stop_before_pixels=True, specific_tags=_TAGS)
             behind = file.stat().st_size - opened.tell()
         if "Rows" not in header or "Columns" not in header:
@@ -127,8 +128,19 @@ def read_frames(file: Path) -> list[Frame]:
         ) from error
 
 
+def check_not_deflated(file: Path) -> None:
+    """``InputError`` where zlib is around a whole file: pydicom unpacks all of it to read the header, however large."""
+    from pydicom.filereader import read_file_meta_info
+
+    syntax = read_file_meta_info(file).get("TransferSyntaxUID")
+    if syntax is not None and syntax.is_deflated:
+        raise InputError(
+            f"{file.name} is compressed as {syntax.name}, which is not read; export it without compression."
+        )
+
+
 def is_compressed(header: Any) -> bool:
-    """Whether a decoder has to unpack the pixels of a file; zlib around a whole file is none."""
+    """Whether a decoder has to unpack the pixels of a file."""
     syntax = header.file_meta.get("TransferSyntaxUID")
     return syntax is not None and bool(syntax.is_compressed)
 
@@ -223,7 +235,7 @@ def _check_whole(file: Path, header: Any, behind: int) -> None:
     from pydicom.pixels.decoders.base import get_decoder
 
     syntax = header.file_meta.get("TransferSyntaxUID")
-    if syntax is None or syntax.is_deflated:
+    if syntax is None:
         return
     if is_compressed(header):
         try:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_salt.errors import InputError
 from napari_salt.io.damage import one_line, unreadable
-from napari_salt.io.dicom_frames import Frame, read_frames
+from napari_salt.io.dicom_frames import Frame, check_not_deflated, read_frames
 from napari_salt.io.dicom_geometry import Arrangement, arrange
 from napari_salt.io.dicom_series import choose, dicom_files, groups_of
 from napari_salt.io.opened import Opened
@@ -97,12 +97,14 @@ def _siblings(file: Path) -> list[Path]:
         return [file]
     pydicom = need("pydicom", "dicom", "Reading DICOM")
     uid, files = own[0].series.uid, []
+    unusable: tuple[type[Exception], ...] = (InputError, *unreadable())
     for other in {file, *dicom_files(file.parent)}:
         try:
+            check_not_deflated(other)
             header = pydicom.dcmread(
                 other, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"]
             )
-        except unreadable():
+        except unusable:
             continue
         if str(header.get("SeriesInstanceUID", "")) == uid:
             files.append(other)

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_salt.errors import Choice, ChoiceNeeded, InputError
 from napari_salt.io.damage import one_line, unreadable
-from napari_salt.io.dicom_frames import SEGMENTATION, is_compressed
+from napari_salt.io.dicom_frames import SEGMENTATION, check_not_deflated, is_compressed
 from napari_salt.io.dicom_read import open_alone
 from napari_salt.io.dicom_series import dicom_files, is_dicom
 from napari_salt.io.opened import Opened
@@ -26,17 +26,17 @@ def find_segmentation(path: Path) -> Path | None:
     ------
     ChoiceNeeded
         When a folder holds several.
+    InputError
+        When a file is deflated as a whole.
     """
     pydicom = need("pydicom", "dicom", "Reading DICOM")
     candidates = dicom_files(path) if path.is_dir() else [path] if is_dicom(path) else []
-    found = [
-        file
-        for file in candidates
-        if pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["SOPClassUID"]).get(
-            "SOPClassUID"
-        )
-        == SEGMENTATION
-    ]
+    found = []
+    for file in candidates:
+        check_not_deflated(file)
+        header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["SOPClassUID"])
+        if header.get("SOPClassUID") == SEGMENTATION:
+            found.append(file)
     if len(found) > 1:
         names = ", ".join(file.name for file in found)
         raise ChoiceNeeded(
