@@ -125,10 +125,12 @@ def play(part: Part, first: int, size: int, seed: int) -> Batch:
         traceback.print_exc()
         text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         tally = Tally(part.kind)
-        where = "" if part.batch is None else f", {first + 1:,} to {first + size:,}"
-        tally.count(f"{part.kind}{where}", [f"broke off: {text}"])
+        which = "" if part.batch is None else f", {first + 1:,} to {first + size:,}"
+        tally.count(f"{part.kind}{which}", [f"broke off: {text}"])
     minutes = round((time.monotonic() - started) / 60, 1)
-    return Batch(first, size, seed, minutes, results.now(), commit, results.machine(), tally)
+    load = round(os.getloadavg()[1], 1) if hasattr(os, "getloadavg") else None
+    when, where = results.now(), results.machine()
+    return Batch(first, size, seed, minutes, when, commit, where, tally, load)
 
 
 # ---- the parts; each imports only what it needs, and the kills have a process without threads to fork from
@@ -229,6 +231,9 @@ def _section(batches: Sequence[Batch]) -> Iterator[str]:
     yield METHOD[tally.kind]
     facts = {**tally.facts, "minutes": f"{sum(batch.minutes for batch in batches):.1f}"}
     facts |= {"seed": _each(str(batch.seed) for batch in batches)}
+    load = torture_store.load(batches)
+    if load is not None:
+        facts["most load of the machine"] = f"{load:.1f}"
     told = "; ".join(f"{name}: {value}" for name, value in facts.items())
     yield f"{told}. On {_each(batch.machine for batch in batches)}."
     if tally.lost:

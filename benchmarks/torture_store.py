@@ -34,6 +34,8 @@ class Batch:
     commit: str
     machine: str
     tally: Tally
+    load: float | None = None
+    """How many processes wanted to run in its last five minutes; seconds that were lost may be theirs."""
 
     @property
     def end(self) -> int:
@@ -99,6 +101,11 @@ def days(batches: Sequence[Batch]) -> str:
     """The day that a part was run on, or the first and the last one."""
     found = sorted({batch.date[:10] for batch in batches})
     return found[0] if len(found) == 1 else f"{found[0]} to {found[-1]}"
+
+
+def load(batches: Sequence[Batch]) -> float | None:
+    """The highest load of the machine that any batch tells of; None where none does."""
+    return max((batch.load for batch in batches if batch.load is not None), default=None)
 
 
 def _together(name: str, one: str, other: str) -> str:

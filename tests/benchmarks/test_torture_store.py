@@ -58,7 +58,7 @@ def test_every_batch_is_kept_when_it_ends_with_what_it_lost(tmp_path, played):
     kept = torture_store.read(tmp_path, "kill")
     assert torture_store.whole(kept).lost == ["kill 1: torn", "kill 29: torn", "kill 57: torn"]
     entry = json.loads((tmp_path / "kill.json").read_text())[1]
-    assert {"date", "commit", "machine", "seed", "minutes", "tally"} <= entry.keys()
+    assert {"date", "commit", "machine", "load", "seed", "minutes", "tally"} <= entry.keys()
 
 
 def test_an_interrupted_run_goes_on_and_a_complete_one_begins_anew(tmp_path, played):
@@ -117,13 +117,14 @@ def test_batches_add_up():
 
 
 def test_every_row_says_when_and_at_which_commit_it_was_run_and_what_was_lost():
-    later = replace(batch(10, 5), date="2026-03-06T01:00:00+00:00", commit="def5678+")
+    later = replace(batch(10, 5), date="2026-03-06T01:00:00+00:00", commit="def5678+", load=7.25)
     soak = replace(batch(), tally=Tally("soak", 501, 500, ["round 2: full"], {"handles": "0"}))
     text = torture.report({"kill": [batch(), later], "soak": [soak], "fuzz": []})
     row = "| kill -9 | 2026-03-04 to 2026-03-06 | abc1234 (10), def5678+ (5) | 15 | 15 | 0 |"
     assert row in text
     assert "| soak | 2026-03-04 | abc1234 | 501 | 500 | 1 |" in text
     assert "- round 2: full" in text
+    assert "minutes: 3.0; seed: 0; most load of the machine: 7.2. On a machine." in text
     assert "handles: 0; minutes: 1.5; seed: 0. On a machine." in text
     assert "Not run: faults, loop, fuzz." in text
 
