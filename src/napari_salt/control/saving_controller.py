@@ -81,6 +81,7 @@ class SavingController:
         self._changed = changed
         self._bring_image = bring_image
         self._pool = ThreadPoolExecutor(1, "napari-salt saving")
+        self._mask_pool = ThreadPoolExecutor(1, "napari-salt masks")
         self._kept: KeptSession | None = None
         self._rescuer = Rescuer(store, _folders.__setitem__)
 
@@ -90,7 +91,7 @@ class SavingController:
         """Keep this session from now on."""
         self.left()
         known = self._look_up(session)
-        keeper = PredictionKeeper(self._desk, session, self._pool)
+        keeper = PredictionKeeper(self._desk, session, self._mask_pool)
         kept = self._kept = KeptSession(session, known, keeper)
         path = _folders.get(session)
         if path is not None and path.is_dir():
@@ -123,7 +124,7 @@ class SavingController:
             self._rescuer.left.append(Left(kept, last))
         if kept.known.done() and kept.known.exception() is None:
             kept.predictions.hand_over(kept.known.result()[0], kept.folder, last)
-        return self._pool.submit(close_folder, last, kept.folder)
+        return self._pool.submit(close_folder, last, kept.folder, kept.predictions.keeping)
 
     def tick(self) -> None:
         """Collect what the writer has done, offer earlier work, and hand over what has changed."""
@@ -176,6 +177,7 @@ class SavingController:
         if kept is not None and rescued:
             close_folder(None, kept.folder)  # the writing thread may never come to it
         self._pool.shutdown(wait=False)
+        self._mask_pool.shutdown(wait=False)
 
     # ---- asked for by the user
 
