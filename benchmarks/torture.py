@@ -164,7 +164,11 @@ def _loops(first: int, count: int, seed: int) -> Tally:
 
 def _fuzz(first: int, count: int, seed: int) -> Tally:
     counts = importlib.import_module("torture_fuzz").run(count, seed, first=first)
-    lost = [f"{one.kind} {one.number}: {one.outcome}" for one in counts.findings]
+    # Of a traceback the last line: the others tell the paths of this machine.
+    lost = [
+        f"{one.kind} {one.number}: {one.outcome.ending}: {one.outcome.text.strip().splitlines()[-1:]}"
+        for one in counts.findings
+    ]
     return Tally("fuzz", counts.tried, counts.survived, lost)
 
 
