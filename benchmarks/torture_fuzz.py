@@ -53,10 +53,13 @@ def run(
     count: int,
     seed: int = 0,
     *,
+    first: int = 0,
     keep: Path = FINDINGS,
     progress: Callable[[Counts], None] | None = None,
 ) -> Counts:
-    """Try ``count`` mutated files, all kinds in turn; the same ``seed`` gives the same files.
+    """Try ``count`` mutated files from the number ``first`` on, all kinds in turn.
+
+    The same ``seed`` and number give the same file.
 
     Files of findings are copied to ``keep``.
     """
@@ -67,12 +70,12 @@ def run(
             folder = Path(name)
             (folder / "seeds").mkdir()
             seeds = make_seeds(folder / "seeds")
-            for number in range(count):
+            for number in range(first, first + count):
                 one = seeds[number % len(seeds)]
                 path = one.damaged(folder, random.Random(f"{seed} {number}"))
                 outcome = opener.open(one.kind, path)
                 _count(counts, Finding(number, one.kind, path, outcome), keep)
-                if progress is not None and number % 1000 == 999:
+                if progress is not None and counts.tried % 1000 == 0:
                     progress(counts)
     finally:
         opener.close()

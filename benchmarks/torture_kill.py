@@ -76,12 +76,13 @@ class Run:
     problem: str = ""
 
 
-def run(count: int, seed: int, kinds: Sequence[str] = tuple(MOMENTS)) -> Tally:
+def run(count: int, seed: int, kinds: Sequence[str] = tuple(MOMENTS), first: int = 0) -> Tally:
     """Kill ``count`` applications, as many of each kind (of `MOMENTS`); each opens the work of the one before.
 
-    One in seven has a real window, on the screen that is there.
+    One in seven has a real window, on the screen that is there. They are numbered from ``first`` on, and begin without
+    any work.
     """
-    tally, dice = Tally("kill -9"), random.Random(seed)
+    tally, dice = Tally("kill -9"), random.Random(seed + first)
     most, masks = 0.0, 0
     ViewerModel().add_image(
         np.zeros((2, 2))
@@ -101,7 +102,7 @@ def run(count: int, seed: int, kinds: Sequence[str] = tuple(MOMENTS)) -> Tally:
                 if lost > MOST_LOST:
                     problems.append(f"{lost:.1f} s of paint lost")
                 most, masks = max(most, lost), masks + ran.opened.get("masks", 0)
-                tally.count(f"{before.kind} (kill {number})", problems)
+                tally.count(f"{before.kind} (kill {first + number})", problems)
             before = ran
     tally.facts["most paint lost, s"] = f"{most:.1f}"
     tally.facts["kept masks compared"] = str(masks)
@@ -290,11 +291,18 @@ def _fork(body: Callable[[Callable[[str], None]], None]) -> tuple[int, int]:
         os.close(ours)
         os.setsid()
         body(tell)
-    except BaseException:  # noqa: BLE001
+    except BaseException as error:  # noqa: BLE001
         # The edge of the process: whatever ended it is what the driver wants to know.
-        tell("failed " + " | ".join(traceback.format_exc().split("\n")[-6:]))
+        tell(f"failed {_in_one_line(error)}")
     finally:
         os._exit(0)
+
+
+def _in_one_line(error: BaseException) -> str:
+    """What an error says, and the last calls that led to it."""
+    calls = traceback.extract_tb(error.__traceback__)[-4:]
+    places = " > ".join(f"{Path(one.filename).name}:{one.lineno} {one.name}" for one in calls)
+    return f"{type(error).__name__}: {' '.join(str(error).split())} ({places})"
 
 
 def _all_gone(group: int) -> bool:
@@ -353,7 +361,11 @@ def _masks(folder: Path) -> Iterator[str]:
     for path in (folder / "sessions").glob(f"*.salt/{session_predictions.PREDICTIONS}"):
         if not MaskStore.is_store(path):
             continue  # killed while it was made, before anything was in it
-        store = MaskStore.open_store(path)
+        try:
+            store = MaskStore.open_store(path)
+        except NapariSaltError as error:
+            yield f"the kept masks do not open: {error}"
+            continue
         adapter, label = store.made_of.adapter, store.made_of.labels[0].label_id
         for summary in store.summaries():
             found = store.prediction(summary).labels
@@ -415,11 +427,12 @@ def main() -> None:
     )
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="number of the first")
     parser.add_argument("--kinds", nargs="*", choices=list(MOMENTS), default=list(MOMENTS))
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     with screen():
-        run(options.count, options.seed, options.kinds).write(options.out)
+        run(options.count, options.seed, options.kinds, options.first).write(options.out)
 
 
 @contextmanager

@@ -234,14 +234,14 @@ class Loop(RuleBasedStateMachine):
         assert not left, f"open files: {left}"
 
 
-def run(count: int, first_seed: int) -> Tally:
-    """``count`` random runs in parts, each with a seed of its own; a failure is shrunk and told."""
+def run(count: int, with_seed: int, first: int = 0) -> Tally:
+    """``count`` random runs, numbered from ``first``, in parts with a seed of their own; a failure is told once."""
     tally = Tally("random loops")
     before = (shared_memory(), handles())
     part = min(count, 50)
-    for start in range(0, count, part):
-        many = min(part, count - start)
-        problem = _problem_of(lambda many=many, start=start: play(many, first_seed + start))
+    for start in range(first, first + count, part):
+        many = min(part, first + count - start)
+        problem = _problem_of(lambda many=many, start=start: play(many, with_seed + start))
         for number in range(many):
             tally.count(
                 f"loops {start + 1} to {start + many}", [problem] if problem and not number else []

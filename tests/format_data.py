@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import highdicom
 import numpy as np
+import pydicom
+from highdicom.color import CIELabColor
 from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.sr.codedict import codes
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 
@@ -63,6 +67,40 @@ def dicom_series(folder, volume, *, step=(0.0, 0.0, 2.0), first=(0.0, 0.0, 0.0),
         file = dicom_file(plane, number=index + 1, **one)
         file.save_as(folder / f"IM{names[index]:03}", enforce_file_format=True)
     return folder
+
+
+def dicom_segmentation(folder, ids, place, **how):
+    """Write ids 1 and 2 ``(Z, Y, X)`` of the slices of ``folder``, upwards; slices without any are left out."""
+    files = sorted(
+        (pydicom.dcmread(file) for file in folder.iterdir()), key=lambda f: f.InstanceNumber
+    )
+    highdicom.seg.Segmentation(
+        source_images=files,
+        pixel_array=ids,
+        segment_descriptions=[_described(1, "liver"), _described(2, "spleen")],
+        series_instance_uid=highdicom.UID(),
+        series_number=5,
+        sop_instance_uid=highdicom.UID(),
+        instance_number=1,
+        manufacturer="none",
+        manufacturer_model_name="none",
+        software_versions="1",
+        device_serial_number="0",
+        omit_empty_frames=True,
+        **{"segmentation_type": "BINARY", **how},
+    ).save_as(place)
+    return place
+
+
+def _described(number, label):
+    return highdicom.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=label,
+        segmented_property_category=codes.SCT.Organ,
+        segmented_property_type=codes.SCT.Liver,
+        algorithm_type="MANUAL",
+        display_color=CIELabColor(53.2, 80.1, 67.2) if number == 1 else None,
+    )
 
 
 def world_of(affine, index):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import torture
+import tally
 import torture_faults
 import torture_kill
 import torture_loop
@@ -93,15 +93,14 @@ def test_paint_older_than_five_seconds_counts_as_lost():
     assert torture_kill._seconds_lost(ran, 1) == 6.5
 
 
-def test_the_report_says_what_was_tried_lost_and_left_out():
-    kills = Tally("kill -9", facts={"most paint lost, s": "0.8"})
-    kills.count("painting (kill 1)", [])
-    kills.count("export (kill 2)", ["slice 0 is not of step 7"])
-    text = torture.report([kills], ["fuzz"], seed=4)
-    assert "| kill -9 | 2 | 1 | 1 |" in text
-    assert "- export (kill 2): slice 0 is not of step 7" in text
-    assert "Not run: fuzz." in text
-    assert "most paint lost, s: 0.8." in text
+def test_what_an_application_failed_of_is_told_in_one_line_with_its_place():
+    with pytest.raises(FileNotFoundError) as caught:
+        Tally.read(Path("no\nfile"))
+    told = torture_kill._in_one_line(caught.value)
+    assert told.startswith("FileNotFoundError: [Errno 2] No such file")
+    assert "tally.py" in told
+    assert "\n" not in told
+    assert str(Path(tally.__file__).parent) not in told, "whose machine it was is nobody's business"
 
 
 def test_counts_survive_a_file(tmp_path: Path):

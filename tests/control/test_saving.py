@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import threading
 import zipfile
 from concurrent.futures import wait
 from pathlib import Path
@@ -27,6 +28,9 @@ from napari_salt.records import (
 )
 from napari_salt.session.stack import Stack
 from saving_office import RECORD, Office, new_session, painted_in, worked
+
+PATIENCE = 60.0
+"""Seconds that a thread waits at most, so that a test which fails comes to an end."""
 
 
 @pytest.fixture
@@ -298,7 +302,7 @@ def on_disk(folder: Path) -> frozenset[int]:
 def brought_back(office: Office) -> dict[int, SlicePrediction]:
     """What the viewer was given after a few ticks."""
     for _ in range(4):
-        office.saving._pool.submit(lambda: None).result()
+        office.saving._mask_pool.submit(lambda: None).result()
         office.tick()
     calls = office.desk.link.write_prediction.call_args_list
     return {call.args[0].index: call.args[0] for call in calls}
@@ -307,7 +311,7 @@ def brought_back(office: Office) -> dict[int, SlicePrediction]:
 def test_predicted_slices_are_on_disk_at_once_and_come_back(office, tmp_path):
     worked(office, tmp_path)
     keep(office, 2, 5)
-    office.saving._pool.submit(lambda: None).result()
+    office.saving._mask_pool.submit(lambda: None).result()
     assert on_disk(office.folders[0]) == {2, 5}, "without a tick or an end: a crash may come now"
     keep(office, 0)
     office.saving.close()
@@ -325,6 +329,42 @@ def test_predicted_slices_are_on_disk_at_once_and_come_back(office, tmp_path):
     assert later.session.summaries[5].areas == {1: 16}
     assert "Segment all goes on with the other 3" in later.desk.status.text
     later.saving.close()
+
+
+def test_paint_does_not_wait_for_masks_that_the_disk_is_slow_to_take(office, tmp_path, monkeypatch):
+    worked(office, tmp_path)
+    goes_on = threading.Event()
+    monkeypatch.setattr(
+        "napari_salt.io.session_predictions.keep", lambda *_: goes_on.wait(PATIENCE)
+    )
+    keep(office, 2, 5)
+    office.paint(3, 1)
+    office.saving.tick()
+    written = wait([office.saving._kept.writing], PATIENCE / 2).done
+    goes_on.set()
+    assert written
+    office.saving.close()
+    assert 3 in painted_in(office.folders[0])
+
+
+def test_a_session_is_let_go_of_when_its_masks_are_kept(office, tmp_path, monkeypatch):
+    worked(office, tmp_path)
+    goes_on, order = threading.Event(), []
+    close = SessionFolder.close
+
+    def kept(*_):
+        goes_on.wait(PATIENCE)
+        order.append("kept")
+
+    monkeypatch.setattr("napari_salt.io.session_predictions.keep", kept)
+    monkeypatch.setattr(
+        SessionFolder, "close", lambda folder: (order.append("let go"), close(folder))
+    )
+    keep(office, 2, 5)
+    last = office.saving.left()
+    threading.Timer(0.2, goes_on.set).start()
+    last.result(2 * PATIENCE)
+    assert order == ["kept", "kept", "let go"]
 
 
 def test_predicted_slices_of_a_stack_without_paint_make_a_session_of_their_own(office, tmp_path):

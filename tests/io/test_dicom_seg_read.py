@@ -2,50 +2,12 @@
 
 from __future__ import annotations
 
-import highdicom
 import numpy as np
-import pydicom
 import pytest
-from highdicom.color import CIELabColor
-from pydicom.sr.codedict import codes
 
-from format_data import dicom_series
+from format_data import dicom_segmentation, dicom_series
 from napari_salt.errors import InputError
 from napari_salt.io.read import read_labels, read_stack
-
-
-def described(number, label):
-    return highdicom.seg.SegmentDescription(
-        segment_number=number,
-        segment_label=label,
-        segmented_property_category=codes.SCT.Organ,
-        segmented_property_type=codes.SCT.Liver,
-        algorithm_type="MANUAL",
-        display_color=CIELabColor(53.2, 80.1, 67.2) if number == 1 else None,
-    )
-
-
-def segmentation(folder, ids, place):
-    """Write ids ``(Z, Y, X)`` of the slices of ``folder``, upwards; slices without any are left out."""
-    files = sorted(
-        (pydicom.dcmread(file) for file in folder.iterdir()), key=lambda f: f.InstanceNumber
-    )
-    highdicom.seg.Segmentation(
-        source_images=files,
-        pixel_array=ids,
-        segmentation_type="BINARY",
-        segment_descriptions=[described(1, "liver"), described(2, "spleen")],
-        series_instance_uid=highdicom.UID(),
-        series_number=5,
-        sop_instance_uid=highdicom.UID(),
-        instance_number=1,
-        manufacturer="none",
-        manufacturer_model_name="none",
-        software_versions="1",
-        device_serial_number="0",
-        omit_empty_frames=True,
-    ).save_as(place)
-    return place
 
 
 @pytest.fixture
@@ -60,7 +22,7 @@ def test_ids_names_and_colours_on_the_slices_of_the_image(tmp_path, ids, sign):
     folder = dicom_series(
         tmp_path / "s", np.zeros((6, 5, 7), np.int16), SliceThickness=2, step=(0, 0, sign * 2.0)
     )
-    file = segmentation(folder, ids, tmp_path / "seg.dcm")
+    file = dicom_segmentation(folder, ids, tmp_path / "seg.dcm")
     stack = read_stack(folder)
     image = read_labels(file, like=stack.info)
     np.testing.assert_array_equal(image.labels, ids[::sign])
@@ -76,7 +38,7 @@ def test_ids_names_and_colours_on_the_slices_of_the_image(tmp_path, ids, sign):
 
 def test_a_segmentation_beside_its_images_is_no_image(tmp_path, ids):
     folder = dicom_series(tmp_path / "s", np.zeros((6, 5, 7), np.int16), SliceThickness=2)
-    segmentation(folder, ids, tmp_path / "seg.dcm").rename(folder / "seg.dcm")
+    dicom_segmentation(folder, ids, tmp_path / "seg.dcm").rename(folder / "seg.dcm")
     stack = read_stack(folder)
     assert len(stack) == 6
     np.testing.assert_array_equal(read_labels(folder, like=stack.info).labels, ids)
@@ -84,7 +46,7 @@ def test_a_segmentation_beside_its_images_is_no_image(tmp_path, ids):
 
 def test_on_another_image_it_is_refused(tmp_path, ids):
     folder = dicom_series(tmp_path / "s", np.zeros((6, 5, 7), np.int16), SliceThickness=2)
-    file = segmentation(folder, ids, tmp_path / "seg.dcm")
+    file = dicom_segmentation(folder, ids, tmp_path / "seg.dcm")
     other = dicom_series(
         tmp_path / "o", np.zeros((6, 5, 7), np.int16), SliceThickness=2, step=(0, 0, 1.5)
     )

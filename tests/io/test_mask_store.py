@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -157,6 +158,49 @@ def test_chunks_in_folders_of_their_own_are_waited_for_with_their_folders(tmp_pa
         root,
     ]
     assert_kept(MaskStore.open_store(store.path), 3)
+
+
+@pytest.mark.parametrize("ending", ["replaced", "replaced from behind", "removed"])
+def test_a_crash_while_a_store_goes_leaves_all_of_it_or_none(tmp_path, store, monkeypatch, ending):
+    """Files and folders go one by one, in whatever order; the run ends before the first, the second, … of them."""
+    for index in (0, 3):
+        store.put(prediction(index))
+    store.close()
+    left, listed = [10**9], Path.iterdir
+    behind = ending == "replaced from behind"
+    monkeypatch.setattr(Path, "iterdir", lambda path: iter(sorted(listed(path), reverse=behind)))
+
+    def cut_before(remove):
+        def cut(*args, **options):
+            left[0] -= 1
+            if left[0] < 0:
+                raise PowerCut
+            remove(*args, **options)
+
+        return cut
+
+    for name in ("unlink", "rmdir"):
+        monkeypatch.setattr(os, name, cut_before(getattr(os, name)))
+    for steps in range(1000):
+        path = tmp_path / f"cut-{steps}"
+        shutil.copytree(store.path, path)
+        going = MaskStore.open_store(path)
+        left[0] = steps
+        try:
+            if ending == "removed":
+                going.remove()
+            else:
+                MaskStore.begin(path, replace(MADE, adapter="b" * 64), INFO)
+            break
+        except PowerCut:
+            left[0] = 10**9
+        if MaskStore.is_store(path):
+            again = MaskStore.open_store(path)
+            assert again.done() == ({0, 3} if again.made_of == MADE else set())
+            for index in again.done():
+                assert_kept(again, index)
+    assert steps >= 10, "two chunks, twice, with their folders, and the log"
+    assert MaskStore.is_store(path) == (ending != "removed")
 
 
 def test_a_slice_is_not_done_before_its_pixels_are_on_the_disk(store, monkeypatch):

@@ -102,3 +102,29 @@ def test_a_finding_is_counted_and_its_file_kept(monkeypatch, tmp_path):
     assert [finding.kind for finding in counts.findings] == ["npy"]
     assert counts.findings[0].path.exists()
     assert counts.by_kind["tiff opened"] == 6
+
+
+def test_batches_try_the_files_that_one_run_tries(monkeypatch, tmp_path):
+    class Collecting:
+        def open(self, kind, path):
+            seen.append((kind, path.name))
+            return fuzz_worker.Outcome("crash")
+
+        def close(self):
+            pass
+
+    (tmp_path / "seeds").mkdir()
+    seeds = torture_fuzz.make_seeds(tmp_path / "seeds")
+    monkeypatch.setattr(torture_fuzz, "make_seeds", lambda _: seeds)
+    monkeypatch.setattr(torture_fuzz, "Opener", Collecting)
+    seen = []
+    whole = torture_fuzz.run(6, 5, keep=tmp_path / "whole")
+    parts = [
+        torture_fuzz.run(size, 5, first=first, keep=tmp_path / "parts")
+        for first, size in ((0, 4), (4, 2))
+    ]
+    assert seen[:6] == seen[6:]
+    assert [one.number for part in parts for one in part.findings] == list(range(6))
+    for one in whole.findings:
+        if one.path.is_file():
+            assert (tmp_path / "parts" / one.path.name).read_bytes() == one.path.read_bytes()

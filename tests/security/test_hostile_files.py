@@ -19,12 +19,14 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 from safetensors.torch import save_file
 
+from format_data import dicom_file
 from fuzz_seeds import LABELS, make_adapter
 from napari_salt.errors import AdapterError, InputError, NapariSaltError, WeightsError
 from napari_salt.io.mask_store import MASKS, MadeOf, MaskStore
-from napari_salt.io.read import read_stack
+from napari_salt.io.read import read_labels, read_stack
 from napari_salt.io.session_folder import ADAPTERS, JOURNAL, PAINT, STATE, SessionFolder, read_state
 from napari_salt.io.session_state import SessionState
 from napari_salt.io.zarr_chunks import zstd_size
@@ -378,6 +380,35 @@ def test_an_image_without_pixels_is_refused(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((0, 4, 4), np.uint8))
     with pytest.raises(InputError, match="is empty"):
         read_stack(tmp_path / "x.npy")
+
+
+@pytest.fixture
+def inflating(tmp_path) -> Path:
+    """A DICOM file of some 20 KiB, which zlib makes 16 MiB of."""
+    file = dicom_file(np.zeros((4096, 4096), np.uint8), series="1.7")
+    file.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    (tmp_path / "s").mkdir()
+    file.save_as(tmp_path / "s" / "bomb.dcm", enforce_file_format=True)
+    return tmp_path / "s" / "bomb.dcm"
+
+
+@pytest.mark.parametrize("reader", [read_stack, read_labels])
+def test_a_dicom_file_is_not_inflated_for_its_header(inflating, reader):
+    with pytest.raises(InputError, match=r"^bomb\.dcm is compressed as Deflated .*; export it"):
+        reader(inflating)
+    assert peak_of(lambda: reader(inflating)) < 8 * MEGABYTE
+    assert peak_of(lambda: reader(inflating.parent)) < 8 * MEGABYTE
+
+
+def test_a_file_beside_a_deflated_one_opens_without_a_look_into_it(inflating):
+    good = inflating.with_name("good.dcm")
+    dicom_file(np.full((4, 4), 7, np.uint8)).save_as(good, enforce_file_format=True)
+    tracemalloc.start()
+    try:
+        assert read_stack(good).plane(0).max() == 7
+        assert tracemalloc.get_traced_memory()[1] < 8 * MEGABYTE
+    finally:
+        tracemalloc.stop()
 
 
 # ---- checkpoints

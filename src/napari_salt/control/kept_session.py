@@ -7,7 +7,7 @@ that writes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,8 +124,13 @@ def save_session(
     return folder
 
 
-def close_folder(last: Future[SessionFolder] | None, folder: SessionFolder | None) -> None:
-    """Runs on the writing thread, behind the last write."""
+def close_folder(
+    last: Future[SessionFolder] | None,
+    folder: SessionFolder | None,
+    masks: Sequence[Future[None]] = (),
+) -> None:
+    """Runs on the writing thread, behind the last write; waits for the ``masks`` that another thread writes there."""
+    wait(masks)
     if last is not None and last.exception() is None:
         folder = last.result()
     if folder is not None:

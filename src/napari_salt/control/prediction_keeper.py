@@ -1,6 +1,7 @@
 """Predicted slices go to the session folder as they come, and come back from it after a crash. No Qt.
 
-Writing and reading is done on the thread that saves sessions; the main thread only hands over and takes.
+Writing and reading is done on a thread of its own; the main thread only hands over and takes. Not on the one that
+saves sessions: masks may come faster than a disk takes them, and paint must not wait behind them.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ BYTES_A_PIXEL = 4
 
 
 class PredictionKeeper:
-    """Keeps the predictions of one session; ``pool`` has the one thread that writes to its folder."""
+    """Keeps the predictions of one session; ``pool`` has the one thread that writes masks."""
 
     def __init__(self, desk: Desk, session: Session, pool: ThreadPoolExecutor) -> None:
         self._desk, self._session, self._pool = desk, session, pool
@@ -46,6 +47,11 @@ class PredictionKeeper:
     def waiting(self) -> bool:
         """Whether slices wait for a folder to be kept in."""
         return bool(self._waiting)
+
+    @property
+    def keeping(self) -> tuple[Future[None], ...]:
+        """What was handed over and may not yet be on the disk."""
+        return tuple(self._keeping)
 
     def add(self, prediction: SlicePrediction, adapter: Path) -> None:
         """Keep a predicted slice, in the session's label ids.

@@ -86,6 +86,7 @@ class SavingController:
         self._bring_image = bring_image
         start_threads()  # what is open when Python ends must be saved then
         self._pool = ThreadPoolExecutor(1, "napari-salt saving")
+        self._mask_pool = ThreadPoolExecutor(1, "napari-salt masks")
         self._kept: KeptSession | None = None
         self._rescuer = Rescuer(store, _folders.__setitem__)
 
@@ -95,7 +96,7 @@ class SavingController:
         """Keep this session from now on."""
         self.left()
         known = self._look_up(session)
-        keeper = PredictionKeeper(self._desk, session, self._pool)
+        keeper = PredictionKeeper(self._desk, session, self._mask_pool)
         kept = self._kept = KeptSession(session, known, keeper)
         path = _folders.get(session)
         changed = _elsewhere.pop(session, set())
@@ -136,7 +137,7 @@ class SavingController:
             self._rescuer.left.append(Left(kept, last))
         if kept.known.done() and kept.known.exception() is None:
             kept.predictions.hand_over(kept.known.result()[0], kept.folder, last)
-        return self._pool.submit(close_folder, last, kept.folder)
+        return self._pool.submit(close_folder, last, kept.folder, kept.predictions.keeping)
 
     def tick(self) -> None:
         """Collect what the writer has done, offer earlier work, and hand over what has changed."""
@@ -189,6 +190,7 @@ class SavingController:
         if kept is not None and rescued:
             close_folder(None, kept.folder)  # the writing thread may never come to it
         self._pool.shutdown(wait=False)
+        self._mask_pool.shutdown(wait=False)
 
     # ---- asked for by the user
 

@@ -87,6 +87,8 @@ class Frame:
     pixel: tuple[float, float] | None
     thickness: float | None
     frame_time: float | None
+    compressed: bool
+    """Whether a decoder has to unpack its pixels, see `probe`."""
 
     @property
     def color(self) -> bool:
@@ -107,6 +109,7 @@ def read_frames(file: Path) -> list[Frame]:
     pydicom = need("pydicom", "dicom", "Reading DICOM")
     try:
         with file.open("rb") as opened:
+            check_not_deflated(file)
             header = pydicom.dcmread(opened, stop_before_pixels=True, specific_tags=_TAGS)
             behind = file.stat().st_size - opened.tell()
         if "Rows" not in header or "Columns" not in header:
@@ -125,7 +128,25 @@ def read_frames(file: Path) -> list[Frame]:
         ) from error
 
 
+def check_not_deflated(file: Path) -> None:
+    """``InputError`` where zlib is around a whole file: pydicom unpacks all of it to read the header, however large."""
+    from pydicom.filereader import read_file_meta_info
+
+    syntax = read_file_meta_info(file).get("TransferSyntaxUID")
+    if syntax is not None and syntax.is_deflated:
+        raise InputError(
+            f"{file.name} is compressed as {syntax.name}, which is not read; export it without compression."
+        )
+
+
+def is_compressed(header: Any) -> bool:
+    """Whether a decoder has to unpack the pixels of a file."""
+    syntax = header.file_meta.get("TransferSyntaxUID")
+    return syntax is not None and bool(syntax.is_compressed)
+
+
 def _frames(file: Path, header: Any) -> Iterator[Frame]:
+    compressed = is_compressed(header)
     count = int(header.get("NumberOfFrames") or 1)
     shared = (header.get("SharedFunctionalGroupsSequence") or [None])[0]
     each = header.get("PerFrameFunctionalGroupsSequence") or [None] * count
@@ -155,6 +176,7 @@ def _frames(file: Path, header: Any) -> Iterator[Frame]:
             pixel=found.pixel(),
             thickness=found.thickness(),
             frame_time=float(header.FrameTime) if header.get("FrameTime") else None,
+            compressed=compressed,
         )
 
 
@@ -213,9 +235,9 @@ def _check_whole(file: Path, header: Any, behind: int) -> None:
     from pydicom.pixels.decoders.base import get_decoder
 
     syntax = header.file_meta.get("TransferSyntaxUID")
-    if syntax is None or syntax.is_deflated:
+    if syntax is None:
         return
-    if syntax.is_compressed:
+    if is_compressed(header):
         try:
             able = get_decoder(syntax).is_available
         except NotImplementedError:

@@ -11,18 +11,22 @@ from numpy.typing import NDArray
 
 from napari_salt.errors import InputError
 from napari_salt.io.damage import one_line, unreadable
-from napari_salt.io.dicom_frames import Frame, read_frames
+from napari_salt.io.dicom_frames import Frame, check_not_deflated, read_frames
 from napari_salt.io.dicom_geometry import Arrangement, arrange
 from napari_salt.io.dicom_series import choose, dicom_files, groups_of
 from napari_salt.io.opened import Opened
 from napari_salt.io.planewise import PlanewiseArray
+from napari_salt.io.probe import check_survives
 from napari_salt.io.rescale import real_dtype, to_real
+from napari_salt.io.units import PIXEL
 from napari_salt.optional import need
 from napari_salt.records import Origin
 
 
 def open_dicom(path: Path, series: str | None = None) -> Opened:
     """Open a series; only headers are read, and a slice decodes its own file or frame.
+
+    Where pixels are compressed, a child process unpacks the first and the middle file first (`probe`).
 
     Of a folder its only series, or the one that ``series`` names (by number, UID, or description); of a file the
     series that it belongs to, gathered from its folder. Slices are in the order of their places along the normal,
@@ -39,7 +43,8 @@ def open_dicom(path: Path, series: str | None = None) -> Opened:
     ChoiceNeeded
         When there are several series and none is named; the message lists them.
     InputError
-        When there is no image, a file is damaged, or its compression cannot be decoded.
+        When there is no image, a file is damaged, its compression cannot be decoded, or unpacking it does a
+        process harm.
     MissingExtra
         Without pydicom.
     """
@@ -50,6 +55,9 @@ def open_dicom(path: Path, series: str | None = None) -> Opened:
         groups = [one for one in groups if any(frame.file == path for frame in one.frames)]
     group = choose(groups, series, path)
     arrangement = arrange(group.frames)
+    packed = [frame.file for frame in arrangement.frames if frame.compressed]
+    for file in dict.fromkeys(packed[at] for at in (0, len(packed) // 2) if packed):
+        check_survives(open_alone, file)
     data = Frames(arrangement)
     z, y, x = arrangement.spacing
     along, down, across = arrangement.units
@@ -68,6 +76,18 @@ def open_dicom(path: Path, series: str | None = None) -> Opened:
     )
 
 
+def open_alone(file: Path) -> Opened:
+    """Open the frames of one file in the order in which they lie there, sizes and place unknown; for a trial of it.
+
+    Raises
+    ------
+    InputError, MissingExtra
+        As `open_dicom` does.
+    """
+    data = Frames(Arrangement(tuple(read_frames(file)), 1, (1.0, 1.0, 1.0), (PIXEL,) * 3, None))
+    return Opened(data, data.axes, file.name)
+
+
 def _siblings(file: Path) -> list[Path]:
     """The files of the same series in the folder of ``file``, which is one of them."""
     own = read_frames(file)
@@ -77,12 +97,14 @@ def _siblings(file: Path) -> list[Path]:
         return [file]
     pydicom = need("pydicom", "dicom", "Reading DICOM")
     uid, files = own[0].series.uid, []
+    unusable: tuple[type[Exception], ...] = (InputError, *unreadable())
     for other in {file, *dicom_files(file.parent)}:
         try:
+            check_not_deflated(other)
             header = pydicom.dcmread(
                 other, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"]
             )
-        except unreadable():
+        except unusable:
             continue
         if str(header.get("SeriesInstanceUID", "")) == uid:
             files.append(other)

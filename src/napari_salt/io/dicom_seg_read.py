@@ -9,9 +9,11 @@ import numpy as np
 
 from napari_salt.errors import Choice, ChoiceNeeded, InputError
 from napari_salt.io.damage import one_line, unreadable
-from napari_salt.io.dicom_frames import SEGMENTATION
+from napari_salt.io.dicom_frames import SEGMENTATION, check_not_deflated, is_compressed
+from napari_salt.io.dicom_read import open_alone
 from napari_salt.io.dicom_series import dicom_files, is_dicom
 from napari_salt.io.opened import Opened
+from napari_salt.io.probe import check_survives
 from napari_salt.io.world import LPS_TO_RAS, as_affine
 from napari_salt.optional import need
 from napari_salt.records import Color, Origin, StackInfo
@@ -24,17 +26,17 @@ def find_segmentation(path: Path) -> Path | None:
     ------
     ChoiceNeeded
         When a folder holds several.
+    InputError
+        When a file is deflated as a whole.
     """
     pydicom = need("pydicom", "dicom", "Reading DICOM")
     candidates = dicom_files(path) if path.is_dir() else [path] if is_dicom(path) else []
-    found = [
-        file
-        for file in candidates
-        if pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["SOPClassUID"]).get(
-            "SOPClassUID"
-        )
-        == SEGMENTATION
-    ]
+    found = []
+    for file in candidates:
+        check_not_deflated(file)
+        header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["SOPClassUID"])
+        if header.get("SOPClassUID") == SEGMENTATION:
+            found.append(file)
     if len(found) > 1:
         names = ", ".join(file.name for file in found)
         raise ChoiceNeeded(
@@ -48,18 +50,22 @@ def open_segmentation(file: Path, like: StackInfo | None = None) -> Opened:
     """Open a DICOM segmentation as one label image, in memory; ids are segment numbers.
 
     Without ``like`` it has the slices that the file covers; with an image, whose affine is known, it is laid on the
-    voxels of that image, with zeros where the file says nothing.
+    voxels of that image, with zeros where the file says nothing. A compressed one is unpacked by a child process
+    first (`probe`).
 
     Raises
     ------
     InputError
-        When it is damaged, segments overlap, or it does not lie on the voxels of ``like``.
+        When it is damaged, segments overlap, it does not lie on the voxels of ``like``, or unpacking it does a process
+        harm.
     MissingExtra
         Without highdicom.
     """
     highdicom = need("highdicom", "dicom", "Reading DICOM segmentations")
     try:
         segmentation = highdicom.seg.segread(file)
+        if is_compressed(segmentation):
+            check_survives(open_alone, file)
         volume = segmentation.get_volume(combine_segments=True)
     except unreadable() as error:
         raise InputError(

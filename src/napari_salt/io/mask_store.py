@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from itertools import product
 from pathlib import Path
@@ -129,6 +129,7 @@ class MaskStore:
         """
         try:
             path.mkdir(exist_ok=True)
+            _disown(path)
             for part in path.iterdir():
                 if part.name != LOCK:
                     shutil.rmtree(part) if part.is_dir() else part.unlink()
@@ -201,6 +202,8 @@ class MaskStore:
     def remove(self) -> None:
         """Delete everything."""
         self.close()
+        with suppress(OSError):
+            _disown(self.path)
         shutil.rmtree(self.path, ignore_errors=True)
 
     def keep_adapter(self, path: Path) -> None:
@@ -297,6 +300,12 @@ def claimed(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _disown(path: Path) -> None:
+    """Make a folder no store any more, before anything in it goes: half of one would pass for damaged, or for whole."""
+    (path / MADE_OF).unlink(missing_ok=True)
+    reach_disk(path)
 
 
 def _create_arrays(path: Path, made_of: MadeOf, info: StackInfo) -> None:
