@@ -117,6 +117,14 @@ def test_what_is_no_stack(data, options, word):
         Stack(data, **options)
 
 
+@pytest.mark.parametrize("shape", [(10**19, 4, 4), (2**40, 4, 4), (4, 2**31, 4)])
+def test_a_file_that_says_it_is_longer_than_any_is_refused(shape):
+    data = Lazy(VOLUME)
+    data.shape = shape
+    with pytest.raises(InputError, match="damaged"):
+        Stack(data)
+
+
 @pytest.mark.parametrize("index", [-1, 4])
 def test_slices_that_do_not_exist(index):
     with pytest.raises(InputError, match="slices 0 to 3"):

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from napari_salt.errors import InputError
 from napari_salt.records import Origin, StackInfo
 
+LONGEST = 2**31 - 1
+"""Length of an axis from which a file cannot be telling the truth."""
+
 
 class ArrayLike(Protocol):
     """What a stack needs of an array: its shape, its dtype, and basic indexing."""
@@ -80,6 +83,11 @@ class Stack:
         ndim = len(data.shape)
         if any(length < 1 for length in data.shape):
             raise InputError(f"The image is empty (shape {tuple(data.shape)}); open another one.")
+        if any(length > LONGEST for length in data.shape):
+            raise InputError(
+                f"The image says that it is larger than any (shape {tuple(data.shape)}); its file is damaged, "
+                "use another copy of it."
+            )
         if rgb and channel_axis is None:
             channel_axis = ndim - 1
         self._data = data
