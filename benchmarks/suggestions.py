@@ -269,7 +269,7 @@ def section(steps: Sequence[Step]) -> str:
             "### Next slice against chance",
             f"Up to {newest.date}, at {', '.join(sorted({one.commit for one in steps}))}, on {newest.machine}. Dice on "
             "slices that are never painted, over all labels of the stack, after so many painted slices; the first is "
-            f"the middle one. Chance: mean of {seeds} runs, among slices where the present masks show a label. "
+            f"the middle one. Chance: mean of up to {seeds} runs, among slices where the present masks show a label. "
             "Plot: `docs/images/suggestions.png`.",
             table(["stack", "who chooses", *(f"n = {n}" for n in counts)], rows, text=2),
         ]
