@@ -12,7 +12,7 @@ from napari_salt.errors import InputError
 from napari_salt.records import Origin, StackInfo
 
 LONGEST = 2**31 - 1
-"""Length of an axis from which a file cannot be telling the truth."""
+"""Pixels along an axis at most; a file that claims more is not telling the truth."""
 
 
 class ArrayLike(Protocol):
@@ -85,7 +85,7 @@ class Stack:
             raise InputError(f"The image is empty (shape {tuple(data.shape)}); open another one.")
         if any(length > LONGEST for length in data.shape):
             raise InputError(
-                f"The image says that it is larger than any (shape {tuple(data.shape)}); its file is damaged, "
+                f"The image claims the shape {tuple(data.shape)}, which none can have; its file is damaged, "
                 "use another copy of it."
             )
         if rgb and channel_axis is None:
