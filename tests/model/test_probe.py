@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from napari_salt.model import probe
-from napari_salt.model.forest import grow
+from napari_salt.model.forest import TREES_AT_ONCE, grow
 from napari_salt.model.probe import Fitted, Samples
 
 pytestmark = pytest.mark.usefixtures("same_random_state")
@@ -52,6 +52,21 @@ def make_samples(deep, targets, fold=None, detail=None, slice_of=None) -> Sample
 
 
 # --- logistic regression --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [7, probe.BLOCK, 2 * probe.BLOCK + 31])
+def test_loss_and_gradients_are_those_of_autograd(count):
+    values, targets = random(count, 6), torch.arange(count) % 4
+    solver = probe.QuerySolver(values, targets, 4, 0.02)
+    with torch.no_grad():
+        solver._weight.copy_(random(4, 6, seed=1))
+        solver._bias.copy_(random(4, seed=2))
+    weight, bias = (one.detach().clone().requires_grad_() for one in (solver._weight, solver._bias))
+    loss = F.cross_entropy(values @ weight.T + bias, targets) + 0.02 * weight.square().sum()
+    loss.backward()
+    torch.testing.assert_close(solver._loss(), loss.detach())
+    torch.testing.assert_close(solver._weight.grad, weight.grad)
+    torch.testing.assert_close(solver._bias.grad, bias.grad)
 
 
 def test_a_separable_problem_is_solved():
@@ -227,6 +242,33 @@ def test_the_whole_fit_is_queries_and_a_forest_on_detail_and_directions(samples)
     torch.testing.assert_close(found.sum(1), torch.ones(90))
     assert not found[:, 4].any()
     assert (found.argmax(1) == samples.targets).float().mean() > 0.9
+
+
+def test_a_first_look_and_the_rest_are_the_whole_fit(samples, monkeypatch):
+    monkeypatch.setattr(probe, "TREES", 3 * TREES_AT_ONCE)
+    monkeypatch.setattr(probe, "FIRST_TREES", TREES_AT_ONCE)
+    whole, _ = run(probe.fit_all(samples, 5, seed=7))
+    begun, shares = run(probe.fit_first(samples, 5, seed=7))
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    first = begun.fitted
+    assert len(first.forest.roots) == probe.FIRST_TREES
+    assert not torch.equal(first.queries, whole.queries), "a third of the iterations"
+    assert torch.equal(
+        first.queries,
+        run(
+            probe.fit_queries(
+                samples.deep, samples.targets, 5, probe.PENALTY, probe.FIRST_ITERATIONS
+            )
+        )[0][0],
+    )
+    rest, shares = run(probe.fit_rest(samples, begun, seed=7))
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert torch.equal(rest.queries, whole.queries)
+    assert torch.equal(rest.bias, whole.bias)
+    assert torch.equal(rest.probabilities(samples), whole.probabilities(samples))
+    assert torch.equal(first.queries, begun.fitted.queries), "what was handed out stays as it is"
 
 
 class Answers:

@@ -114,8 +114,8 @@ def fit(
     StepReport
         At least about once a second.
     FirstFit
-        When the first fit can already segment; with a preview once before it, with a third of the trees, and once with
-        all of them; again where a GPU ran out of memory later and the CPU starts anew.
+        When the first fit can already segment; with a preview once before it, after a third of the work, and once when
+        it stands; again where a GPU ran out of memory later and the CPU starts anew.
     SlicePrediction
         The preview, ``provisional``.
 
@@ -212,19 +212,22 @@ class _Fit:
         self, encoder: Encoder, data: TrainingSet
     ) -> Generator[Report, None, tuple[Fitted, Segmenter]]:
         """Fit, with the preview as soon as there are trees enough for a look."""
-        looked_at = [self.preview] if self.preview is not None and self._quick(encoder) else []
-        fitting = data.fit_first() if looked_at else data.fit_all()
-        fitted = yield from _progress("first fit", fitting)
-        assert fitted is not None  # it has no deadline: without it there is nothing to keep
-        segmenter = data.segmenter(fitted)
-        yield FirstFit(self._pack(encoder, segmenter, {}, self._record(segmenter)))
-        if looked_at:
+        if self.preview is None or not self._quick(encoder):
+            fitted = yield from _progress("first fit", data.fit_all())
+            assert fitted is not None  # it has no deadline: without it there is nothing to keep
+            segmenter = data.segmenter(fitted)
+        else:
+            begun = yield from _progress("first fit", data.fit_first())
+            assert begun is not None
+            segmenter = data.segmenter(begun.fitted)
+            yield FirstFit(self._pack(encoder, segmenter, {}, self._record(segmenter)))
+            looked_at = [self.preview]
             for found in segment_slices(segmenter, encoder, self.planes, looked_at, self.labels):
                 yield replace(found, provisional=True) if found else StepReport("segmenting", 0, 1)
-            fitted = yield from _progress("first fit", data.fit_rest(fitted))
+            fitted = yield from _progress("first fit", data.fit_rest(begun))
             assert fitted is not None
             segmenter.head.set_fit(fitted)
-            yield FirstFit(self._pack(encoder, segmenter, {}, self._record(segmenter)))
+        yield FirstFit(self._pack(encoder, segmenter, {}, self._record(segmenter)))
         return fitted, segmenter
 
     def _quick(self, encoder: Encoder) -> bool:

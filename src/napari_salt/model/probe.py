@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from napari_salt.model.forest import Forest, grow
 
@@ -33,10 +33,14 @@ FIRST_TREES = 16
 DIRECTIONS = 32
 """Main directions of the backbone's features that the forest sees."""
 ITERATIONS = 60
+FIRST_ITERATIONS = 20
+"""Solver iterations that a first look is taken with, a multiple of `CHUNK`; the others follow."""
 FOLD_ITERATIONS = 40
 MOST_FOLDS = 5
 CHUNK = 5
 """Solver iterations between two progress reports."""
+BLOCK = 1024
+"""Samples whose products are summed at a time."""
 LEAST_CHANCE = 1e-3
 """Probabilities below this count as this: a small forest is sure too soon."""
 NEVER = -1e4
@@ -59,6 +63,11 @@ class Samples:
     slice_of: Tensor
     fold: Tensor
     weights: Tensor
+
+    @cached_property
+    def directions(self) -> Tensor:
+        """(P, C): the `main_directions` of ``deep``."""
+        return main_directions(self.deep)
 
     def part(self, inside: Tensor) -> Samples:
         """Those samples where ``inside`` (M,) is true, slices numbered as before."""
@@ -130,70 +139,122 @@ def choose_share(samples: Samples, folds: Mapping[int, Fitted]) -> float:
 
 def main_directions(deep: Tensor) -> Tensor:
     """(P, C): the leading principal axes of standardised features (M, C), signs made canonical."""
-    moments = deep.T.double() @ deep.double() / max(1, len(deep))
-    axes = torch.linalg.eigh(moments)[1].flip(1)[:, :DIRECTIONS].T
+    moments = deep.new_zeros(deep.shape[1], deep.shape[1], dtype=torch.float64)
+    for part in deep.split(
+        BLOCK
+    ):  # products in single precision take half the time, their sum needs double
+        moments += part.T @ part
+    axes = torch.linalg.eigh(moments / max(1, len(deep)))[1].flip(1)[:, :DIRECTIONS].T
     largest = axes.gather(1, axes.abs().argmax(1, keepdim=True))
     found: Tensor = (axes * largest.sign()).to(deep.dtype).contiguous()
     return found
 
 
+class QuerySolver:
+    """Minimises mean cross entropy + ``penalty`` · ‖W‖² by L-BFGS, as far as it is asked to.
+
+    ``values`` (M, D), ``targets`` (M,) int64 in 0..rows-1. Rows that never occur in ``targets`` have zero weights and
+    the bias `NEVER`.
+    """
+
+    def __init__(self, values: Tensor, targets: Tensor, rows: int, penalty: float) -> None:
+        self._values, self._rows, self._penalty = values, rows, penalty
+        self._present = targets.unique()
+        self._targets = torch.searchsorted(self._present, targets)
+        self._weight = values.new_zeros(len(self._present), values.shape[1]).requires_grad_(True)
+        self._bias = values.new_zeros(len(self._present)).requires_grad_(True)
+        self._solver = torch.optim.LBFGS(
+            [self._weight, self._bias],
+            max_iter=CHUNK,
+            history_size=10,
+            line_search_fn="strong_wolfe",
+        )
+
+    def improve(self, iterations: int) -> Generator[float, None, None]:
+        """So many more iterations, in steps of `CHUNK`; yields the share of them done, 0..1."""
+        if not len(self._targets):
+            return
+        for done in range(0, iterations, CHUNK):
+            self._solver.step(self._loss)
+            yield min(1.0, (done + CHUNK) / iterations)
+
+    def found(self) -> tuple[Tensor, Tensor]:
+        """W (rows, D) and bias (rows,) as they are now."""
+        weight = self._values.new_zeros(self._rows, self._values.shape[1])
+        bias = self._values.new_full((self._rows,), NEVER)
+        weight[self._present], bias[self._present] = self._weight.detach(), self._bias.detach()
+        return weight, bias
+
+    @torch.no_grad()
+    def _loss(self) -> Tensor:
+        """The loss, and its gradients; by hand, for the products of autograd take three times as long here."""
+        weight, bias, count = self._weight, self._bias, len(self._targets)
+        logs = torch.addmm(bias, self._values, weight.T).log_softmax(1)
+        right = self._targets[:, None]
+        loss = self._penalty * weight.square().sum() - logs.gather(1, right).mean()
+        slopes = logs.exp_()
+        slopes.scatter_add_(1, right, slopes.new_full((count, 1), -1.0))
+        slopes /= count
+        weight.grad = _product(slopes, self._values).add_(weight, alpha=2 * self._penalty)
+        bias.grad = slopes.sum(0)
+        return loss
+
+
+def _product(narrow: Tensor, wide: Tensor) -> Tensor:
+    """(R, D): ``narrow`` (M, R) transposed times ``wide`` (M, D), block by block of the long common axis."""
+    whole = len(wide) // BLOCK * BLOCK
+    blocks = narrow[:whole].view(-1, BLOCK, narrow.shape[1]).transpose(1, 2)
+    found = torch.bmm(blocks, wide[:whole].view(-1, BLOCK, wide.shape[1])).sum(0)
+    return found.addmm_(narrow[whole:].T, wide[whole:])
+
+
 def fit_queries(
     values: Tensor, targets: Tensor, rows: int, penalty: float, iterations: int
 ) -> Generator[float, None, tuple[Tensor, Tensor]]:
-    """Minimise mean cross entropy + ``penalty`` · ‖W‖² by L-BFGS; yields the share of the iterations done, 0..1.
-
-    ``values`` (M, D), ``targets`` (M,) int64 in 0..rows-1. Returns W (rows, D) and bias (rows,). Rows that never occur
-    in ``targets`` have zero weights and the bias `NEVER`.
-    """
-    full_weight = values.new_zeros(rows, values.shape[1])
-    full_bias = values.new_full((rows,), NEVER)
-    if not len(targets):
-        return full_weight, full_bias
-    present = targets.unique()
-    local = torch.searchsorted(present, targets)
-    weight = values.new_zeros(len(present), values.shape[1]).requires_grad_(True)
-    bias = values.new_zeros(len(present)).requires_grad_(True)
-    solver = torch.optim.LBFGS(
-        [weight, bias], max_iter=CHUNK, history_size=10, line_search_fn="strong_wolfe"
-    )
-
-    def loss() -> Tensor:
-        solver.zero_grad()
-        value = F.cross_entropy(values @ weight.T + bias, local) + penalty * weight.square().sum()
-        value.backward()
-        return value
-
-    for done in range(0, iterations, CHUNK):
-        solver.step(loss)
-        yield min(1.0, (done + CHUNK) / iterations)
-    full_weight[present], full_bias[present] = weight.detach(), bias.detach()
-    return full_weight, full_bias
+    """What a `QuerySolver` finds in so many ``iterations``; yields the share of them done, 0..1."""
+    solver = QuerySolver(values, targets, rows, penalty)
+    yield from solver.improve(iterations)
+    return solver.found()
 
 
 def fit_all(
     samples: Samples, rows: int, *, seed: int = 0, jobs: int = 1
 ) -> Generator[float, None, Fitted]:
     """Queries and forest from all samples; yields the share done, 0..1."""
-    directions = main_directions(samples.deep)
-    return (yield from _fit(samples, rows, directions, ITERATIONS, TREES, seed, jobs))
+    return (yield from _fit(samples, rows, samples.directions, ITERATIONS, TREES, seed, jobs))
+
+
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """What a first look is taken with, and the solver that its queries came from."""
+
+    fitted: Fitted
+    solver: QuerySolver
 
 
 def fit_first(
     samples: Samples, rows: int, *, seed: int = 0, jobs: int = 1
-) -> Generator[float, None, Fitted]:
-    """The same with the first `FIRST_TREES` trees alone: a third of the work."""
-    directions = main_directions(samples.deep)
-    return (yield from _fit(samples, rows, directions, ITERATIONS, FIRST_TREES, seed, jobs))
+) -> Generator[float, None, Begun]:
+    """The same with a third of the work: `FIRST_ITERATIONS` of the solver, `FIRST_TREES` trees."""
+    solver = QuerySolver(samples.deep, samples.targets, rows, PENALTY)
+    yield from _half(solver.improve(FIRST_ITERATIONS), 0.0)
+    seen, targets = seen_by_forest(samples, samples.directions), samples.targets.numpy()
+    growing = grow(seen, targets, rows, FIRST_TREES, seed=seed, jobs=jobs)
+    forest = yield from _half(growing, 0.5)
+    return Begun(Fitted(*solver.found(), samples.directions, forest), solver)
 
 
 def fit_rest(
-    samples: Samples, first: Fitted, *, seed: int = 0, jobs: int = 1
+    samples: Samples, begun: Begun, *, seed: int = 0, jobs: int = 1
 ) -> Generator[float, None, Fitted]:
     """What `fit_all` gives, from what `fit_first` gave; yields the share of the rest done, 0..1."""
+    first, solver = begun.fitted, begun.solver
+    yield from _half(solver.improve(ITERATIONS - FIRST_ITERATIONS), 0.0)
+    queries, bias = solver.found()
     seen, targets = seen_by_forest(samples, first.directions), samples.targets.numpy()
-    rows, begin = len(first.bias), first.forest
-    forest = yield from grow(seen, targets, rows, TREES, seed=seed, jobs=jobs, begin=begin)
-    return replace(first, forest=forest)
+    growing = grow(seen, targets, len(bias), TREES, seed=seed, jobs=jobs, begin=first.forest)
+    forest = yield from _half(growing, 0.5)
+    return replace(first, queries=queries, bias=bias, forest=forest)
 
 
 def fit_elsewhere(
@@ -211,13 +272,12 @@ def fit_folds(
     """The same, smaller, once for each fold, without the samples of that fold; yields the share done, 0..1."""
     fold_of = samples.fold
     folds = [int(fold) for fold in fold_of.unique()]
-    directions = main_directions(samples.deep)
     found: dict[int, Fitted] = {}
     for number, fold in enumerate(folds):
         fitting = _fit(
             samples.part(fold_of != fold),
             rows,
-            directions,
+            samples.directions,
             FOLD_ITERATIONS,
             FOLD_TREES,
             seed,
@@ -236,8 +296,7 @@ def fit_without(
 ) -> Generator[float, None, Fitted]:
     """What `fit_folds` fits for one fold."""
     inside = samples.part(samples.fold != fold)
-    directions = main_directions(samples.deep)
-    return _fit(inside, rows, directions, FOLD_ITERATIONS, FOLD_TREES, seed, jobs)
+    return _fit(inside, rows, samples.directions, FOLD_ITERATIONS, FOLD_TREES, seed, jobs)
 
 
 def fit_judges(

@@ -15,7 +15,7 @@ from napari_salt.model.adapters import load_adapter_state, merge
 from napari_salt.model.features import Standard
 from napari_salt.model.head import LabelHead
 from napari_salt.model.large_paint import MOST_FRAMES, DrawnPixels, draw_large
-from napari_salt.model.probe import Fitted, Samples
+from napari_salt.model.probe import Begun, Fitted, Samples
 from napari_salt.model.segmenter import EncodedSlice, Segmenter, head_taps, join_taps
 from napari_salt.records import BACKGROUND, AnnotatedSlice, Label
 from napari_salt.sparse_plane import SparsePlane
@@ -140,13 +140,13 @@ class TrainingSet:
         fitting = probe.fit_all(samples or self.samples, self.rows, seed=self.seed, jobs=_jobs())
         return replace((yield from fitting), linear_share=self.linear_share)
 
-    def fit_first(self) -> Generator[float, None, Fitted]:
+    def fit_first(self) -> Generator[float, None, Begun]:
         """The first third of `fit_all`, good enough for a look."""
         return probe.fit_first(self.samples, self.rows, seed=self.seed, jobs=_jobs())
 
-    def fit_rest(self, first: Fitted) -> Generator[float, None, Fitted]:
+    def fit_rest(self, begun: Begun) -> Generator[float, None, Fitted]:
         """What `fit_all` gives, from what `fit_first` gave."""
-        return probe.fit_rest(self.samples, first, seed=self.seed, jobs=_jobs())
+        return probe.fit_rest(self.samples, begun, seed=self.seed, jobs=_jobs())
 
     def fit_elsewhere(
         self, fitted: Fitted, samples: Samples
