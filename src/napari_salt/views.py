@@ -244,6 +244,7 @@ class Wishes:
     adapt = Signal()
     stop = Signal()
     then_segment_set = Signal(bool)
+    looking_ahead_set = Signal(bool)
     restore_round = Signal(int)
     segment_slice = Signal()
     segment_all = Signal()

@@ -18,6 +18,8 @@ from napari_salt.engine.requests import (
     AdapterSaved,
     AdaptRequest,
     AdaptResult,
+    LookAheadRequest,
+    LookAheadResult,
     SegmentRequest,
     SegmentResult,
     WarmUpRequest,
@@ -493,6 +495,23 @@ def test_adapt_during_warm_up_waits_for_it(bench):
     assert bench.shown("status").text == "loading weights…"
     bench.runner.end("on_done", None)
     assert isinstance(bench.runner.requests[-1], AdaptRequest)
+
+
+def test_pauses_are_used_to_look_ahead_unless_that_is_turned_off(bench, monkeypatch):
+    monkeypatch.setattr("napari_salt.control.look_ahead_controller.PAUSE", 0.0)
+    bench.wishes.label_added.emit("cell")
+    bench.paint()
+    bench.runner.end("on_done", None)  # the weights are loaded
+    bench.wishes.looking_ahead_set.emit(False)
+    bench.controller.tick()
+    assert len(bench.runner.requests) == 1
+    bench.wishes.looking_ahead_set.emit(True)
+    bench.controller.tick()
+    assert isinstance(bench.runner.requests[-1], LookAheadRequest)
+    assert bench.shown("status").text == "looking ahead in pauses: 0 of 1 slices"
+    assert bench.shown("readiness").stop.enabled is False, "it is no job of the user's"
+    bench.runner.end("on_done", LookAheadResult(None, 0, room=True))
+    assert bench.shown("status").text == "looking ahead in pauses: 1 of 6 slices"
 
 
 def test_a_waiting_adapt_can_be_stopped(bench):

@@ -8,12 +8,16 @@ import pytest
 from napari_salt.engine.requests import (
     AdapterSaved,
     AdaptRequest,
+    LookAheadRequest,
+    LookAheadResult,
     SegmentRequest,
     WarmUpRequest,
 )
 from napari_salt.engine.tasks import finish, predictions_of, run_task
 from napari_salt.errors import JobFailed, JobStopped
 from napari_salt.model.adapter_info import read_info
+from napari_salt.model.framing import Framing
+from napari_salt.model.segmenter import Encoder
 from napari_salt.records import (
     BACKGROUND,
     AnnotatedSlice,
@@ -68,6 +72,58 @@ def test_adapt_and_segment_in_the_child(engine, stack, tmp_path):
     disk = stack.plane(0) > 100
     overlap = (predictions[1].labels == 1) & disk
     assert 2 * overlap.sum() / ((predictions[1].labels == 1).sum() + disk.sum()) > 0.9
+
+
+def test_what_was_looked_ahead_at_is_not_computed_again(stack, tmp_path, monkeypatch):
+    settings = FitSettings(steps=0, device="cpu")
+    for index in (1, 0):
+        ahead = LookAheadRequest("k", index, settings)
+        reports, result = finish(run_task(ahead, stack))
+        assert not any(reports), "nobody waits for it"
+        assert result == LookAheadResult(None, 0, room=True)
+    seen = []
+    real = Encoder._run
+    monkeypatch.setattr(
+        Encoder, "_run", lambda self, frames: seen.append(len(frames)) or real(self, frames)
+    )
+    out = tmp_path / "a.salt.safetensors"
+    finish(run_task(request(stack, out, steps=0, preview=2), stack))
+    assert seen == [1], "slice 1 was painted and seen, the preview of slice 2 was not"
+    finish(run_task(SegmentRequest(out, (0, 1, 2), device="cpu"), stack))
+    assert seen == [1]
+    finish(run_task(SegmentRequest(out, (3,), device="cpu"), stack))
+    assert seen == [1, 1]
+
+
+def test_a_look_ahead_frames_slices_as_the_paint_asks_and_goes_on_where_it_was(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("napari_salt.engine.tasks.LOOK_SECONDS", 0.0)
+    rows, columns = np.mgrid[:300, :600]
+    dots = (rows % 20 < 6) & (columns % 20 < 6)
+    stack = Stack(np.where(dots, 200, 30).astype(np.uint8)[None])
+    painted = (AnnotatedSlice(0, np.where(dots, 1, BACKGROUND).astype(np.uint16), complete=True),)
+    settings, frame, seen = FitSettings(device="cpu"), 0, 0
+    request, zoom = LookAheadRequest("dots", 0, settings, painted), None
+    while True:
+        _, result = finish(run_task(request, stack))
+        assert result.zoom is not None, "small dots are seen enlarged, in tiles"
+        assert zoom in (None, result.zoom)
+        zoom, seen = result.zoom, seen + 1
+        if not result.frame:
+            break
+        assert result.frame == frame + 1, "one frame, for the time was up"
+        frame = result.frame
+        request = LookAheadRequest("dots", 0, settings, (), zoom, frame)
+    (height, width) = (300, 600)
+    assert seen == len(Framing(256, zoom).layout(height, width).origins) > 1
+
+
+def test_a_cache_that_holds_nothing_is_not_looked_into(stack, monkeypatch):
+    monkeypatch.setenv("NAPARI_SALT_CACHE_MB", "0")
+    monkeypatch.setattr(Encoder, "_run", lambda self, frames: pytest.fail("for nothing"))
+    _, result = finish(run_task(LookAheadRequest("k", 1, FitSettings(device="cpu")), stack))
+    assert result == LookAheadResult(None, 0, room=False)
 
 
 def test_a_stopped_adapt_leaves_its_first_fit(engine, stack, tmp_path):

@@ -3,7 +3,15 @@ from __future__ import annotations
 import pytest
 from qtpy.QtCore import QPoint, QPointF, QRectF, Qt
 from qtpy.QtGui import QColor, QPalette, QWheelEvent
-from qtpy.QtWidgets import QApplication, QComboBox, QLabel, QPushButton, QSpinBox, QToolButton
+from qtpy.QtWidgets import (
+    QApplication,
+    QCheckBox,
+    QComboBox,
+    QLabel,
+    QPushButton,
+    QSpinBox,
+    QToolButton,
+)
 
 from napari_salt.records import FitSettings, IntensityChoice
 from napari_salt.views import (
@@ -120,6 +128,18 @@ def test_a_changed_setting_is_told_once(qtbot):
     panel.valueChanged.connect(told.append)
     panel.findChildren(QSpinBox)[2].setValue(30)
     assert [settings.steps for settings in told] == [30]
+
+
+def test_looking_ahead_is_on_until_it_is_turned_off(qtbot):
+    panel = SettingsPanel()
+    qtbot.addWidget(panel)
+    box = panel.findChild(QCheckBox)
+    assert box.isChecked()
+    told = []
+    panel.lookingAheadChanged.connect(told.append)
+    with qtbot.assertNotEmitted(panel.valueChanged):
+        box.click()
+    assert told == [False]
 
 
 def test_the_wheel_changes_nothing_without_focus(qtbot):

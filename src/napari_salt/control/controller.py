@@ -23,6 +23,7 @@ from napari_salt.control.intensity_controller import IntensityController
 from napari_salt.control.job_controller import JobController
 from napari_salt.control.key_controller import KeyController
 from napari_salt.control.level_controller import LevelController
+from napari_salt.control.look_ahead_controller import LookAheadController
 from napari_salt.control.loop_controller import LoopController
 from napari_salt.control.paint_controller import PaintController
 from napari_salt.control.saving_controller import SavingController
@@ -84,6 +85,7 @@ class Controller:
             self.desk, self.paint, assist_runner, self.refresh, lambda: self.jobs.busy
         )
         self.slices = SlicesController(self.desk)
+        self.ahead = LookAheadController(self.desk, self.jobs, lambda: self.exports.busy)
         self.compare = CompareController(self.desk, self.jobs)
         self.intensities = IntensityController(self.desk, self.refresh)
         self._view, self._link = view, link
@@ -280,6 +282,10 @@ class Controller:
         """Whether the whole stack is segmented after Adapt."""
         self.desk.then_segment = then_segment
 
+    def set_looking_ahead(self, looking_ahead: bool) -> None:
+        """Whether slices are looked at in pauses, before anybody asks."""
+        self.desk.looking_ahead = looking_ahead
+
     def set_full_resolution(self, full_resolution: bool) -> None:
         """Whether masks of a coarser level are exported on the grid of the finest."""
         self.desk.full_resolution = full_resolution
@@ -315,7 +321,7 @@ class Controller:
         self._show("comparison", self.compare.state)
         self._show("intensity", self.intensities.state())
         self._show("readiness", self._readiness(index))
-        self._show("status", telling.status(desk.status, self.jobs, progress))
+        self._show("status", telling.status(desk.status, self.jobs, progress, self.ahead.text()))
 
     def tick(self) -> None:
         """Once a second: keep on disk what has changed, show what was measured, and how far jobs and exports are."""
@@ -323,6 +329,7 @@ class Controller:
         self.jobs.tick()
         self.intensities.tick()
         self.exports.tick()
+        self.ahead.tick()
 
     def may_close(self) -> bool:
         """Whether the window may go: all work is on the disk, or the user gives up what is not."""
@@ -389,7 +396,7 @@ class Controller:
             return JobState("export", self.exports.stopping)
         if job is None:
             return JobState()
-        kind: JobKind = "segment" if job.kind == "warm up" else job.kind
+        kind: JobKind = "segment" if job.kind == "warm up" or job.kind == "look ahead" else job.kind
         return JobState(kind, job.stopping)
 
     # ---- wiring
@@ -417,6 +424,7 @@ class Controller:
             (wishes.adapt, loop.adapt),
             (wishes.stop, self._stop),
             (wishes.then_segment_set, self.set_then_segment),
+            (wishes.looking_ahead_set, self.set_looking_ahead),
             (wishes.restore_round, loop.restore),
             (wishes.segment_slice, loop.segment_slice),
             (wishes.segment_all, loop.segment_all),
@@ -496,6 +504,7 @@ class Controller:
         self.refresh()
 
     def _annotations_changed(self, index: int) -> None:
+        self.ahead.stirred()
         if not self._acting:  # whoever acts shows it all when done, once
             self.refresh()
 

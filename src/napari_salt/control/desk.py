@@ -36,6 +36,8 @@ class Desk:
     offer: Callable[[], None] | None = None
     selected: int | None = None
     then_segment: bool = True
+    looking_ahead: bool = True
+    """Whether slices are looked at in pauses, before anybody asks."""
     full_resolution: bool = True
     """Whether masks of a coarser level of a pyramid are exported on the grid of the finest."""
     label_modifier: str = LABEL_MODIFIERS[0]

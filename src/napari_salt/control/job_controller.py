@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_salt.engine.requests import JobRunner, Report, Request, Result
     from napari_salt.records import Planes
 
-JobKind = Literal["warm up", "adapt", "segment", "compare"]
+JobKind = Literal["warm up", "look ahead", "adapt", "segment", "compare"]
 
 PAUSE = 0.5
 """Seconds between two showings of how far a job is, unless it has come to another phase: reports come faster than
@@ -54,8 +54,8 @@ class Job:
 
     @property
     def quiet(self) -> bool:
-        """Whether nobody waits for this job: it warms up, or its image is gone."""
-        return self.kind == "warm up" or self.abandoned
+        """Whether nobody waits for this job: it warms up or looks ahead, or its image is gone."""
+        return self.kind in ("warm up", "look ahead") or self.abandoned
 
     def seconds(self) -> float:
         """Wall time since the start."""
@@ -77,7 +77,7 @@ class JobController:
 
     @property
     def job(self) -> Job | None:
-        """The job that the user knows of; warming up is not one."""
+        """The job that the user knows of; warming up and looking ahead are none."""
         job = self._waiting or self._job
         return None if job is None or job.quiet else job
 
@@ -86,8 +86,13 @@ class JobController:
         """Whether a job that the user knows of runs or waits."""
         return self.job is not None
 
+    @property
+    def running(self) -> bool:
+        """Whether any job runs, also one that nobody waits for."""
+        return self._job is not None
+
     def start(self, job: Job) -> None:
-        """Start a job; it waits while the engine warms up or ends an abandoned job."""
+        """Start a job; it waits while the engine warms up, looks ahead, or ends an abandoned job."""
         if self._job is not None:
             self._waiting = self._waiting if job.quiet else job
         else:

@@ -17,15 +17,22 @@ if TYPE_CHECKING:
     from napari_salt.views import ProgressState
 
 
-def status(said: StatusState, jobs: JobController, progress: ProgressState) -> StatusState:
-    """What is going on now; a way out that is offered stays beside it until it is taken."""
+def status(
+    said: StatusState, jobs: JobController, progress: ProgressState, ahead: str
+) -> StatusState:
+    """What is going on now; a way out that is offered stays beside it until it is taken.
+
+    ``ahead`` says what is done that nobody asked for, where there is nothing else to say.
+    """
     if progress.busy:
         return (
             replace(said, text=f"{progress.text}\n{said.text}")
             if said.offer
             else StatusState(progress.text)
         )
-    return StatusState("loading weights…") if said == IDLE and jobs.warming else said
+    if said != IDLE:
+        return said
+    return StatusState("loading weights…" if jobs.warming else ahead or IDLE.text)
 
 
 def score(session: Session | None) -> str:

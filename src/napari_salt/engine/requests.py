@@ -92,6 +92,39 @@ class WarmUpRequest:
     title: ClassVar[str] = "Adapt"
 
 
+@dataclass(frozen=True, eq=False)
+class LookAheadRequest:
+    """See slice ``index`` through the frozen part of the network now, so that Adapt and Segment find that done.
+
+    ``stack_key`` stands for the stack as long as the engine lives. ``zoom`` is how slices are framed, None where the
+    whole slice is one frame; with ``painted`` it is chosen anew from those. ``frame`` is the first frame of the slice
+    to see: a large slice takes several of these jobs. Result: ``LookAheadResult``.
+    """
+
+    stack_key: str
+    index: int
+    settings: FitSettings
+    painted: tuple[AnnotatedSlice, ...] = ()
+    zoom: float | None = None
+    frame: int = 0
+
+    task: ClassVar[str] = "napari_salt.engine.tasks:look_ahead"
+    title: ClassVar[str] = "Adapt"
+
+
+@dataclass(frozen=True)
+class LookAheadResult:
+    """Result of a ``LookAheadRequest``.
+
+    ``zoom`` is the framing that was used, ``frame`` the first frame still to be seen (0: the slice is done), ``room``
+    whether all slices of the stack fit into the cache.
+    """
+
+    zoom: float | None
+    frame: int
+    room: bool
+
+
 @dataclass(frozen=True)
 class AdapterSaved:
     """Report: an adapter now stands at ``path``; ``provisional`` marks the first fit.
@@ -181,7 +214,7 @@ class AssistMask:
 Report: TypeAlias = (
     StepReport | SlicePrediction | AdapterSaved | AssistMask | StackPrepared | SliceStored
 )
-Result: TypeAlias = AdaptResult | SegmentResult | None
+Result: TypeAlias = AdaptResult | SegmentResult | LookAheadResult | None
 
 
 class JobRunner(Protocol):

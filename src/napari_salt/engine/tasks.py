@@ -19,6 +19,8 @@ from napari_salt.engine.requests import (
     AdapterSaved,
     AdaptRequest,
     AdaptResult,
+    LookAheadRequest,
+    LookAheadResult,
     Report,
     Request,
     SegmentRequest,
@@ -31,6 +33,9 @@ from napari_salt.records import BACKGROUND_NAME, Planes, SlicePrediction, StepRe
 
 if TYPE_CHECKING:
     from napari_salt.model.adapter_file import AdapterFile
+
+LOOK_SECONDS = 1.0
+"""How long a look ahead goes on before it begins another pass through the network."""
 
 
 def run_task(request: Request, planes: Planes | None) -> Generator[Any, None, Any]:
@@ -141,6 +146,42 @@ def warm_up(request: WarmUpRequest, planes: Planes | None) -> Generator[Report, 
     warm_backbone(request.settings.backbone, device)
     yield StepReport("loading", 0, 0, message="Loading the text model")
     embed_names([BACKGROUND_NAME], request.settings.text_model)
+
+
+def look_ahead(
+    request: LookAheadRequest, planes: Planes
+) -> Generator[Report | None, None, LookAheadResult]:
+    """See a slice ahead of the job that will need it; a short task, for that job waits until it is over."""
+    yield None
+    from napari_salt.model.assist import intensity_of
+    from napari_salt.model.backbones.registry import warm_backbone
+    from napari_salt.model.device import pick_device
+    from napari_salt.model.feature_cache import FeatureCache
+    from napari_salt.model.framing import Framing
+    from napari_salt.model.look_ahead import framing_for, look_ahead
+
+    settings, cache = request.settings, FeatureCache()
+    if request.painted:
+        framing = framing_for(planes, request.painted, settings)
+    else:
+        backbone = warm_backbone(settings.backbone, pick_device(settings.device))
+        framing = Framing(backbone.frame_size, request.zoom)
+    frames = len(framing.layout(*planes.info.shape[1:]).origins)
+    room = cache.holds(planes.info.shape[0] * frames)
+    if not cache.holds(frames):
+        return LookAheadResult(framing.zoom, 0, room)
+    intensity = intensity_of(planes, request.stack_key, settings.intensity)
+    frame = yield from look_ahead(
+        planes,
+        request.index,
+        framing,
+        settings,
+        intensity,
+        cache,
+        first=request.frame if framing.zoom == request.zoom else 0,
+        seconds=LOOK_SECONDS,
+    )
+    return LookAheadResult(framing.zoom, frame, room)
 
 
 def _segmenting(done: int, total: int, seconds: float) -> StepReport:

@@ -328,6 +328,7 @@ class Panel(QWidget):
             (self.export.saveSessionRequested, wishes.save_session),
             (self.export.openSessionRequested, wishes.open_session),
             (self.settings.valueChanged, wishes.settings_changed),
+            (self.settings.lookingAheadChanged, wishes.looking_ahead_set),
             (self.settings.intensity.showRequested, wishes.show_like_this),
             (self.status.offerTaken, wishes.offer_taken),
             (self.strip.goRequested, wishes.go_to_slice),

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import get_args
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QLineEdit, QSpinBox, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLineEdit, QSpinBox, QWidget
 
 from napari_salt.records import AdapterKind, FitSettings
 from napari_salt.widgets.intensity_field import IntensityField
@@ -28,6 +28,7 @@ class SettingsPanel(QWidget):
     """Form of the settings; ``value`` is a frozen `FitSettings`."""
 
     valueChanged = Signal(object)
+    lookingAheadChanged = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -56,6 +57,12 @@ class SettingsPanel(QWidget):
             "Segment all on the workers of a Dask scheduler at tls://host:8786; see docs/cluster.md. "
             "Empty: on this computer"
         )
+        self._looking_ahead = QCheckBox("in pauses", self)
+        self._looking_ahead.setToolTip(
+            "While nobody paints, run slices through the frozen part of the network: Adapt and Segment are sooner done"
+        )
+        self._looking_ahead.setChecked(True)
+        self._looking_ahead.toggled.connect(self.lookingAheadChanged)
         self._lay_out()
         self.setValue(self._base)
         self._listen()
@@ -74,6 +81,7 @@ class SettingsPanel(QWidget):
             ("Steps", self._steps),
             ("Seed", self._seed),
             ("Device", self._device),
+            ("Look ahead", self._looking_ahead),
             ("Cluster address", self._cluster),
         ):
             form.addRow(caption, field)
