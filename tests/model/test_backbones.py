@@ -505,3 +505,22 @@ def test_folding_batch_norms_keeps_the_output():
         folded = fold_batch_norms(network)
         torch.testing.assert_close(folded(image), plain, atol=1e-6, rtol=1e-5)
     assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
+
+
+def test_what_is_seen_does_not_depend_on_the_number_of_threads():
+    backbone = registry.warm_backbone("lite-medsam", torch.device("cpu"))
+    frame = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+    before, found = torch.get_num_threads(), []
+    tail = backbone.make_tail()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            with torch.inference_mode():
+                seen = backbone.prefix(frame)
+                found.append({**seen.taps, "cut": seen.tail_input, **tail(seen.tail_input)})
+    finally:
+        torch.set_num_threads(before)
+    for name, values in found[0].items():
+        # to the last bit on some processors, but for the neck, which always runs on all threads
+        off = (values - found[1][name]).abs().max() / values.abs().max()
+        assert off < 1e-5, name

@@ -13,8 +13,11 @@ from napari_salt.model.device import (
     batch_size,
     free_memory,
     measure_peak,
+    on_all_threads,
+    on_spare_threads,
     pick_device,
     set_threads,
+    spare_threads,
     thread_count,
     to_device,
 )
@@ -155,6 +158,54 @@ def test_measured_peak_is_what_a_pass_adds(monkeypatch):
 @pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 2), (3, 2), (16, 15), (0, 1)])
 def test_thread_count(cores, threads):
     assert thread_count(cores) == threads
+
+
+@pytest.mark.parametrize(
+    ("cores", "others", "threads"),
+    [
+        (2, 0.3, 2),
+        (2, 0.5, 1),
+        (2, 2.0, 1),
+        (1, 1.0, 1),
+        (8, 0.0, 7),
+        (8, 1.0, 7),
+        (8, 1.5, 6),
+        (8, 8.0, 1),
+    ],
+)
+def test_cores_that_others_use_are_left_to_them(cores, others, threads):
+    assert thread_count(cores, others) == threads
+
+
+def test_spare_threads_come_and_go_with_the_load(monkeypatch):
+    threads = [3]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    monkeypatch.setattr(policy, "_usable_cores", lambda: 4)
+    for others, spare in ((0.0, 3), (1.7, 2), (4.0, 1), (0.0, 3)):
+        monkeypatch.setattr(policy.load, "others", lambda others=others: others)
+        assert spare_threads() == spare
+        with on_spare_threads():
+            assert threads[-1] == spare
+            with on_all_threads():
+                assert threads[-1] == 3
+            assert threads[-1] == spare
+        assert threads[-1] == 3
+        with on_all_threads():
+            assert threads[-1] == 3
+
+
+def test_threads_are_given_back_after_an_error(monkeypatch):
+    threads = [2]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    monkeypatch.setattr(policy, "_usable_cores", lambda: 2)
+    monkeypatch.setattr(policy.load, "others", lambda: 2.0)
+    with pytest.raises(MemoryError), on_spare_threads(), on_all_threads():
+        raise MemoryError
+    assert threads[-1] == 2
+    with on_all_threads():
+        assert threads[-1] == 2, "none is under way any more"
 
 
 def test_set_threads(monkeypatch):

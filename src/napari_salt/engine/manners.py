@@ -9,6 +9,7 @@ from multiprocessing import connection as mp_connection
 from multiprocessing import parent_process
 
 from napari_salt.engine.quiet import keep_bars_in_this_process, quiet_libraries
+from napari_salt.model.load import heed_others
 
 NICENESS = 10
 """Of this process, so that it stays out of the viewer's way: of a core that both want the viewer has nine tenths.
@@ -26,6 +27,7 @@ def be_a_good_child() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "nice"):
         os.nice(NICENESS)
+    heed_others()
     quiet_libraries()
     keep_bars_in_this_process()
     threading.Thread(target=_die_with_parent, daemon=True).start()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
 
 import torch
@@ -13,11 +13,15 @@ from torch import Tensor
 
 from napari_salt.errors import InputError
 from napari_salt.memory_use import used_up
+from napari_salt.model import load
 
 T = TypeVar("T")
 
 MOST_PER_BATCH = 16
 """Frames in one batch at most; more gains nothing on any device measured."""
+
+SLACK = 0.4
+"""Part of a core that others may use before a thread less is run."""
 
 MEMORY_SHARE = 0.6
 """Part of the free memory that a batch may be planned to fill."""
@@ -135,23 +139,60 @@ def release_memory() -> None:
         torch.mps.empty_cache()
 
 
-def thread_count(cores: int) -> int:
-    """Threads for ``cores`` usable cores: of more than 2, one is left to the viewer."""
-    return max(1, cores - 1) if cores > 2 else max(1, cores)
+def thread_count(cores: int, others: float = 0.0) -> int:
+    """Threads for ``cores`` usable cores, of which ``others`` keep so many busy: of more than 2, one is left alone."""
+    most = cores - 1 if cores > 2 else cores
+    return max(1, min(most, int(cores - others + SLACK)))
 
 
 def set_threads() -> int:
     """Set and return torch's number of threads; ``OMP_NUM_THREADS`` and a lower default win."""
     if "OMP_NUM_THREADS" not in os.environ:
-        wanted = thread_count(_usable_cores())
-        torch.set_num_threads(min(wanted, torch.get_num_threads()))
+        torch.set_num_threads(min(thread_count(_usable_cores()), torch.get_num_threads()))
     return torch.get_num_threads()
 
 
+def spare_threads() -> int:
+    """As many of torch's threads as others leave cores for now; for work whose outcome does not depend on it."""
+    threads = torch.get_num_threads()
+    return threads if threads == 1 else min(threads, thread_count(_usable_cores(), load.others()))
+
+
+_before: list[int] = []
+"""Threads before each `on_spare_threads` that is under way."""
+
+
+@contextmanager
+def on_spare_threads() -> Iterator[None]:
+    """Run torch on `spare_threads`; for what comes out the same whatever their number.
+
+    LiteMedSAM does, to the last bit where it was tried (AVX2), but for the convolution inside `on_all_threads`.
+    """
+    _before.append(torch.get_num_threads())
+    torch.set_num_threads(spare_threads())
+    try:
+        yield
+    finally:
+        torch.set_num_threads(_before.pop())
+
+
+@contextmanager
+def on_all_threads() -> Iterator[None]:
+    """Inside `on_spare_threads`: as many threads as before, for what rounds otherwise with another number of them."""
+    if not _before:
+        yield
+        return
+    now = torch.get_num_threads()
+    torch.set_num_threads(_before[0])
+    try:
+        yield
+    finally:
+        torch.set_num_threads(now)
+
+
 def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    cores = load.usable_cores()
+    return (os.cpu_count() or 1) if cores is None else len(cores)
 
 
 def gpu_count() -> int:

@@ -21,6 +21,7 @@ from sklearn.tree._tree import Tree
 from torch import Tensor
 
 from napari_salt.errors import AdapterError
+from napari_salt.model.device import spare_threads
 
 FEATURE_SHARE = 1.0
 """Part of the features that a split may choose from; random thresholds make the trees differ enough."""
@@ -75,7 +76,7 @@ class Forest:
             raise ValueError(f"the trees ask for feature {self._asked} of {values.shape[1]}")
         found = np.empty((len(values), self.rows), np.float32)
         starts = range(0, len(values), BLOCK)
-        walkers = min(torch.get_num_threads(), len(starts))
+        walkers = min(spare_threads(), len(starts))
 
         def fill(start: int) -> None:
             block = values[start : start + BLOCK]

@@ -103,7 +103,7 @@ class LargeRun:
         def run(part: slice) -> None:
             with torch.inference_mode():
                 pixels = self.slice.frames(frames[part])
-                taps = segmenter.taps(encoder.prefix(pixels))
+                taps = segmenter.look(encoder, pixels)
                 maps = segmenter.head.frame_maps(taps)
                 for i, frame in enumerate(frames[part]):
                     self._maps[frame] = maps.frame(i)

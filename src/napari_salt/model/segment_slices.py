@@ -161,7 +161,7 @@ def _maps(
     owners = [number for number, (_, its) in enumerate(seen) for _ in its]
 
     def run(part: slice) -> list[tuple[FrameMaps, Tensor]]:
-        taps = segmenter.taps(encoder.prefix(frames[part]))
+        taps = segmenter.look(encoder, frames[part])
         maps = segmenter.head.frame_maps(taps)
         return [
             (

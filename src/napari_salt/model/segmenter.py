@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from napari_salt.model.backbones.base import Activations
 from napari_salt.model.batches import Batches
-from napari_salt.model.device import autocast, autocast_dtype, to_device
+from napari_salt.model.device import autocast, autocast_dtype, on_spare_threads, to_device
 from napari_salt.model.feature_cache import rounded
 from napari_salt.model.features import SliceView, Taps, view_slice
 from napari_salt.model.large_slice import LargeSlice
@@ -139,7 +139,7 @@ class Encoder:
             yield EncodedSlice(large.samples(number, rows, columns), one.tail_input, one.taps)
 
     def _run(self, frames: Tensor) -> Activations:
-        with autocast(self.device):
+        with on_spare_threads(), autocast(self.device):
             found = self.backbone.prefix(to_device(frames, self.device))
         kept = {name: values.float() for name, values in found.taps.items() if name in self._kept}
         return Activations(found.tail_input.float(), kept)
@@ -173,6 +173,12 @@ class Segmenter(nn.Module):
     def taps(self, activations: Activations | EncodedSlice) -> dict[str, Tensor]:
         """All taps of the head (T, C, h, w), in its order; differentiable in the tail."""
         return join_taps(self.head.taps, activations, self.tail)
+
+    def look(self, encoder: Encoder, frames: Tensor) -> dict[str, Tensor]:
+        """The same of ``frames`` (T, 3, S, S) that are only looked at, and not learned from."""
+        activations = encoder.prefix(frames)
+        with on_spare_threads():
+            return self.taps(activations)
 
     def deep_at(self, encoded: EncodedSlice, rows: Tensor, columns: Tensor) -> Tensor:
         """(M, C) standardised taps at pixels of the slice; differentiable in the tail."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from napari_salt.model import probe
 from napari_salt.model.adapters import load_adapter_state, merge
+from napari_salt.model.device import spare_threads
 from napari_salt.model.features import Standard
 from napari_salt.model.head import LabelHead
 from napari_salt.model.large_paint import MOST_FRAMES, DrawnPixels, draw_large
@@ -241,8 +242,8 @@ class TrainingSet:
 
 
 def _jobs() -> int:
-    """Trees that grow at the same time: as many as torch has threads."""
-    return torch.get_num_threads()
+    """Trees that grow at the same time; the outcome does not depend on it."""
+    return spare_threads()
 
 
 def _draw(

@@ -35,6 +35,7 @@ from napari_salt.model.backbones.base import (
     fold_batch_norms,
     freeze,
 )
+from napari_salt.model.device import on_all_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -152,7 +153,8 @@ class _Tail(nn.Module):
         taps: dict[str, Tensor] = {}
         x = self.stage2(tail_input, taps) if hasattr(self, "stage2") else tail_input
         self.stage3(x, taps)
-        taps["neck"] = self.neck(taps["stage3"])
+        with on_all_threads():  # the 1 x 1 convolution
+            taps["neck"] = self.neck(taps["stage3"])
         return taps
 
 
