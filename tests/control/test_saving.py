@@ -26,6 +26,7 @@ from napari_salt.records import (
     SlicePrediction,
     SliceSummary,
 )
+from napari_salt.session.agreement import Agreement
 from napari_salt.session.stack import Stack
 from saving_office import RECORD, Office, new_session, painted_in, worked
 
@@ -590,6 +591,82 @@ def test_a_tick_waits_for_the_paint_that_it_speaks_of(office, monkeypatch):
     assert seen[0] == ((0,), (0,))
     assert seen[-1] == ((0, 1, 2), (0, 1, 2))
     assert all(complete == painted for painted, complete in seen)
+
+
+def agreed_in(path: Path) -> dict[int, set[int]] | None:
+    """Ids on slices when levels last agreed, in a session folder; None for no agreement."""
+    folder = SessionFolder.open_folder(path)
+    folder.close()
+    if folder.state().agreed is None:
+        return None
+    return {index: plane.ids() for index, plane in folder.agreed_paint().items()}
+
+
+def agree(office: Office) -> None:
+    """Another level says the same now."""
+    office.session.agreement = Agreement()
+    office.session.agreement.follow(office.session)
+
+
+def test_levels_agree_on_the_disk_only_when_all_paint_of_that_moment_is_there(office, monkeypatch):
+    monkeypatch.setattr(saving_controller, "LARGEST_COPY", 1)
+    office.paint(1, 1)
+    office.paint(2, 1)
+    agree(office)
+    office.saving.tick()
+    kept = office.saving._kept
+    wait([kept.known])
+    office.saving.tick()
+    wait([kept.writing])
+    folder = kept.writing.result()
+    assert folder.state().agreed is None
+    for _ in range(3):
+        office.tick()
+    office.paint(1, 0)
+    office.paint(2, 2)
+    for _ in range(3):
+        office.tick()
+    assert folder.state().agreed.mark == office.session.agreement.mark
+    office.saving.close()
+    assert agreed_in(office.folders[0]) == {1: {0, 1}, 2: {0, 1}}
+
+
+def test_what_levels_agreed_on_is_written_again_when_the_disk_had_refused_it(office, monkeypatch):
+    monkeypatch.setattr(saving_controller, "RETRY", 0.0)
+    office.paint(1, 1)
+    agree(office)
+    office.tick()
+    office.paint(1, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(SessionFolder, "keep_agreed", refuse)
+        office.tick()
+        assert "not being saved" in office.desk.status.text
+    office.tick()
+    office.saving.close()
+    assert agreed_in(office.folders[0]) == {1: {0, 1}}
+
+
+@pytest.mark.parametrize("how", ["gone", "saved elsewhere"])
+def test_a_new_folder_has_what_levels_agreed_on(office, tmp_path, monkeypatch, how):
+    monkeypatch.setattr(saving_controller, "RETRY", 0.0)
+    office.paint(1, 1)
+    agree(office)
+    office.tick()
+    office.paint(1, 0)
+    office.paint(2, 1)
+    office.tick()
+    if how == "gone":
+        shutil.rmtree(office.folders[0])
+        office.paint(3, 1)
+        office.tick()
+        office.tick()
+        (path,) = office.folders
+    else:
+        path = tmp_path / "mine.salt"
+        office.view.ask_save.return_value = path
+        office.saving.save_as()
+    office.saving.close()
+    assert agreed_in(path) == {1: {0, 1}, 2: {0}, **({3: {0}} if how == "gone" else {})}
 
 
 def test_a_folder_that_is_gone_is_replaced_by_a_new_one_with_everything(

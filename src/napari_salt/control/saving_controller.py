@@ -17,8 +17,10 @@ from weakref import WeakKeyDictionary
 from napari_salt import wording
 from napari_salt.control.kept_session import (
     KeptSession,
+    change_of,
     close_folder,
     look_up,
+    save_beside,
     save_session,
     state_of,
 )
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from napari_salt.io.session_store import Found, SessionStore
     from napari_salt.records import SlicePrediction
     from napari_salt.session.session import Session
+    from napari_salt.sparse_plane import SparsePlane
 
 LARGEST_COPY = 128 * 1024**2
 """Bytes of paint copied at one tick; the rest waits for the next, so that the viewer stays smooth."""
@@ -111,10 +114,17 @@ class SavingController:
         for signal, slot in kept.signals():
             signal.connect(slot)
 
-    @staticmethod
-    def changed_elsewhere(session: Session, slices: Iterable[int]) -> None:
-        """Paint of a session that is not open has changed; to be written when it is opened."""
-        _elsewhere.setdefault(session, set()).update(slices)
+    def changed_elsewhere(self, session: Session, slices: Iterable[int]) -> None:
+        """Paint of a session that is not open has changed, or whom it agrees with.
+
+        Written now where it lies in a folder and is not much, and in any case when the session is opened.
+        """
+        waiting = _elsewhere.setdefault(session, set())
+        waiting.update(slices)
+        paint, path = session.annotations.paint, _folders.get(session)
+        if path is not None and len(waiting) * paint[0].nbytes <= LARGEST_COPY:
+            planes = {index: paint[index].copy() for index in waiting}
+            self._pool.submit(save_beside, path, change_of(session), planes)
 
     def left(self) -> Future[None] | None:
         """Let go of the session after writing what is not yet written, in the background; None: nothing was open."""
@@ -127,6 +137,7 @@ class SavingController:
         if before is not None and not before.done():
             kept.slices.update(kept.sent)  # should that write fail, the next one has its slices
             kept.changed = True
+            kept.forget_agreed()
         else:
             self._collect(kept)
             before = None
@@ -265,6 +276,7 @@ class SavingController:
         kept.folder, kept.asked = work.folder, True
         kept.slices.clear()
         kept.changed, kept.ticked = False, frozenset(state.complete)
+        kept.is_agreed()
         if work.folder is None:
             kept.start_anew()
             _folders.pop(kept.session, None)
@@ -272,6 +284,7 @@ class SavingController:
             _folders[kept.session] = path
         self._desk.view.set_settings(kept.session.settings)
         kept.predictions.bring_back(path, state.identity)
+        kept.session.resumed.emit()
         self._desk.link.refresh_paint()
         self._tell_back(state, work.apart, missing)
 
@@ -336,6 +349,7 @@ class SavingController:
         """A write failed: all of it is written again later, in a new folder where nothing is left of this one."""
         kept.slices.update(kept.sent)
         kept.changed = True
+        kept.forget_agreed()
         if tell:
             ours = isinstance(error, NapariSaltError)
             reason = str(error) if ours else f"{type(error).__name__}: {error}."
@@ -363,7 +377,7 @@ class SavingController:
             self._look_again(kept)
             return
         kept.asked = True
-        found = self._not_open(kept.known.result()[1])
+        found = self._not_open(kept)
         if not found:
             return
         best = found[0]
@@ -378,12 +392,14 @@ class SavingController:
         )
         self._changed()
 
-    def _not_open(self, found: list[Found]) -> list[Found]:
-        """Kept work without that of other levels of the image, which comes along by itself."""
-        place = self._desk.place
+    def _not_open(self, kept: KeptSession) -> list[Found]:
+        """Kept work; only at this level once there is work at another one, which comes along by itself."""
+        place, found = self._desk.place, kept.known.result()[1]
         others = [] if place is None else self._desk.link.sessions_at_other_levels(place)
-        known = [_folders.get(one) for one in others]
-        return [one for one in found if one.path not in known]
+        if not any(one.annotations.usable_slices() for one in others):
+            return found
+        shape = kept.session.stack.info.shape
+        return [one for one in found if one.state.stack.shape == shape]
 
     def _look_again(self, kept: KeptSession) -> None:
         """The image could not be read, so nobody knows which it is: say so once, and try again now and then."""
@@ -407,7 +423,7 @@ class SavingController:
         """Hand what has changed to the writer, if that is free; behind the write ``before`` where there is one."""
         session = kept.session
         homeless = kept.folder is None and kept.predictions.waiting
-        if kept.writing is not None or not (kept.changed or kept.slices or homeless):
+        if kept.writing is not None or not (kept.something_waits or homeless):
             return
         if not everything and (time.monotonic() < kept.retry_at or not kept.known.done()):
             return
@@ -419,11 +435,12 @@ class SavingController:
             return
         planes = self._copies(kept, everything)
         adapters: dict[str, Path] = {}
-        state = state_of(kept, adapters)
+        agreed: dict[int, SparsePlane] = {}
+        state = state_of(kept, adapters, agreed)
         folder, kept.sent, kept.changed = kept.folder, tuple(planes), False
         path = self._store.new_path(session.stack.info.name)
         kept.writing = self._pool.submit(
-            save_session, folder, before, path, state, planes, adapters
+            save_session, folder, before, path, state, planes, adapters, agreed
         )
 
     @staticmethod
