@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from napari_salt.control import saving_controller
+from napari_salt.control import kept_session, session_writer
 from napari_salt.errors import InputError, OutputError
 from napari_salt.intensity import WINDOWS
 from napari_salt.io.mask_store import MaskStore
@@ -230,7 +230,7 @@ def test_a_disk_that_refuses_is_told_once_and_tried_again(office, monkeypatch):
     def refuse(*_):
         raise OutputError("The disk is full; free some space.")
 
-    monkeypatch.setattr(saving_controller, "RETRY", 0.0)
+    monkeypatch.setattr(kept_session, "RETRY", 0.0)
     monkeypatch.setattr(SessionFolder, "save", refuse)
     office.paint(2, BACKGROUND)
     office.tick()
@@ -240,7 +240,7 @@ def test_a_disk_that_refuses_is_told_once_and_tried_again(office, monkeypatch):
     )
     assert office.view.notify.call_count == 1
     monkeypatch.undo()
-    monkeypatch.setattr(saving_controller, "RETRY", 0.0)
+    monkeypatch.setattr(kept_session, "RETRY", 0.0)
     office.saving._kept.retry_at = 1e-9
     office.tick()
     assert office.desk.status.text == "your work is saved again"
@@ -528,7 +528,7 @@ class WeakDisk:
 
 def test_a_disk_that_is_full_at_any_write_loses_nothing(tmp_path, monkeypatch):
     """Whichever call it refuses: a sentence, the work goes on, and all of it is saved once there is room."""
-    monkeypatch.setattr(saving_controller, "RETRY", 0.0)
+    monkeypatch.setattr(kept_session, "RETRY", 0.0)
     for room in range(0, 99, 3):
         store = tmp_path / f"full-{room}"
         with monkeypatch.context() as patch:
@@ -557,7 +557,7 @@ def test_a_disk_that_is_full_at_any_write_loses_nothing(tmp_path, monkeypatch):
 
 def test_a_change_that_the_disk_refused_half_way_is_not_mixed_with_the_next(office, monkeypatch):
     """The journal of a change that stands is written whole before the next change begins."""
-    monkeypatch.setattr(saving_controller, "RETRY", 0.0)
+    monkeypatch.setattr(kept_session, "RETRY", 0.0)
     office.paint(0, 1)
     office.tick()
     folder = office.saving._kept.folder
@@ -567,7 +567,7 @@ def test_a_change_that_the_disk_refused_half_way_is_not_mixed_with_the_next(offi
         office.paint(2, 1)
         office.tick()
     assert folder.begun
-    monkeypatch.setattr(saving_controller, "LARGEST_COPY", 1)  # the next change is of one slice
+    monkeypatch.setattr(session_writer, "LARGEST_COPY", 1)  # the next change is of one slice
     office.tick()
     assert not folder.begun
     assert folder.painted_slices() == (0, 1, 2)
@@ -578,7 +578,7 @@ def refuse(*_, **__):
 
 
 def test_a_tick_waits_for_the_paint_that_it_speaks_of(office, monkeypatch):
-    monkeypatch.setattr(saving_controller, "LARGEST_COPY", 1)
+    monkeypatch.setattr(session_writer, "LARGEST_COPY", 1)
     for index in (0, 1, 2):
         office.paint(index, BACKGROUND)
         office.session.annotations.set_complete(index, True)
@@ -609,7 +609,7 @@ def agree(office: Office) -> None:
 
 
 def test_levels_agree_on_the_disk_only_when_all_paint_of_that_moment_is_there(office, monkeypatch):
-    monkeypatch.setattr(saving_controller, "LARGEST_COPY", 1)
+    monkeypatch.setattr(session_writer, "LARGEST_COPY", 1)
     office.paint(1, 1)
     office.paint(2, 1)
     agree(office)
@@ -632,7 +632,7 @@ def test_levels_agree_on_the_disk_only_when_all_paint_of_that_moment_is_there(of
 
 
 def test_what_levels_agreed_on_is_written_again_when_the_disk_had_refused_it(office, monkeypatch):
-    monkeypatch.setattr(saving_controller, "RETRY", 0.0)
+    monkeypatch.setattr(kept_session, "RETRY", 0.0)
     office.paint(1, 1)
     agree(office)
     office.tick()
@@ -648,7 +648,7 @@ def test_what_levels_agreed_on_is_written_again_when_the_disk_had_refused_it(off
 
 @pytest.mark.parametrize("how", ["gone", "saved elsewhere"])
 def test_a_new_folder_has_what_levels_agreed_on(office, tmp_path, monkeypatch, how):
-    monkeypatch.setattr(saving_controller, "RETRY", 0.0)
+    monkeypatch.setattr(kept_session, "RETRY", 0.0)
     office.paint(1, 1)
     agree(office)
     office.tick()
@@ -672,7 +672,7 @@ def test_a_new_folder_has_what_levels_agreed_on(office, tmp_path, monkeypatch, h
 def test_a_folder_that_is_gone_is_replaced_by_a_new_one_with_everything(
     office, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(saving_controller, "RETRY", 0.0)
+    monkeypatch.setattr(kept_session, "RETRY", 0.0)
     worked(office, tmp_path)
     (path,) = office.folders
     path.rename(tmp_path / "moved away")
@@ -765,7 +765,7 @@ def test_an_adapter_file_that_vanished_does_not_keep_paint_from_being_saved(offi
 
 
 def test_an_image_that_cannot_be_read_at_first_is_saved_when_it_can(tmp_path, monkeypatch):
-    monkeypatch.setattr(saving_controller, "RETRY", 0.0)
+    monkeypatch.setattr(kept_session, "RETRY", 0.0)
     session, plane = new_session(), Stack.plane
     with monkeypatch.context() as patch:
         patch.setattr(Stack, "plane", refused_lock)

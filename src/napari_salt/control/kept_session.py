@@ -1,11 +1,12 @@
 """One session that is kept on disk: what of it has changed, what is written of it, and how. No Qt.
 
-`KeptSession` and `state_of` belong to the viewer's thread; `look_up`, `save_session` and `close_folder` run on the one
-that writes.
+`KeptSession` and `state_of` belong to the viewer's thread; `save_session`, `save_beside` and `close_folder` run on the
+one that writes.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_salt.control.rounds_folder import ADAPTER_SUFFIX
 from napari_salt.errors import NapariSaltError
-from napari_salt.io.session_folder import SessionFolder, identity
+from napari_salt.io.session_folder import SessionFolder
 from napari_salt.io.session_state import AgreedState, SessionState
 
 if TYPE_CHECKING:
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_salt.control.prediction_keeper import PredictionKeeper
-    from napari_salt.io.session_store import Found, SessionStore
-    from napari_salt.records import Planes
+    from napari_salt.io.session_store import Found
     from napari_salt.session.session import Session
     from napari_salt.sparse_plane import SparsePlane
+
+RETRY = 10.0
+"""Seconds before the disk is tried again after it refused."""
 
 
 @dataclass(eq=False)
@@ -84,6 +87,15 @@ class KeptSession:
         """Something else than paint has changed."""
         self.changed = True
 
+    @property
+    def is_too_early(self) -> bool:
+        """Whether what the disk refused is not to be tried again yet."""
+        return time.monotonic() < self.retry_at
+
+    def try_later(self) -> None:
+        """The disk has refused."""
+        self.retry_at = time.monotonic() + RETRY
+
     def start_anew(self) -> None:
         """The next write makes a folder of its own, with everything in it."""
         self.folder = None
@@ -105,22 +117,6 @@ class KeptSession:
     def forget_agreed(self) -> None:
         """The next write says anew what levels have agreed on."""
         self.mark, self.agreed = None, {}
-
-
-def look_up(
-    planes: Planes, levels: Sequence[Planes], store: SessionStore
-) -> tuple[str, list[Found]]:
-    """Identity of a stack, and earlier work on it or on other ``levels`` of its image, the newest first.
-
-    Runs on the writing thread: it reads slices, of other levels only where work on a stack of that shape is kept.
-    """
-    told = identity(planes)
-    found = store.find(told)
-    shapes = store.shapes() if levels else frozenset()
-    for other in levels:
-        if other.info.shape in shapes:
-            found += store.find(identity(other))
-    return told, sorted(found, key=lambda one: -one.changed)
 
 
 def save_session(

@@ -117,3 +117,9 @@ def _agreed_paint(folder: SessionFolder) -> dict[int, SparsePlane] | None:
 def _only_read(path: Path, why: str) -> KeptWork:
     copy = read_copy(path)
     return KeptWork(copy.state, copy.planes, copy.adapter, apart=why)
+
+
+def contents(slices: int, rounds: int, predicted: int = 0) -> str:
+    """What is in a session folder, in words."""
+    text = f"{wording.count(slices, 'slice')}, {wording.count(rounds, 'round')}"
+    return f"{text}, masks of {wording.count(predicted, 'slice')}" if predicted else text
