@@ -15,6 +15,7 @@ import pytest
 from filelock import FileLock
 
 from napari_salt.control import kept_session, session_writer
+from napari_salt.control.desk import IDLE
 from napari_salt.errors import InputError, OutputError
 from napari_salt.intensity import WINDOWS
 from napari_salt.io.mask_store import MaskStore
@@ -644,6 +645,38 @@ def test_what_levels_agreed_on_is_written_again_when_the_disk_had_refused_it(off
     office.tick()
     office.saving.close()
     assert agreed_in(office.folders[0]) == {1: {0, 1}}
+
+
+def test_a_write_that_fails_once_while_closing_is_done_again_without_a_word(office, monkeypatch):
+    office.paint(1, 1)
+    save, failed = SessionFolder.save, []
+
+    def fail_once(folder, state, planes):
+        if not failed:
+            failed.append(folder.path)
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+        save(folder, state, planes)
+
+    monkeypatch.setattr(SessionFolder, "save", fail_once)
+    assert office.saving.may_close()
+    assert failed
+    office.view.notify.assert_not_called()
+    office.view.announce.assert_not_called()
+    office.saving.close()
+    assert [painted_in(path) for path in office.folders] == [(1,)]
+    assert office.desk.status == IDLE
+
+
+def test_a_disk_that_refuses_while_closing_is_told_with_its_reason(office, monkeypatch):
+    office.paint(1, 1)
+    monkeypatch.setattr(SessionFolder, "save", refuse)
+    office.view.confirm.return_value = False
+    assert not office.saving.may_close()
+    assert office.view.notify.call_count == 1
+    assert "not being saved: The disk is full" in office.desk.status.text
+    monkeypatch.undo()
+    assert office.saving.may_close()
+    assert office.desk.status.text == "your work is saved again"
 
 
 @pytest.mark.parametrize("how", ["gone", "saved elsewhere"])

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 LARGEST_COPY = 128 * 1024**2
 """Bytes of paint copied at one tick; the rest waits for the next, so that the viewer stays smooth."""
 
+TRIES = 3
+"""Writes before the work of a window that closes is given up: what is under way, then the rest, twice."""
+
 _folders: WeakKeyDictionary[Session, Path] = WeakKeyDictionary()
 """Where sessions are kept that outlive a dock: the next dock goes on in the same folder."""
 
@@ -134,27 +137,31 @@ class SessionWriter:
         """Take over what the writer has done; say once that it could not."""
         if kept.writing is None or not (to_end or kept.writing.done()):
             return
+        is_told = bool(kept.retry_at) and not to_end
+        refusal = self._outcome(kept)
+        if refusal is not None and not is_told:
+            self._tell(refusal)
+
+    def _outcome(self, kept: KeptSession) -> Exception | None:
+        """Take over what the writer has done, or, where it could not, have all of it written again later."""
         writing, kept.writing = kept.writing, None
+        assert writing is not None
         try:
             kept.folder = writing.result()
         except Exception as error:  # noqa: BLE001
             # A file system can raise anything; what was sent must be sent again, whatever it was.
-            self._refused(kept, error, tell=to_end or not kept.retry_at)
-            return
+            self._refused(kept)
+            return error
         if kept.retry_at:
             kept.retry_at = 0.0
             self._desk.say("your work is saved again", "good")
             self._changed()
         self.lies_in(kept.session, kept.folder.path)
+        return None
 
-    def _refused(self, kept: KeptSession, error: Exception, *, tell: bool) -> None:
-        """A write failed: all of it is written again later, in a new folder where nothing is left of this one."""
+    def _refused(self, kept: KeptSession) -> None:
+        """A write failed: the next one goes to a new folder where nothing is left of this one."""
         self.give_back(kept)
-        if tell:
-            ours = isinstance(error, NapariSaltError)
-            reason = str(error) if ours else f"{type(error).__name__}: {error}."
-            self._desk.fail(f"Your work is not being saved: {reason}")
-            self._changed()
         kept.try_later()
         if kept.folder is not None and kept.folder.is_there:
             return
@@ -162,6 +169,12 @@ class SessionWriter:
             kept.folder.close()
         self.lies_in(kept.session, None)
         kept.start_anew()
+
+    def _tell(self, refusal: Exception) -> None:
+        ours = isinstance(refusal, NapariSaltError)
+        reason = str(refusal) if ours else f"{type(refusal).__name__}: {refusal}."
+        self._desk.fail(f"Your work is not being saved: {reason}")
+        self._changed()
 
     @staticmethod
     def give_back(kept: KeptSession) -> None:
@@ -171,14 +184,24 @@ class SessionWriter:
         kept.forget_agreed()
 
     def on_disk(self, kept: KeptSession, seconds: float) -> bool:
-        """Write what is not yet written and wait for it, ``seconds`` a write; returns whether all is on the disk."""
-        for _ in range(2):  # what is under way, then the rest
+        """Write what is not yet written and wait for it, ``seconds`` a write; returns whether all is on the disk.
+
+        What is refused is tried again at once, and told only where it is not on the disk in the end.
+        """
+        is_told, refusal = bool(kept.retry_at), None
+        for _ in range(TRIES):
             self.write(kept, everything=True)
-            if kept.writing is not None:
-                wait([kept.writing], seconds)
-            if kept.writing is not None and not kept.writing.done():
+            if kept.writing is None:
+                break
+            wait([kept.writing], seconds)
+            if not kept.writing.done():
                 return False
-            self.collect(kept)
+            refusal = self._outcome(kept)
+            if not is_told:
+                kept.retry_at = 0.0
+        if refusal is not None and not is_told:
+            kept.try_later()
+            self._tell(refusal)
         return kept.nothing_waits
 
     def finish(self, kept: KeptSession) -> bool:
