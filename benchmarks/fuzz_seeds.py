@@ -15,13 +15,15 @@ from PIL import Image
 
 from fuzz_formats import make_dicom, make_hdf5, make_nifti, make_zarr
 from fuzz_mutations import mutate, mutate_json
-from napari_salt.io.session_folder import JOURNAL, PAINT, STATE, SessionFolder
-from napari_salt.io.session_state import SessionState
+from napari_salt.io.session_folder import AGREED, JOURNAL, PAINT, STATE, SessionFolder
+from napari_salt.io.session_state import AgreedState, SessionState
 from napari_salt.io.write import write_masks
 from napari_salt.records import FitRecord, Label, Round, StackInfo
+from napari_salt.sparse_plane import SparsePlane
 
 RECORD = FitRecord("salt", "lite-medsam", (0, 7), 4, 1.5, 1234, "adapted", 0.8, 0.9)
 LABELS = (Label(1, "nucleus", (0.1, 0.2, 0.3, 1.0)), Label(300, "axon"))
+MARK = "0123456789abcdef"
 
 
 @dataclass(frozen=True)
@@ -143,8 +145,10 @@ def _sessions(folder: Path) -> list[Seed]:
         painted=(1, 3),
         rounds=(Round(1, RECORD, "round-1.salt.safetensors", 12),),
         active=1,
+        agreed=AgreedState(MARK, changed=(1,), complete=(3,)),
     )
     made = SessionFolder.create(path, state)
+    made.keep_agreed(state, {1: SparsePlane.of(np.full((16, 16), 300, np.uint16))})
     made.save(state, {1: np.ones((16, 16), np.uint16), 3: np.eye(16, dtype=np.uint16)})
     made._apply = lambda *_: None  # type: ignore[method-assign]  # leaves the journal as a dying program does
     made.save(state, {2: np.ones((16, 16), np.uint16)})
@@ -154,7 +158,8 @@ def _sessions(folder: Path) -> list[Seed]:
 
 def _session(source: Path, target: Path, rng: random.Random) -> None:
     shutil.copytree(source, target)
-    part = rng.choice((STATE, STATE, JOURNAL, f"{PAINT}/zarr.json", f"{PAINT}/c/1/0/0"))
+    paint = rng.choice((PAINT, PAINT, AGREED.format(MARK)))
+    part = rng.choice((STATE, STATE, JOURNAL, f"{paint}/zarr.json", f"{paint}/c/1/0/0"))
     if part != JOURNAL:
         (target / JOURNAL).unlink()
     file = target / part

@@ -137,6 +137,7 @@ def _session(path: Path) -> None:
         state = folder.state()
         for index in folder.painted_slices():
             folder.paint(index)
+        folder.agreed_paint()
         LabelTable(state.labels, next_id=state.next_id)
         Rounds(state.rounds, state.active)
     finally:

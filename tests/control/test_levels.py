@@ -2,76 +2,15 @@
 
 from __future__ import annotations
 
-from concurrent.futures import wait
-from unittest.mock import create_autospec
-
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 
-from napari_salt.control.controller import Controller
-from napari_salt.engine.requests import JobRunner
+from level_desk import LEVELS, Desk, after_restart
 from napari_salt.errors import InputError
-from napari_salt.io.export import FORMATS
 from napari_salt.io.read import read_labels
-from napari_salt.io.session_store import SessionStore
 from napari_salt.records import FitSettings, SlicePrediction, SliceSummary
 from napari_salt.scale.requests import ClusterSegmentRequest
-from napari_salt.viewer_link import ViewerLink, images
-from napari_salt.views import DockView, Wishes
-
-RANDOM = np.random.default_rng(0)
-LEVELS = [RANDOM.integers(0, 255, (4, side, side), np.uint8) for side in (47, 24, 12)]
-
-
-class Desk:
-    """A controller on a viewer model with a pyramid of which the middle level is the handy one."""
-
-    def __init__(self, folder, levels=LEVELS) -> None:
-        self.viewer = ViewerModel()
-        if levels is not None:
-            self.viewer.add_image(levels, name="cells", multiscale=True, scale=(2, 0.5, 0.5))
-        self.view = create_autospec(DockView, instance=True)
-        self.view.wishes = self.wishes = Wishes()
-        self.view.confirm.return_value = True
-        self.link = ViewerLink(self.viewer)
-        runner = create_autospec(JobRunner, instance=True)
-        self.controller = Controller(self.view, self.link, runner, SessionStore(folder))
-
-    @property
-    def session(self):
-        return self.controller.desk.session
-
-    @property
-    def image(self):
-        """What the image line shows."""
-        return self.view.set_image.call_args.args[0]
-
-    @property
-    def status(self) -> str:
-        return self.controller.desk.status.text
-
-    def paint(self, index=1, where=np.s_[2:5, 2:5]):
-        if not len(self.session.labels):
-            self.wishes.label_added.emit("cell")
-        self.session.annotations.paint[index][where] = 1
-        self.link.signals.painted.emit((index,))
-
-    def tick(self):
-        """Let the saving thread finish what it has, and show it."""
-        for _ in range(3):
-            kept = self.controller.saving._kept
-            wait([one for one in (kept.known, kept.writing) if one is not None])
-            self.controller.tick()
-
-    def export(self, path) -> str:
-        kinds = [one.kind for one in FORMATS]
-        self.view.ask_save_as.return_value = path, kinds.index("tiff")
-        self.wishes.export_masks.emit()
-        exports = self.controller.exports
-        wait([exports._export.future])
-        self.controller.tick()
-        return self.status
+from napari_salt.viewer_link import images
 
 
 @pytest.fixture
@@ -201,15 +140,9 @@ def test_paint_at_every_level_is_kept_on_the_disk(desk, tmp_path):
     desk.tick()
     desk.wishes.level_chosen.emit(1)
     desk.tick()
-    desk.controller.close()
-    again = Desk(tmp_path / "store")
-    try:
-        again.tick()
-        again.wishes.offer_taken.emit()
+    with after_restart(desk, tmp_path / "store") as again:
         assert again.session.annotations.painted_slices() == (1, 2)
         assert again.session.annotations.paint[2, 5, 5] == 1
-    finally:
-        again.controller.close()
 
 
 def test_work_restored_at_a_level_is_not_painted_over_by_another_level(desk, tmp_path):
@@ -219,24 +152,18 @@ def test_work_restored_at_a_level_is_not_painted_over_by_another_level(desk, tmp
     desk.tick()
     desk.wishes.level_chosen.emit(1)
     desk.tick()
-    desk.controller.close()
-    again = Desk(tmp_path / "store")
-    try:
-        again.tick()
-        again.wishes.offer_taken.emit()
+    with after_restart(desk, tmp_path / "store") as again:
         assert again.image.level == 1
         again.paint(3)
         again.wishes.level_chosen.emit(0)
         again.tick()
         again.wishes.offer_taken.emit()
+        kept[3, 4:10, 4:10] = 1
         np.testing.assert_array_equal(again.session.annotations.paint, kept)
         again.wishes.level_chosen.emit(1)
         assert again.session.annotations.painted_slices() == (1, 3)
         again.wishes.level_chosen.emit(0)
-        kept[3, 4:10, 4:10] = 1
         np.testing.assert_array_equal(again.session.annotations.paint, kept)
-    finally:
-        again.controller.close()
 
 
 def test_the_level_worked_at_last_is_offered_first(desk, tmp_path):

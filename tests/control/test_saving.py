@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from napari_salt.control import saving_controller
+from napari_salt.control import kept_session, session_writer
+from napari_salt.control.desk import IDLE
 from napari_salt.errors import InputError, OutputError
 from napari_salt.intensity import WINDOWS
 from napari_salt.io.mask_store import MaskStore
@@ -26,6 +27,7 @@ from napari_salt.records import (
     SlicePrediction,
     SliceSummary,
 )
+from napari_salt.session.agreement import Agreement
 from napari_salt.session.stack import Stack
 from saving_office import RECORD, Office, new_session, painted_in, worked
 
@@ -229,7 +231,7 @@ def test_a_disk_that_refuses_is_told_once_and_tried_again(office, monkeypatch):
     def refuse(*_):
         raise OutputError("The disk is full; free some space.")
 
-    monkeypatch.setattr(saving_controller, "RETRY", 0.0)
+    monkeypatch.setattr(kept_session, "RETRY", 0.0)
     monkeypatch.setattr(SessionFolder, "save", refuse)
     office.paint(2, BACKGROUND)
     office.tick()
@@ -239,7 +241,7 @@ def test_a_disk_that_refuses_is_told_once_and_tried_again(office, monkeypatch):
     )
     assert office.view.notify.call_count == 1
     monkeypatch.undo()
-    monkeypatch.setattr(saving_controller, "RETRY", 0.0)
+    monkeypatch.setattr(kept_session, "RETRY", 0.0)
     office.saving._kept.retry_at = 1e-9
     office.tick()
     assert office.desk.status.text == "your work is saved again"
@@ -527,7 +529,7 @@ class WeakDisk:
 
 def test_a_disk_that_is_full_at_any_write_loses_nothing(tmp_path, monkeypatch):
     """Whichever call it refuses: a sentence, the work goes on, and all of it is saved once there is room."""
-    monkeypatch.setattr(saving_controller, "RETRY", 0.0)
+    monkeypatch.setattr(kept_session, "RETRY", 0.0)
     for room in range(0, 99, 3):
         store = tmp_path / f"full-{room}"
         with monkeypatch.context() as patch:
@@ -556,7 +558,7 @@ def test_a_disk_that_is_full_at_any_write_loses_nothing(tmp_path, monkeypatch):
 
 def test_a_change_that_the_disk_refused_half_way_is_not_mixed_with_the_next(office, monkeypatch):
     """The journal of a change that stands is written whole before the next change begins."""
-    monkeypatch.setattr(saving_controller, "RETRY", 0.0)
+    monkeypatch.setattr(kept_session, "RETRY", 0.0)
     office.paint(0, 1)
     office.tick()
     folder = office.saving._kept.folder
@@ -566,7 +568,7 @@ def test_a_change_that_the_disk_refused_half_way_is_not_mixed_with_the_next(offi
         office.paint(2, 1)
         office.tick()
     assert folder.begun
-    monkeypatch.setattr(saving_controller, "LARGEST_COPY", 1)  # the next change is of one slice
+    monkeypatch.setattr(session_writer, "LARGEST_COPY", 1)  # the next change is of one slice
     office.tick()
     assert not folder.begun
     assert folder.painted_slices() == (0, 1, 2)
@@ -577,7 +579,7 @@ def refuse(*_, **__):
 
 
 def test_a_tick_waits_for_the_paint_that_it_speaks_of(office, monkeypatch):
-    monkeypatch.setattr(saving_controller, "LARGEST_COPY", 1)
+    monkeypatch.setattr(session_writer, "LARGEST_COPY", 1)
     for index in (0, 1, 2):
         office.paint(index, BACKGROUND)
         office.session.annotations.set_complete(index, True)
@@ -592,10 +594,118 @@ def test_a_tick_waits_for_the_paint_that_it_speaks_of(office, monkeypatch):
     assert all(complete == painted for painted, complete in seen)
 
 
+def agreed_in(path: Path) -> dict[int, set[int]] | None:
+    """Ids on slices when levels last agreed, in a session folder; None for no agreement."""
+    folder = SessionFolder.open_folder(path)
+    folder.close()
+    if folder.state().agreed is None:
+        return None
+    return {index: plane.ids() for index, plane in folder.agreed_paint().items()}
+
+
+def agree(office: Office) -> None:
+    """Another level says the same now."""
+    office.session.agreement = Agreement()
+    office.session.agreement.follow(office.session)
+
+
+def test_levels_agree_on_the_disk_only_when_all_paint_of_that_moment_is_there(office, monkeypatch):
+    monkeypatch.setattr(session_writer, "LARGEST_COPY", 1)
+    office.paint(1, 1)
+    office.paint(2, 1)
+    agree(office)
+    office.saving.tick()
+    kept = office.saving._kept
+    wait([kept.known])
+    office.saving.tick()
+    wait([kept.writing])
+    folder = kept.writing.result()
+    assert folder.state().agreed is None
+    for _ in range(3):
+        office.tick()
+    office.paint(1, 0)
+    office.paint(2, 2)
+    for _ in range(3):
+        office.tick()
+    assert folder.state().agreed.mark == office.session.agreement.mark
+    office.saving.close()
+    assert agreed_in(office.folders[0]) == {1: {0, 1}, 2: {0, 1}}
+
+
+def test_what_levels_agreed_on_is_written_again_when_the_disk_had_refused_it(office, monkeypatch):
+    monkeypatch.setattr(kept_session, "RETRY", 0.0)
+    office.paint(1, 1)
+    agree(office)
+    office.tick()
+    office.paint(1, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(SessionFolder, "keep_agreed", refuse)
+        office.tick()
+        assert "not being saved" in office.desk.status.text
+    office.tick()
+    office.saving.close()
+    assert agreed_in(office.folders[0]) == {1: {0, 1}}
+
+
+def test_a_write_that_fails_once_while_closing_is_done_again_without_a_word(office, monkeypatch):
+    office.paint(1, 1)
+    save, failed = SessionFolder.save, []
+
+    def fail_once(folder, state, planes):
+        if not failed:
+            failed.append(folder.path)
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+        save(folder, state, planes)
+
+    monkeypatch.setattr(SessionFolder, "save", fail_once)
+    assert office.saving.may_close()
+    assert failed
+    office.view.notify.assert_not_called()
+    office.view.announce.assert_not_called()
+    office.saving.close()
+    assert [painted_in(path) for path in office.folders] == [(1,)]
+    assert office.desk.status == IDLE
+
+
+def test_a_disk_that_refuses_while_closing_is_told_with_its_reason(office, monkeypatch):
+    office.paint(1, 1)
+    monkeypatch.setattr(SessionFolder, "save", refuse)
+    office.view.confirm.return_value = False
+    assert not office.saving.may_close()
+    assert office.view.notify.call_count == 1
+    assert "not being saved: The disk is full" in office.desk.status.text
+    monkeypatch.undo()
+    assert office.saving.may_close()
+    assert office.desk.status.text == "your work is saved again"
+
+
+@pytest.mark.parametrize("how", ["gone", "saved elsewhere"])
+def test_a_new_folder_has_what_levels_agreed_on(office, tmp_path, monkeypatch, how):
+    monkeypatch.setattr(kept_session, "RETRY", 0.0)
+    office.paint(1, 1)
+    agree(office)
+    office.tick()
+    office.paint(1, 0)
+    office.paint(2, 1)
+    office.tick()
+    if how == "gone":
+        shutil.rmtree(office.folders[0])
+        office.paint(3, 1)
+        office.tick()
+        office.tick()
+        (path,) = office.folders
+    else:
+        path = tmp_path / "mine.salt"
+        office.view.ask_save.return_value = path
+        office.saving.save_as()
+    office.saving.close()
+    assert agreed_in(path) == {1: {0, 1}, 2: {0}, **({3: {0}} if how == "gone" else {})}
+
+
 def test_a_folder_that_is_gone_is_replaced_by_a_new_one_with_everything(
     office, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(saving_controller, "RETRY", 0.0)
+    monkeypatch.setattr(kept_session, "RETRY", 0.0)
     worked(office, tmp_path)
     (path,) = office.folders
     path.rename(tmp_path / "moved away")
@@ -688,7 +798,7 @@ def test_an_adapter_file_that_vanished_does_not_keep_paint_from_being_saved(offi
 
 
 def test_an_image_that_cannot_be_read_at_first_is_saved_when_it_can(tmp_path, monkeypatch):
-    monkeypatch.setattr(saving_controller, "RETRY", 0.0)
+    monkeypatch.setattr(kept_session, "RETRY", 0.0)
     session, plane = new_session(), Stack.plane
     with monkeypatch.context() as patch:
         patch.setattr(Stack, "plane", refused_lock)

@@ -20,6 +20,7 @@ from napari_salt.intensity import AUTO, WINDOWS
 from napari_salt.io import session_folder
 from napari_salt.io.session_folder import (
     ADAPTERS,
+    AGREED,
     JOURNAL,
     PAINT,
     STATE,
@@ -27,10 +28,11 @@ from napari_salt.io.session_folder import (
     identity,
     read_state,
 )
-from napari_salt.io.session_state import SessionState
+from napari_salt.io.session_state import AgreedState, SessionState
 from napari_salt.io.session_store import SessionStore
 from napari_salt.records import FitRecord, FitSettings, Label, Origin, Round, StackInfo
 from napari_salt.session.stack import Stack
+from napari_salt.sparse_plane import SparsePlane
 
 RECORD = FitRecord("salt", "lite-medsam", (1,), 3, 9.5, 70, "adapted", 0.8, 0.9, (("cell", 0.9),))
 STATE_OF = SessionState(
@@ -254,6 +256,78 @@ def test_a_session_from_before_intensities_could_be_chosen_has_percentiles(folde
     again = SessionFolder.open_folder(folder.path)
     assert again.state() == replace(STATE_OF, settings=replace(STATE_OF.settings, intensity=AUTO))
     again.close()
+
+
+def test_a_session_from_before_levels_agreed_has_agreed_on_nothing(folder):
+    def age(content):
+        del content["agreed"]
+        content["version"] = 2
+
+    rewrite(folder, age)
+    again = SessionFolder.open_folder(folder.path)
+    assert again.state() == STATE_OF
+    assert again.agreed_paint() == {}
+    again.close()
+
+
+# ---- what levels have agreed on
+
+
+MARK, NEXT_MARK = "0123456789abcdef", "fedcba9876543210"
+AGREED_OF = replace(STATE_OF, agreed=AgreedState(MARK, (1, 3), (1,), relabelled=True))
+
+
+def sparse(value: int) -> SparsePlane:
+    return SparsePlane.of(plane(value))
+
+
+def agreed(folder: SessionFolder) -> dict[int, set[int]]:
+    return {index: kept.ids() for index, kept in folder.agreed_paint().items()}
+
+
+def test_what_levels_agreed_on_comes_back(folder):
+    folder.keep_agreed(AGREED_OF, {1: sparse(0), 3: sparse(255)})
+    folder.save(AGREED_OF, {1: plane(300), 3: plane(0)})
+    folder.save(AGREED_OF, {1: plane(1)})
+    again = reopened(folder)
+    assert again.state() == AGREED_OF
+    assert agreed(again) == {1: {0}, 3: {255}}
+    assert again.painted_slices() == (1,)
+    again.close()
+
+
+def test_a_new_agreement_takes_the_place_of_the_last_one(folder):
+    folder.keep_agreed(AGREED_OF, {1: sparse(7), 3: sparse(8)})
+    folder.save(AGREED_OF, {})
+    later = replace(AGREED_OF, agreed=AgreedState(NEXT_MARK, (4,)))
+    folder.keep_agreed(later, {4: sparse(9)})
+    folder.save(later, {})
+    assert agreed(folder) == {4: {9}}
+    assert not (folder.path / AGREED.format(MARK)).exists()
+    folder.save(STATE_OF, {})
+    assert folder.agreed_paint() == {}
+    assert not list(folder.path.glob(AGREED.format("*")))
+
+
+def test_a_copy_has_agreed_on_the_same(folder, tmp_path):
+    folder.keep_agreed(AGREED_OF, {1: sparse(7), 3: sparse(8)})
+    folder.save(AGREED_OF, {})
+    folder.copy_to(tmp_path / "other.salt")
+    other = SessionFolder.open_folder(tmp_path / "other.salt")
+    assert agreed(other) == {1: {7}, 3: {8}}
+    other.close()
+
+
+def test_agreed_paint_that_is_damaged_is_refused_and_written_anew(folder):
+    folder.keep_agreed(AGREED_OF, {1: sparse(7)})
+    folder.save(AGREED_OF, {1: plane(300)})
+    (folder.path / AGREED.format(MARK) / "zarr.json").write_text("{}")
+    with pytest.raises(InputError, match="damaged"):
+        folder.agreed_paint()
+    assert (folder.paint(1) == 300).all()
+    folder.keep_agreed(AGREED_OF, {1: sparse(7), 3: sparse(8)})
+    folder.save(AGREED_OF, {})
+    assert agreed(folder) == {1: {7}, 3: {8}}
 
 
 def test_a_later_version_asks_for_an_update(folder):

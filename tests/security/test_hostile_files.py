@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+import zarr
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from safetensors.torch import save_file
 
@@ -174,6 +175,10 @@ def session(tmp_path) -> Path:
     return path
 
 
+MARK = "0123456789abcdef"
+AGREED: dict[str, Any] = {"mark": MARK, "changed": [1], "complete": [], "relabelled": False}
+
+
 def refused(path: Path, match: str = "damaged") -> None:
     with pytest.raises(InputError, match=match):
         SessionFolder.open_folder(path).paint(1)
@@ -221,6 +226,15 @@ def test_adapters_of_a_session_lie_in_it(session, name):
         lambda c: c.update(painted=[3]),
         lambda c: c.update(version=-1),
         lambda c: c["rounds"][0]["record"].update(kept="maybe"),
+        lambda c: c.update(agreed=[]),
+        lambda c: c.update(agreed={"mark": MARK}),
+        lambda c: c.update(agreed=AGREED | {"mark": "../../secret/abcd"}),
+        lambda c: c.update(agreed=AGREED | {"mark": MARK + "\n"}),
+        lambda c: c.update(agreed=AGREED | {"mark": 1}),
+        lambda c: c.update(agreed=AGREED | {"changed": [3]}),
+        lambda c: c.update(agreed=AGREED | {"changed": [-1]}),
+        lambda c: c.update(agreed=AGREED | {"complete": [True]}),
+        lambda c: c.update(agreed=AGREED | {"relabelled": 1}),
     ],
 )
 def test_a_state_with_a_wrong_value_is_refused(session, change):
@@ -247,6 +261,17 @@ def test_a_chunk_that_becomes_much_more_is_not_unpacked(session, size):
     chunk.write_bytes(bomb)
     folder = SessionFolder.open_folder(session)
     assert peak_of(lambda: folder.paint(1)) < MEGABYTE
+    folder.close()
+
+
+@pytest.mark.parametrize("shape", [(3, 10**6, 10**6), (3, 64, 65)])
+def test_agreed_paint_of_another_size_is_not_read(session, shape):
+    content = json.loads((session / STATE).read_text())
+    (session / STATE).write_text(json.dumps(content | {"agreed": AGREED}))
+    array = session / f"agreed-{MARK}.zarr"
+    zarr.create_array(array, shape=shape, chunks=(1, *shape[1:]), dtype="uint16", fill_value=1)
+    folder = SessionFolder.open_folder(session)
+    assert peak_of(folder.agreed_paint) < 8 * MEGABYTE
     folder.close()
 
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from napari_salt.records import BACKGROUND
+from napari_salt.session.agreement import CARRIED, Watch
 from napari_salt.session.level_grid import LevelGrid, Said
-from napari_salt.session.levels import CARRIED, Watch, bring_all, bring_changes
+from napari_salt.session.levels import bring_all, bring_changes
 from napari_salt.session.session import Session
 from napari_salt.session.stack import Stack
 from napari_salt.session.undo import STROKE, PaintStep
@@ -146,7 +147,7 @@ def test_there_and_back_changes_nothing(shape, step):
     coarse, kept = session(few, step), planes(fine)
     bring_all(fine, coarse)
     at_coarse = planes(coarse)
-    watch = Watch(coarse, keep=True)
+    watch = Watch(coarse)
     for index in range(few[0]):
         coarse.annotations.touched(index)
     assert bring_changes(coarse, watch, fine).slices == ()
@@ -163,7 +164,7 @@ def test_only_pixels_that_changed_are_changed_at_the_other_level():
     paint(fine, 1, np.s_[1:7, 1:6])
     paint(fine, 2, np.s_[3, 3:9], 2)
     bring_all(fine, coarse)
-    kept, watch = planes(fine), Watch(coarse, keep=True)
+    kept, watch = planes(fine), Watch(coarse)
     paint(coarse, 1, np.s_[3, 3], 2)
     paint(coarse, 1, np.s_[0, 0], 0)
     assert bring_changes(coarse, watch, fine).slices == (1,)
@@ -192,7 +193,7 @@ def test_taking_it_back_takes_nothing_from_where_it_came():
     paint(fine, 0, np.s_[0:9, 0:9])
     fine.annotations.set_complete(0, True)
     bring_all(fine, coarse)
-    kept, watch = planes(fine), Watch(coarse, keep=True)
+    kept, watch = planes(fine), Watch(coarse)
     coarse.annotations.undo()
     assert bring_changes(coarse, watch, fine).slices == ()
     paint(coarse, 0, np.s_[3, 3], 2)
@@ -207,11 +208,11 @@ def test_taking_back_what_was_brought_on_top_of_ones_own_paint():
     fine, coarse = fine_and_coarse()
     paint(coarse, 1, np.s_[0, 0])
     bring_all(coarse, fine)
-    watch = Watch(fine, keep=True)
+    watch = Watch(fine)
     paint(fine, 1, np.s_[8:16, 8:16], 2)
     bring_changes(fine, watch, coarse)
     watch.close()
-    watch = Watch(coarse, keep=True)
+    watch = Watch(coarse)
     coarse.annotations.undo()
     assert np.count_nonzero(coarse.annotations.paint) == 1
     assert bring_changes(coarse, watch, fine).slices == ()
@@ -224,7 +225,7 @@ def test_strokes_of_the_viewer_are_changes_too():
     fine, coarse = fine_and_coarse()
     paint(fine, 0, np.s_[0:9, 0:9])
     bring_all(fine, coarse)
-    watch = Watch(coarse, keep=True)
+    watch = Watch(coarse)
     before = np.array([1], np.uint16)
     coarse.annotations.paint[0, 0, 0] = 2
     coarse.annotations.stroke(
@@ -258,7 +259,7 @@ def test_ticks_come_along():
     fine.annotations.set_complete(6, True)
     bring_all(fine, coarse)
     assert coarse.annotations.complete == {0}, "of the second some is painted and not complete"
-    watch = Watch(coarse, keep=True)
+    watch = Watch(coarse)
     coarse.annotations.set_complete(0, False)
     coarse.annotations.set_complete(1, True)
     bring_changes(coarse, watch, fine)
@@ -307,7 +308,7 @@ def test_names_colours_and_removals_of_labels_come_along():
     paint(fine, 0, np.s_[0:9, 0:9])
     paint(fine, 1, np.s_[0:9, 0:9], 2)
     bring_all(fine, coarse)
-    watch = Watch(coarse, keep=True)
+    watch = Watch(coarse)
     coarse.labels.rename(1, "nucleus")
     coarse.labels.remove(2)
     new = coarse.labels.add("rim")
@@ -339,7 +340,7 @@ def test_labels_of_levels_that_have_not_agreed_meet_by_name():
 
 def test_a_watch_tells_of_other_work_and_stops_when_closed():
     one = session((3, 8, 8))
-    watch = Watch(one, keep=False)
+    watch = Watch(one)
     paint(one, 1, np.s_[0, 0])
     one.annotations.set_complete(2, True)
     assert watch.changed == {1, 2}
@@ -349,3 +350,37 @@ def test_a_watch_tells_of_other_work_and_stops_when_closed():
     watch.close()
     paint(one, 0, np.s_[0, 0])
     assert 0 not in watch.changed
+
+
+def test_a_watch_goes_on_with_what_another_one_has_kept():
+    fine, coarse = fine_and_coarse((2, 16, 16))
+    paint(fine, 0, np.s_[0:8, 0:8])
+    paint(fine, 1, np.s_[8:16, 8:16], 2)
+    fine.annotations.set_complete(1, True)
+    bring_all(fine, coarse)
+    first = Watch(fine)
+    paint(fine, 0, np.s_[0:4, :], 0)
+    fine.annotations.set_complete(1, False)
+    fine.labels.rename(1, "nucleus")
+    since = first.since()
+    assert set(since.planes) == {0, 1}
+    first.close()
+    again = Watch(fine, since)
+    assert (again.changed, again.relabelled) == ({0, 1}, True)
+    assert again.since().planes[0] is since.planes[0]
+    bring_changes(fine, again, coarse)
+    expected = np.zeros((2, 4, 4), np.uint16)
+    expected[0, 1, :2], expected[1, 2:, 2:] = 1, 2
+    np.testing.assert_array_equal(coarse.annotations.paint, expected)
+    assert coarse.annotations.complete == set()
+    assert [label.name for label in coarse.labels] == ["nucleus", "axon"]
+
+
+def test_a_watch_that_is_alone_counts_paint_from_another_level_as_a_change():
+    fine, coarse = fine_and_coarse((1, 16, 16))
+    watch = Watch(fine)
+    watch.alone = True
+    paint(coarse, 0, np.s_[1, 1])
+    bring_all(coarse, fine)
+    assert watch.changed == {0}
+    assert watch.since().planes[0].ids() == {0}

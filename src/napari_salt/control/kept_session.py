@@ -1,29 +1,35 @@
 """One session that is kept on disk: what of it has changed, what is written of it, and how. No Qt.
 
-`KeptSession` and `state_of` belong to the viewer's thread; `look_up`, `save_session` and `close_folder` run on the one
-that writes.
+`KeptSession` and `state_of` belong to the viewer's thread; `save_session`, `save_beside` and `close_folder` run on the
+one that writes.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_salt.control.rounds_folder import ADAPTER_SUFFIX
-from napari_salt.io.session_folder import SessionFolder, identity
-from napari_salt.io.session_state import SessionState
+from napari_salt.errors import NapariSaltError
+from napari_salt.io.session_folder import SessionFolder
+from napari_salt.io.session_state import AgreedState, SessionState
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from napari_salt.control.prediction_keeper import PredictionKeeper
-    from napari_salt.io.session_store import Found, SessionStore
-    from napari_salt.records import Planes
+    from napari_salt.io.session_store import Found
     from napari_salt.session.session import Session
+    from napari_salt.sparse_plane import SparsePlane
+
+RETRY = 10.0
+"""Seconds before the disk is tried again after it refused."""
 
 
 @dataclass(eq=False)
@@ -42,13 +48,24 @@ class KeptSession:
     retry_at: float = 0.0
     ticked: frozenset[int] = frozenset()
     """Complete slices as last written: a tick never comes before the paint that it speaks of."""
+    mark: str | None = None
+    """Of the agreement with other levels as last written."""
+    agreed: dict[int, SparsePlane] = field(default_factory=dict)
+    """Paint as it was then that the folder holds."""
+
+    @property
+    def something_waits(self) -> bool:
+        """Whether anything is to be written, if it is worth a folder."""
+        agreement = self.session.agreement
+        mark = None if agreement is None else agreement.mark
+        return self.changed or bool(self.slices) or mark != self.mark
 
     @property
     def nothing_waits(self) -> bool:
         """Whether all there is has been written."""
         session = self.session
         something = session.annotations.usable_slices() or len(session.rounds)
-        return not (self.changed or self.slices) or not (something or self.folder is not None)
+        return not self.something_waits or not (something or self.folder is not None)
 
     def signals(self) -> list[tuple[Any, Callable[..., None]]]:
         """What tells of changes, and what takes note of them."""
@@ -70,6 +87,15 @@ class KeptSession:
         """Something else than paint has changed."""
         self.changed = True
 
+    @property
+    def is_too_early(self) -> bool:
+        """Whether what the disk refused is not to be tried again yet."""
+        return time.monotonic() < self.retry_at
+
+    def try_later(self) -> None:
+        """The disk has refused."""
+        self.retry_at = time.monotonic() + RETRY
+
     def start_anew(self) -> None:
         """The next write makes a folder of its own, with everything in it."""
         self.folder = None
@@ -79,22 +105,18 @@ class KeptSession:
         """The next write has everything in it, whatever was written before."""
         self.slices.update(self.session.annotations.painted_slices())
         self.changed = True
+        self.forget_agreed()
 
+    def is_agreed(self) -> None:
+        """What levels have agreed on lies in the folder as the session says it."""
+        agreement = self.session.agreement
+        self.forget_agreed()
+        if agreement is not None and agreement.watch is not None:
+            self.mark, self.agreed = agreement.mark, dict(agreement.watch.since().planes)
 
-def look_up(
-    planes: Planes, levels: Sequence[Planes], store: SessionStore
-) -> tuple[str, list[Found]]:
-    """Identity of a stack, and earlier work on it or on other ``levels`` of its image, the newest first.
-
-    Runs on the writing thread: it reads slices, of other levels only where work on a stack of that shape is kept.
-    """
-    told = identity(planes)
-    found = store.find(told)
-    shapes = store.shapes() if levels else frozenset()
-    for other in levels:
-        if other.info.shape in shapes:
-            found += store.find(identity(other))
-    return told, sorted(found, key=lambda one: -one.changed)
+    def forget_agreed(self) -> None:
+        """The next write says anew what levels have agreed on."""
+        self.mark, self.agreed = None, {}
 
 
 def save_session(
@@ -104,6 +126,7 @@ def save_session(
     state: SessionState,
     planes: dict[int, NDArray[np.uint16]],
     adapters: dict[str, Path],
+    agreed: dict[int, SparsePlane],
 ) -> SessionFolder:
     """Runs on the writing thread, where ``before`` has ended by now."""
     if before is not None and before.exception() is None:
@@ -111,17 +134,55 @@ def save_session(
     fresh = folder is None
     if folder is None:
         # Killed before the first save, a folder says that nothing is in it.
-        empty = replace(state, painted=(), complete=(), rounds=(), active=None, adapter=None)
+        empty = replace(
+            state, painted=(), complete=(), rounds=(), active=None, adapter=None, agreed=None
+        )
         folder = SessionFolder.create(path, empty)
     try:
         for name, source in adapters.items():
             folder.keep_adapter(source, name)
+        if agreed:
+            folder.keep_agreed(state, agreed)
         folder.save(state, planes)
     except BaseException:
         if fresh:
             folder.remove()  # the next try makes another one
         raise
     return folder
+
+
+def change_of(session: Session) -> Callable[[SessionState], SessionState]:
+    """Makes of a state that was written what a session that is not open says now, beside its paint."""
+    complete = tuple(sorted(session.annotations.complete))
+    agreement = session.agreement
+    changes: dict[str, Any] = {
+        "labels": tuple(session.labels),
+        "next_id": session.labels.next_id,
+        "painted": session.annotations.usable_slices(),
+        "complete": complete,
+        "agreed": None if agreement is None else AgreedState(agreement.mark, complete=complete),
+    }
+    return lambda state: replace(state, **changes)
+
+
+def save_beside(
+    path: Path,
+    change: Callable[[SessionState], SessionState],
+    planes: dict[int, NDArray[np.uint16]],
+) -> None:
+    """Runs on the writing thread: write a session that is not open.
+
+    Where it cannot be written nothing is said: that is done once more when the session is opened.
+    """
+    try:
+        folder = SessionFolder.open_folder(path)
+    except NapariSaltError:
+        return
+    try:
+        with suppress(NapariSaltError):
+            folder.save(change(folder.state()), planes)
+    finally:
+        folder.close()
 
 
 def close_folder(
@@ -137,8 +198,14 @@ def close_folder(
         folder.close()
 
 
-def state_of(kept: KeptSession, adapters: dict[str, Path]) -> SessionState:
-    """What to write beside the paint; ``adapters`` gets the files to copy, by their name in the folder."""
+def state_of(
+    kept: KeptSession, adapters: dict[str, Path], agreed: dict[int, SparsePlane]
+) -> SessionState:
+    """What to write beside the paint.
+
+    ``adapters`` gets the files to copy, by their name in the folder; ``agreed`` what slices said when levels last
+    agreed, as far as the folder does not hold it yet.
+    """
     session = kept.session
     rounds = []
     for one in session.rounds:
@@ -166,7 +233,30 @@ def state_of(kept: KeptSession, adapters: dict[str, Path]) -> SessionState:
         active=active.number if active is not None and active.number in numbers else None,
         adapter=adapter,
         settings=session.settings,
+        agreed=_agreed_of(kept, agreed),
     )
+
+
+def _agreed_of(kept: KeptSession, planes: dict[int, SparsePlane]) -> AgreedState | None:
+    """What levels have agreed on; nothing while paint of that time is not yet written."""
+    agreement = kept.session.agreement
+    if agreement is None or (agreement.mark != kept.mark and kept.slices):
+        kept.forget_agreed()
+        return None
+    if agreement.mark != kept.mark:
+        kept.mark, kept.agreed = agreement.mark, {}
+    if agreement.watch is None:
+        return AgreedState(agreement.mark, complete=tuple(sorted(kept.ticked)))
+    since = agreement.watch.since()
+    written = {
+        index: plane
+        for index, plane in since.planes.items()
+        if index not in kept.slices or index in kept.agreed
+    }
+    planes.update((i, plane) for i, plane in written.items() if kept.agreed.get(i) is not plane)
+    kept.agreed = written
+    complete = tuple(sorted(since.complete))
+    return AgreedState(agreement.mark, tuple(written), complete, since.relabelled)
 
 
 def _note(kept: KeptSession, adapters: dict[str, Path], name: str, source: Path) -> bool:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_salt import wording
-from napari_salt.errors import OutputError, SessionInUse
+from napari_salt.errors import InputError, OutputError, SessionInUse
 from napari_salt.io.session_copy import read_copy
 from napari_salt.io.session_folder import SessionFolder
+from napari_salt.session.agreement import Agreement, Since, Watch
 from napari_salt.session.resume import resume
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from napari_salt.io.session_state import SessionState
     from napari_salt.session.session import Session
+    from napari_salt.sparse_plane import SparsePlane
 
 IN_USE = "it is open in another window too, so what you do here is kept as a session of its own"
 READ_ONLY = "its folder cannot be written, so what you do now is kept as a session of its own"
@@ -28,7 +30,8 @@ READ_ONLY = "its folder cannot be written, so what you do now is kept as a sessi
 class KeptWork:
     """What a session folder holds; ``folder`` is None where it is only read, and ``apart`` says why.
 
-    ``planes`` are ``(Y, X)`` uint16 by slice; ``adapter`` says where an adapter of that file name lies.
+    ``planes`` are ``(Y, X)`` uint16 by slice; ``adapter`` says where an adapter of that file name lies; ``agreed`` is
+    the paint when levels last agreed, of slices that have changed since, None where nobody knows.
     """
 
     state: SessionState
@@ -36,6 +39,7 @@ class KeptWork:
     adapter: Callable[[str], Path]
     folder: SessionFolder | None = None
     apart: str = ""
+    agreed: dict[int, SparsePlane] | None = None
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -65,8 +69,18 @@ class KeptWork:
             skipped=state.skipped,
             settings=state.settings,
         )
+        session.agreement = self._agreement(session)
+        session.earlier_agreement = None
         gone = len(rounds) - len(there)
         return f"the adapter of {wording.count(gone, 'round')} is missing" if gone else ""
+
+    def _agreement(self, session: Session) -> Agreement | None:
+        """With the sessions at other levels whose folders have the same mark."""
+        told = self.state.agreed
+        if told is None or self.agreed is None:
+            return None
+        since = Since(self.agreed, told.complete, told.relabelled)
+        return Agreement(told.mark, Watch(session, since), kept=True)
 
 
 def open_work(path: Path) -> KeptWork:
@@ -85,12 +99,27 @@ def open_work(path: Path) -> KeptWork:
         return _only_read(path, READ_ONLY)
     try:
         planes = {index: folder.paint(index) for index in folder.painted_slices()}
-        return KeptWork(folder.state(), planes, folder.adapter, folder)
+        return KeptWork(
+            folder.state(), planes, folder.adapter, folder, agreed=_agreed_paint(folder)
+        )
     except BaseException:
         folder.close()
         raise
 
 
+def _agreed_paint(folder: SessionFolder) -> dict[int, SparsePlane] | None:
+    try:
+        return folder.agreed_paint()
+    except InputError:
+        return None  # the work itself is whole; what other levels have in common with it is found out anew
+
+
 def _only_read(path: Path, why: str) -> KeptWork:
     copy = read_copy(path)
     return KeptWork(copy.state, copy.planes, copy.adapter, apart=why)
+
+
+def contents(slices: int, rounds: int, predicted: int = 0) -> str:
+    """What is in a session folder, in words."""
+    text = f"{wording.count(slices, 'slice')}, {wording.count(rounds, 'round')}"
+    return f"{text}, masks of {wording.count(predicted, 'slice')}" if predicted else text

@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from napari_salt import wording
-from napari_salt.session.levels import Watch, bring_all, bring_changes
+from napari_salt.session.agreement import Agreement
+from napari_salt.session.levels import bring_all, bring_changes
 
 if TYPE_CHECKING:
     from napari_salt.control.desk import Desk
     from napari_salt.geometry import Place
     from napari_salt.session.session import Session
 
-_agreed: WeakKeyDictionary[Session, object] = WeakKeyDictionary()
-"""Sessions with the same mark say the same, each at its level; they outlive a dock."""
-
 
 class LevelController:
     """Follows the open session; when it is left, what has changed is brought to the other levels.
 
+    Work that comes back from a folder is brought up to date by the levels that agreed with it when it was saved.
     ``changed_elsewhere`` is told of slices that have changed in sessions that are not open.
     """
 
@@ -29,31 +28,43 @@ class LevelController:
         self, desk: Desk, changed_elsewhere: Callable[[Session, Iterable[int]], None]
     ) -> None:
         self._desk, self._changed_elsewhere = desk, changed_elsewhere
-        self._watch: Watch | None = None
+        self._open: Session | None = None
         self._brought: WeakKeyDictionary[Session, int] = WeakKeyDictionary()
         """Slices that were brought to each session when the last one was left."""
 
     def opened(self) -> None:
         """A session was opened: remember what it says."""
-        session = self._desk.session
         self._forget()
+        self._open = session = self._desk.session
         if session is not None:
-            self._watch = Watch(session, keep=bool(self._peers(session)))
+            session.resumed.connect(self._resumed)
+            if session.agreement is not None:
+                session.agreement.follow(session)
 
     def left(self) -> None:
         """The open session is about to be left: bring what has changed to those that agreed with it."""
-        session, watch = self._desk.session, self._watch
-        self._brought.clear()
-        if session is None or watch is None:
-            return
-        if watch.changed:
-            peers = [] if watch.replaced or not watch.keeps else self._peers(session)
-            _agreed[session] = object()
-            for peer in peers:
-                with self._noted(peer):
-                    self._brought[peer] = len(bring_changes(session, watch, peer).slices)
-                _agreed[peer] = _agreed[session]
+        session = self._open
         self._forget()
+        self._brought.clear()
+        if session is None or session.agreement is None:
+            return
+        agreed = session.agreement
+        if agreed.watch is None or not agreed.touched:
+            agreed.rest()
+            return
+        if agreed.watch.replaced:
+            session.agreement = None
+            return
+        peers = self._peers(session)
+        mark = Agreement().mark
+        for peer in peers:
+            _set_aside(peer)
+            with self._noted(peer):
+                self._brought[peer] = len(bring_changes(session, agreed.watch, peer).slices)
+                peer.agreement = Agreement(mark)
+        if peers:
+            _set_aside(session)
+            session.agreement = Agreement(mark)
 
     def came_from(self, before: Session, place: Place) -> None:
         """The session at another level of the same image was opened after that at ``place``: all is to be here, too."""
@@ -61,23 +72,66 @@ class LevelController:
         if session is None or self._desk.place is None:
             return
         slices = self._brought.get(session, 0)
-        mark = _agreed.setdefault(before, object())
-        if _agreed.get(session) is not mark:
-            slices = self._meet(before, session, mark)
+        if not _agree(before, session) or _touched(before) or _touched(session):
+            slices = self._meet(before, session)
         self.opened()
         self._desk.link.refresh_paint()
         if slices:
             self._tell(slices, before, session, place)
 
-    def _meet(self, before: Session, session: Session, mark: object) -> int:
+    def _meet(self, before: Session, session: Session) -> int:
         """Bring all to a session that did not agree with ``before``, and what it says itself there."""
         is_new = not session.annotations.usable_slices()
-        brought = [bring_all(before, session)]
-        if not is_new:
-            with self._noted(before):
+        agreed = before.agreement
+        joins = is_new and agreed is not None and not agreed.touched
+        if not joins:
+            _set_aside(before)
+        _set_aside(session)
+        with self._noted(before):
+            brought = [bring_all(before, session)]
+            if not is_new:
                 brought.append(bring_all(session, before))
-        _agreed[session] = mark if all(one.same_ids for one in brought) else object()
+            if not all(one.same_ids for one in brought):
+                before.agreement = session.agreement = None
+            elif joins and agreed is not None:
+                session.agreement = Agreement(agreed.mark)
+            else:
+                _start_anew(before, session)
         return len(brought[0].slices)
+
+    def _resumed(self) -> None:
+        """Kept work is open now: bring it what a session that agreed with it then has changed, or the other way."""
+        session = self._desk.session
+        self._brought.clear()
+        if session is None or session.agreement is None or self._desk.place is None:
+            return
+        mine = session.agreement
+        for peer in self._desk.link.sessions_at_other_levels(self._desk.place):
+            theirs = _with_mark(peer, mine.mark)
+            if theirs is None or (mine.touched and theirs.touched):
+                continue  # where both have changed, both stay as they are, and all is brought when levels change
+            if theirs.watch is not None and theirs.touched:
+                bring_changes(peer, theirs.watch, session)
+                self._join(session, peer)
+            elif mine.watch is not None and mine.touched:
+                _set_aside(peer)
+                with self._noted(peer):
+                    bring_changes(session, mine.watch, peer)
+                    _set_aside(session)
+                    _start_anew(session, peer)
+            session.agreement.follow(session)
+            return
+
+    def _join(self, session: Session, peer: Session) -> None:
+        """Both say what ``peer`` says, which stays as it is."""
+        agreed = peer.agreement
+        _set_aside(session)
+        if agreed is not None and not agreed.touched:
+            session.agreement = Agreement(agreed.mark)
+            return
+        _set_aside(peer)
+        with self._noted(peer):
+            _start_anew(session, peer)
 
     def _tell(self, slices: int, before: Session, session: Session, place: Place) -> None:
         text = f"your paint came along to {wording.count(slices, 'slice')}"
@@ -89,15 +143,15 @@ class LevelController:
 
     def _peers(self, session: Session) -> list[Session]:
         """Sessions at other levels that agree with one, as far as they can be reached."""
-        place, mark = self._desk.place, _agreed.get(session)
-        if place is None or mark is None:
+        place = self._desk.place
+        if place is None:
             return []
         others = self._desk.link.sessions_at_other_levels(place)
-        return [one for one in others if _agreed.get(one) is mark]
+        return [one for one in others if _agree(session, one)]
 
     @contextmanager
     def _noted(self, session: Session) -> Iterator[None]:
-        """Have what changes in a session that is not open written when it is opened."""
+        """Have what changes in a session that is not open written, and with whom it agrees now."""
         changed: set[int] = set()
 
         def note(index: int, *rest: object) -> None:
@@ -114,6 +168,43 @@ class LevelController:
             self._changed_elsewhere(session, changed)
 
     def _forget(self) -> None:
-        if self._watch is not None:
-            self._watch.close()
-        self._watch = None
+        if self._open is not None:
+            self._open.resumed.disconnect(self._resumed)
+        self._open = None
+
+
+def _agree(one: Session, other: Session) -> bool:
+    """Whether both said the same at the same moment, and that is the newest that both know of."""
+    if one.agreement is None or other.agreement is None:
+        return False
+    return one.agreement.mark == other.agreement.mark
+
+
+def _touched(session: Session) -> bool:
+    return session.agreement is not None and session.agreement.touched
+
+
+def _start_anew(one: Session, other: Session) -> None:
+    """Both say the same now."""
+    mark = Agreement().mark
+    one.agreement, other.agreement = Agreement(mark), Agreement(mark)
+
+
+def _with_mark(session: Session, mark: str) -> Agreement | None:
+    """The agreement of that mark, if a session still knows what it said then."""
+    for agreed in (session.agreement, session.earlier_agreement):
+        if agreed is not None and agreed.mark == mark:
+            return agreed
+    return None
+
+
+def _set_aside(session: Session) -> None:
+    """Before another agreement takes its place: one from a folder is remembered, others may still come by it."""
+    agreed = session.agreement
+    if agreed is None:
+        return
+    if agreed.kept and agreed.watch is not None:
+        agreed.watch.alone = True
+        session.earlier_agreement = agreed
+    elif agreed.watch is not None:
+        agreed.watch.close()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari_salt.io.session_folder import SessionFolder
     from napari_salt.io.session_store import SessionStore
     from napari_salt.session.session import Session
+    from napari_salt.sparse_plane import SparsePlane
 
 NOWHERE = "Your work cannot be saved, there or anywhere else; free some space, or choose Save session and another disk."
 
@@ -103,8 +104,11 @@ def write_whole(kept: KeptSession, path: Path) -> SessionFolder:
     planes = {index: paint[index] for index in sorted(fresh.slices)}
     fresh.slices.clear()
     adapters: dict[str, Path] = {}
-    folder = save_session(None, None, path, state_of(fresh, adapters), planes, adapters)
+    agreed: dict[int, SparsePlane] = {}
+    state = state_of(fresh, adapters, agreed)
+    folder = save_session(None, None, path, state, planes, adapters, agreed)
     kept.slices.clear()
+    kept.mark, kept.agreed = fresh.mark, fresh.agreed
     kept.changed, kept.retry_at, kept.ticked = False, 0.0, fresh.ticked
     return folder
 

@@ -6,6 +6,7 @@
       session.json     labels, complete slices, rounds, settings (`session_state.SessionState`)
       paint.zarr       (N, Y, X) uint16, one slice a chunk; slices without paint take no room
       adapters/        round-1.salt.safetensors, …
+      agreed-….zarr    paint of slices as it was when levels of the image last agreed (`session_state.AgreedState`)
       journal.zip      only while a change is being written
 
 A change of several slices and of ``session.json`` is one step: it is written whole to the journal, which is renamed
@@ -39,6 +40,7 @@ from napari_salt.io.damage import UNREADABLE
 from napari_salt.io.journal import open_journal
 from napari_salt.io.session_state import DAMAGED, SessionState, adapter_name
 from napari_salt.io.zarr_chunks import check_codecs
+from napari_salt.sparse_plane import SparsePlane
 
 if TYPE_CHECKING:
     from napari_salt.records import Planes
@@ -53,6 +55,8 @@ STATE, PAINT, ADAPTERS, JOURNAL, LOCK = (
 )
 CHUNK = "c/{}/0/0"
 """Where zarr keeps a slice."""
+AGREED = "agreed-{}.zarr"
+"""Like the paint; by the mark of the agreement."""
 LARGEST_STATE = 64 * 1024**2
 """Bytes of ``session.json`` that are read at most."""
 CODECS = ("bytes", "zstd")
@@ -153,6 +157,18 @@ class SessionFolder:
         except UNREADABLE as error:
             raise InputError(DAMAGED) from error
 
+    def agreed_paint(self) -> dict[int, SparsePlane]:
+        """Paint when levels last agreed, of slices that have changed since; InputError where it is damaged."""
+        state = self.state()
+        changed = () if state.agreed is None else state.agreed.changed
+        if state.agreed is None or not changed:
+            return {}
+        kept = open_paint(self.path, state, "r", AGREED.format(state.agreed.mark))
+        try:
+            return {index: SparsePlane.of(np.asarray(kept[index], np.uint16)) for index in changed}
+        except UNREADABLE as error:
+            raise InputError(DAMAGED) from error
+
     def painted_slices(self) -> tuple[int, ...]:
         """Slices that have paint on disk; rising."""
         return painted_chunks(self.path, self._paint.shape[0])
@@ -176,7 +192,8 @@ class SessionFolder:
     def save(self, state: SessionState, planes: Mapping[int, NDArray[np.uint16]]) -> None:
         """Write a change as one step: the state, and new paint ``(Y, X)`` of some slices.
 
-        Adapters that ``state`` names must have been kept (`keep_adapter`) before.
+        Adapters that ``state`` names, and what levels have agreed on, must have been kept before (`keep_adapter`,
+        `keep_agreed`).
 
         Raises
         ------
@@ -193,6 +210,7 @@ class SessionFolder:
                 np.save(content, plane, allow_pickle=False)
                 journal.writestr(f"{index}.npy", content.getvalue(), zipfile.ZIP_DEFLATED, 1)
         self._apply(text, planes)
+        self._tidy(state)
 
     def keep_adapter(self, source: Path, name: str) -> Path:
         """Copy an adapter file into the folder, whole or not at all; returns its place there."""
@@ -200,6 +218,25 @@ class SessionFolder:
         with atomic_write(target) as part:
             shutil.copyfile(source, part)
         return target
+
+    def keep_agreed(self, state: SessionState, planes: Mapping[int, SparsePlane]) -> None:
+        """Write what slices said when levels last agreed, of those that ``state`` says have changed since.
+
+        It has no meaning before that state is saved. Raises ``OutputError`` where it cannot be written.
+        """
+        assert state.agreed is not None
+        name = AGREED.format(state.agreed.mark)
+        try:
+            (self.path / STATE).stat()  # zarr would bring back a folder that is gone
+            try:
+                kept = open_paint(self.path, state, "r+", name)
+            except InputError:  # not there, or of no use to anybody
+                shutil.rmtree(self.path / name, ignore_errors=True)
+                kept = _new_paint(self.path / name, state)
+            for index, plane in planes.items():
+                kept[index] = np.asarray(plane)
+        except OSError as error:
+            raise OutputError(_cannot_write(self.path, error)) from error
 
     def copy_to(self, path: Path) -> None:
         """Copy the whole session; ``path`` appears only when all of it is there.
@@ -242,10 +279,14 @@ class SessionFolder:
 
     def _make(self, state: SessionState) -> None:
         (self.path / ADAPTERS).mkdir()
-        shape = state.stack.shape
-        self._paint = zarr.create_array(
-            self.path / PAINT, shape=shape, dtype="uint16", chunks=(1, *shape[1:]), fill_value=0
-        )
+        self._paint = _new_paint(self.path / PAINT, state)
+
+    def _tidy(self, state: SessionState) -> None:
+        """Remove what levels agreed on before they agreed anew."""
+        name = None if state.agreed is None else AGREED.format(state.agreed.mark)
+        for old in self.path.glob(AGREED.format("*")):
+            if old.name != name:
+                shutil.rmtree(old, ignore_errors=True)
 
     def _open_paint(self, state: SessionState) -> None:
         self._paint = open_paint(self.path, state, "r+")
@@ -271,10 +312,10 @@ def read_state(path: Path) -> SessionState:
     return SessionState.from_json(text)
 
 
-def open_paint(path: Path, state: SessionState, mode: Literal["r", "r+"]) -> Any:
-    """The zarr array of a session's paint, checked; InputError where it is damaged."""
+def open_paint(path: Path, state: SessionState, mode: Literal["r", "r+"], name: str = PAINT) -> Any:
+    """The zarr array of a session's paint, or of that name, checked; InputError where it is damaged."""
     try:
-        store = BoundedStore.of(path / PAINT, read_only=mode == "r")
+        store = BoundedStore.of(path / name, read_only=mode == "r")
         paint: Any = zarr.open_array(store, mode=mode, zarr_format=3)
         check_codecs(paint, CODECS)
     except UNREADABLE as error:
@@ -283,6 +324,13 @@ def open_paint(path: Path, state: SessionState, mode: Literal["r", "r+"]) -> Any
     if (paint.shape, paint.chunks) != (shape, (1, *shape[1:])) or paint.dtype != np.uint16:
         raise InputError(DAMAGED)
     return paint
+
+
+def _new_paint(path: Path, state: SessionState) -> Any:
+    shape = state.stack.shape
+    return zarr.create_array(
+        path, shape=shape, dtype="uint16", chunks=(1, *shape[1:]), fill_value=0
+    )
 
 
 def painted_chunks(path: Path, count: int) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, get_args
@@ -23,7 +24,7 @@ from napari_salt.records import (
 )
 
 FORMAT = "napari-salt session"
-VERSION = 2
+VERSION = 3
 """Version of the schema; a later one is refused, an earlier one is brought up to date by `MIGRATIONS`."""
 DAMAGED = "The session is damaged and cannot be read; use another copy of its folder."
 
@@ -33,8 +34,40 @@ def _with_intensity(content: dict[str, Any]) -> dict[str, Any]:
     return content | {"settings": content["settings"] | {"intensity": asdict(AUTO)}}
 
 
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _with_intensity}
+def _with_agreement(content: dict[str, Any]) -> dict[str, Any]:
+    """Before version 3 nothing was kept of what levels of an image have in common."""
+    return {"agreed": None} | content
+
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: _with_intensity,
+    2: _with_agreement,
+}
 """By the version that it takes; each makes the content of the next version."""
+
+_MARK = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class AgreedState:
+    """What a session and those at other levels of its image agreed on, see `session.agreement`.
+
+    Attributes
+    ----------
+    mark
+        16 hexadecimal digits, the same in all folders that said the same then.
+    changed
+        Slices whose paint or tick has changed since; their paint then lies in the folder.
+    complete
+        Slices that were complete then.
+    relabelled
+        Whether labels have changed since.
+    """
+
+    mark: str
+    changed: tuple[int, ...] = ()
+    complete: tuple[int, ...] = ()
+    relabelled: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +88,8 @@ class SessionState:
         Rounds with the file names of their adapters; number of the one in use.
     adapter
         File name of the adapter in use where no round has made it; else None.
+    agreed
+        What it has in common with sessions at other levels of its image; None for nothing.
     """
 
     stack: StackInfo
@@ -68,6 +103,7 @@ class SessionState:
     active: int | None = None
     adapter: str | None = None
     settings: FitSettings = field(default_factory=FitSettings)
+    agreed: AgreedState | None = None
 
     def to_json(self) -> str:
         """JSON text; the inverse of `from_json`."""
@@ -129,6 +165,18 @@ def _state(content: dict[str, Any]) -> SessionState:
         active=None if content["active"] is None else _whole(content["active"], 1),
         adapter=None if content["adapter"] is None else adapter_name(content["adapter"]),
         settings=_settings(content["settings"]),
+        agreed=None if content["agreed"] is None else _agreed(content["agreed"], count),
+    )
+
+
+def _agreed(content: dict[str, Any], count: int) -> AgreedState:
+    if _MARK.fullmatch(_text(content["mark"])) is None:
+        raise ValueError("no mark")
+    return AgreedState(
+        content["mark"],
+        _slices(content["changed"], count),
+        _slices(content["complete"], count),
+        checked.truth(content["relabelled"]),
     )
 
 

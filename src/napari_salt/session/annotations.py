@@ -11,6 +11,7 @@ from psygnal import Signal
 from napari_salt.errors import InputError
 from napari_salt.records import BACKGROUND, UNLABELLED, AnnotatedSlice
 from napari_salt.regions import LARGE
+from napari_salt.session.accepting import accepted
 from napari_salt.session.undo import PaintHistory, PaintStep, PaintSteps, Step
 from napari_salt.sparse_plane import SparsePlane
 from napari_salt.zeros import untouched_zeros
@@ -199,10 +200,7 @@ class Annotations:
         label_ids
             Labels to take over; all when None.
         keep_paint
-            False replaces paint: pixels predicted as one of ``label_ids`` take it whatever was
-            there, and paint of those labels that the prediction does not confirm becomes
-            unlabelled. Background scribbles outside the predicted labels and paint of other labels
-            stay.
+            False replaces paint of the labels, see `accepting.accepted`.
         complete
             Also tick the slice as complete, in the same step: what is now unlabelled is background.
         what
@@ -224,14 +222,7 @@ class Annotations:
                 f"The prediction has shape {prediction.shape}, but slice {index} has "
                 f"{plane.shape}; segment this slice again."
             )
-        wanted = prediction.astype(np.uint16)
-        if label_ids is not None:
-            wanted[~np.isin(wanted, list(label_ids))] = UNLABELLED
-        if keep_paint:
-            after = np.where(plane == UNLABELLED, wanted, plane)
-        else:
-            redone = plane != BACKGROUND if label_ids is None else np.isin(plane, list(label_ids))
-            after = np.where((wanted != UNLABELLED) | redone, wanted, plane)
+        after = accepted(plane, prediction, label_ids, keep_paint=keep_paint)
         pixels = np.flatnonzero(after != plane)
         ticks = complete and index not in self._complete
         if not pixels.size and not ticks:

@@ -9,22 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_salt.session.agreement import CARRIED
 from napari_salt.session.level_grid import NOTHING, LevelGrid, Plane, Said
 from napari_salt.session.undo import PaintStep, PaintSteps
-from napari_salt.sparse_plane import SparsePlane
 
 if TYPE_CHECKING:
+    from napari_salt.session.agreement import Watch
     from napari_salt.session.annotations import Annotations
     from napari_salt.session.labels import LabelTable
     from napari_salt.session.session import Session
-    from napari_salt.session.undo import Step
-
-CARRIED = "paint from another level"
-"""What a step that brings paint from another level is called."""
 
 
 @dataclass(frozen=True)
@@ -33,74 +30,6 @@ class Brought:
 
     slices: tuple[int, ...]
     same_ids: bool = True
-
-
-class Watch:
-    """Remembers what a session says now, to tell later what of it has changed; ``close`` ends that.
-
-    Bringing paint here from another level, undone or made again, is no change: the other level knows it.
-
-    Parameters
-    ----------
-    session
-        The session.
-    keep
-        Whether its paint is remembered; False where nobody will ask for more than whether it has changed.
-    """
-
-    def __init__(self, session: Session, *, keep: bool) -> None:
-        annotations = session.annotations
-        self.keeps = keep
-        self.changed: set[int] = set()
-        """Slices whose paint or tick may have changed."""
-        self.replaced = False
-        """Whether other work has taken the place of all that was remembered."""
-        self._size = annotations.paint.shape[1], annotations.paint.shape[2]
-        self._complete = set(annotations.complete)
-        self._planes: dict[int, SparsePlane] = {}
-        for index in annotations.painted_slices() if keep else ():
-            self._planes[index] = SparsePlane.of(annotations.paint[index])
-        self._slots: list[tuple[Any, Callable[..., None]]] = [
-            (annotations.changed, self._painted),
-            (annotations.completed, self._ticked),
-            (annotations.stepped, self._stepped),
-            (annotations.replaced, self._forget),
-        ]
-        for signal, slot in self._slots:
-            signal.connect(slot)
-
-    def close(self) -> None:
-        """Listen no more."""
-        for signal, slot in self._slots:
-            signal.disconnect(slot)
-        self._slots = []
-
-    def before(self) -> Said:
-        """What was remembered."""
-        return Said(self._plane, self._planes.keys() | self._complete, self._complete)
-
-    def _plane(self, index: int) -> Plane | None:
-        kept = self._planes.get(index)
-        return None if kept is None else np.asarray(kept)
-
-    def _painted(self, index: int) -> None:
-        self.changed.add(index)
-
-    def _ticked(self, index: int, complete: bool) -> None:
-        self.changed.add(index)
-
-    def _forget(self) -> None:
-        self.replaced = True
-
-    def _stepped(self, step: Step, made: bool) -> None:
-        if step.what != CARRIED or not self.keeps:
-            return
-        for part in step.parts:
-            plane = np.asarray(self._planes.get(part.index, SparsePlane(self._size)))
-            (part.make_again if made else part.take_back)(plane)
-            self._planes[part.index] = SparsePlane.of(plane)
-            if part.completed:
-                (self._complete.add if made else self._complete.discard)(part.index)
 
 
 def bring_changes(source: Session, watch: Watch, target: Session) -> Brought:

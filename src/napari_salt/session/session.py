@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
@@ -23,6 +24,9 @@ from napari_salt.session.labels import LabelTable
 from napari_salt.session.rounds import Rounds
 from napari_salt.session.stack import Stack
 from napari_salt.session.suggest import suggest
+
+if TYPE_CHECKING:
+    from napari_salt.session.agreement import Agreement
 
 
 class Session:
@@ -45,6 +49,8 @@ class Session:
     predictions_outdated = Signal()
     """Another adapter is in use: predictions made so far are those of an older one."""
     skipped_changed = Signal()
+    resumed = Signal()
+    """Kept work has taken the place of what was here."""
 
     def __init__(
         self,
@@ -76,6 +82,10 @@ class Session:
         self._skipped = set(skipped)
         self._since_round: set[int] = set()
         self._since_snapshot: set[int] = set()
+        self.agreement: Agreement | None = None
+        """With sessions at other levels of the image, if there are any."""
+        self.earlier_agreement: Agreement | None = None
+        """With folders that have not been opened since they agreed with the folder of this session."""
         self.labels.removed.connect(self._on_label_removed)
         self.annotations.changed.connect(self._on_paint)
         self.annotations.completed.connect(self._on_paint)

@@ -1,17 +1,12 @@
-"""Finds, makes and fills the layers of one image, and tells what happens in the viewer.
+"""Shows the work on one image in the viewer, and tells what happens there.
 
 Layers that belong to a place are found by their metadata, so renaming them does no harm. The paint
-layer's data *is* the annotations' array (seen along the image's axes); predictions and uncertainty
-are written behind napari's undo history.
+layer's data *is* the annotations' array (seen along the image's axes).
 """
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any, get_args
-
-import numpy as np
-from napari.layers import Labels
+from typing import TYPE_CHECKING, Any
 
 from napari_salt.viewer_link import ownership, registry
 from napari_salt.viewer_link.box_tool import BoxTool
@@ -19,42 +14,31 @@ from napari_salt.viewer_link.compare import CompareLayers
 from napari_salt.viewer_link.custody import Custody
 from napari_salt.viewer_link.image_readers import image_layer
 from napari_salt.viewer_link.image_watch import ImageWatch
-from napari_salt.viewer_link.images import ViewerImages, layer_key, transforms_of
+from napari_salt.viewer_link.images import ViewerImages, layer_key
 from napari_salt.viewer_link.keys import ViewerKeys
-from napari_salt.viewer_link.layers import (
-    OUTLINE,
-    Role,
-    display_events,
-    dress,
-    layer_name,
-)
 from napari_salt.viewer_link.listening import Listening
 from napari_salt.viewer_link.making import LayerMaking
-from napari_salt.viewer_link.ownership import arrays
-from napari_salt.viewer_link.predicted import empty_stack, seen_along
+from napari_salt.viewer_link.place_layers import PlaceLayers
 from napari_salt.viewer_link.selecting import no_status
 from napari_salt.viewer_link.slices import show_slice, shows_volume, slice_at
 from napari_salt.viewer_link.stacking import single_images, stack_images
-from napari_salt.viewer_link.strokes import Strokes
-from napari_salt.views import DisplayState, ViewerSignals
+from napari_salt.views import ViewerSignals
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Layer
+    from napari.layers import Image, Labels
     from napari.viewer import Viewer
-    from numpy.typing import NDArray
 
     from napari_salt.geometry import Place
     from napari_salt.io.opened import Opened
     from napari_salt.key_table import KeysState
     from napari_salt.records import SlicePrediction
     from napari_salt.session.session import Session
+    from napari_salt.viewer_link.layers import Role
     from napari_salt.viewer_link.predicted import StackArray
-    from napari_salt.views import LabelRow
+    from napari_salt.views import DisplayState, LabelRow
 
 _BRUSHES = ("paint", "fill", "polygon")
 """Modes of a labels layer that paint the label that is selected."""
-_LEAST_3D_REFRESH = 1.0
-"""Seconds between refreshes while volumes are shown: each one uploads the volume anew."""
 
 
 class ViewerLink:
@@ -67,18 +51,10 @@ class ViewerLink:
         self._viewer = viewer
         self._image: Image | None = None
         self._place: Place | None = None
-        self._layers: dict[Role, Layer] = {}
-        self._data: dict[Role, StackArray] = {}
-        self._rows: tuple[LabelRow, ...] = ()
         self._session: Session | None = None
-        self._strokes: Strokes | None = None
         self._image_watch: ImageWatch | None = None
         self._image_name = ""
         self._custody = Custody(viewer)
-        self._last_refresh = 0.0
-        self._opacity, self._outline = 0.5, False
-        self._shown: dict[Role, bool] = dict.fromkeys(get_args(Role), True)
-        self._shown["uncertainty"] = False
         self._listening = Listening()
         layers, dims = viewer.layers.events, viewer.dims.events
         self._listening.to(layers.inserted, self._on_inserted)
@@ -88,7 +64,8 @@ class ViewerLink:
             self._listening.to(moved, self._on_dims)
         self._keys = ViewerKeys(viewer, self.signals)
         self._box = BoxTool(viewer, self.images, self.signals)
-        self._making = LayerMaking(viewer, self._box)
+        making = LayerMaking(viewer, self._box)
+        self._layers = PlaceLayers(viewer, making, position=self, signals=self.signals)
         registry.link_opened(self)
 
     @property
@@ -133,33 +110,12 @@ class ViewerLink:
         self._session = session
         self._image_name = self._image.name
         self._image_watch = ImageWatch(self._image, self._on_image, self._on_pixels)
-        self._data = ownership.kept.setdefault(session, {})
-        self._data["paint"] = session.annotations.paint
-        for role in get_args(Role):
-            layer = ownership.find(self._viewer.layers, place.name, role)
-            if layer is not None:
-                self._data.setdefault(role, arrays[layer])
-            elif role in self._data and self._shown[role]:
-                self._make(role)
-            if layer is None:
-                continue
-            if layer.data.shape == seen_along(place.geometry, self._data[role]).shape:
-                self._take(role, layer)
-                self._dress(role)
-            else:  # it lay on an image with other axes
-                ownership.disown(layer)
-                self._viewer.layers.remove(layer)
-                self._make(role)
-        self._follow_image()
+        self._layers.attach(self._image, place, session)
         self.show_paint(session)
 
     def detach(self, *, hide: bool = True) -> None:
         """Let go of the layers of the current place; they stay in the viewer."""
-        for role, layer in list(self._layers.items()):
-            self._leave(role)
-            if hide:
-                layer.visible = False
-        self._data = {}
+        self._layers.detach(hide=hide)
         if self._image_watch is not None:
             self._image_watch.close()
         self._place = self._image = self._session = self._image_watch = None
@@ -172,24 +128,19 @@ class ViewerLink:
 
     def show_paint(self, session: Session) -> None:
         """Show the paint layer, also after it was removed; the paint itself was never lost."""
-        self._data["paint"] = session.annotations.paint
-        layer = self._layers.get("paint") or self._make("paint")
-        layer.visible = True
+        layer = self._layers.show_paint(session)
         with no_status(self._viewer):
             self._viewer.layers.selection.active = layer
         self._custody.shown(layer, session)
-        if self._strokes is not None:
-            self._strokes.note()
+        self._layers.note_paint()
 
     def has_paint_layer(self) -> bool:
         """Whether the paint of the current place has its layer."""
-        return "paint" in self._layers
+        return self._layers.has("paint")
 
     def set_labels(self, rows: tuple[LabelRow, ...]) -> None:
         """Names, colours and ids of all layers."""
-        self._rows = rows
-        for role in self._layers:
-            self._dress(role)
+        self._layers.set_labels(rows)
 
     def select_label(self, label_id: int, *, brush: bool) -> None:
         """Give the brush a label; ``brush`` also makes the paint layer active, ready to paint."""
@@ -213,10 +164,16 @@ class ViewerLink:
 
     def current_slice(self) -> int | None:
         """Index of the slice on screen; None when the position lies outside the stack."""
-        if self._image is None or self._place is None:
+        if self._image is None or self._place is None or self._session is None:
             return None
-        count = len(self._data["paint"])
+        count = len(self._session.annotations.paint)
         return slice_at(self._viewer.dims, self._image, self._place.geometry, count)
+
+    def shows_volume(self) -> bool:
+        """Whether the slice axis is one of those on screen, so that every slice is seen."""
+        if self._image is None or self._place is None:
+            return False
+        return shows_volume(self._viewer.dims, self._image, self._place.geometry)
 
     def stack_images(self) -> str:
         """Make one stack of the single images; the key of the new image."""
@@ -243,7 +200,7 @@ class ViewerLink:
 
     def refresh_paint(self) -> None:
         """Draw paint anew after it was changed from outside."""
-        self._refresh("paint", force=True)
+        self._layers.refresh("paint", force=True)
 
     def keys(self) -> KeysState:
         """The keys that hold now."""
@@ -253,19 +210,12 @@ class ViewerLink:
 
     def prepare_prediction(self) -> None:
         """Add the layer of predictions, empty, at the press of a button: nobody is painting at that moment."""
-        if self._image is not None and "prediction" not in self._layers:
-            self._array("prediction")
-            self._make("prediction")
+        self._layers.add_empty("prediction")
 
     def drop_empty_prediction(self) -> None:
         """A job has ended without a mask: it leaves no layer behind."""
-        session = self._session
-        if session is None or session.predicted_count:
-            return
-        self._data.pop("prediction", None)
-        layer = self._layers.get("prediction")
-        if layer is not None:
-            self._viewer.layers.remove(layer)
+        if self._session is not None and not self._session.predicted_count:
+            self._layers.drop("prediction")
 
     def write_prediction(self, prediction: SlicePrediction) -> None:
         """Fill one slice of the prediction layers; drawn only when it is on screen.
@@ -274,53 +224,41 @@ class ViewerLink:
         """
         if self._image is None:
             return
-        self._fill("uncertainty", prediction.index, prediction.uncertainty)
-        self._fill("prediction", prediction.index, prediction.labels)
+        self._layers.fill("uncertainty", prediction.index, prediction.uncertainty)
+        self._layers.fill("prediction", prediction.index, prediction.labels)
 
     def predictions(self) -> StackArray | None:
         """Predicted label ids ``(N, Y, X)`` uint16, 0 where none; None before a first job."""
-        return self._data.get("prediction")
+        return self._layers.array("prediction")
 
     def uncertainties(self) -> StackArray | None:
         """Uncertainty ``(N, Y, X)`` float16; None before the first prediction."""
-        return self._data.get("uncertainty")
+        return self._layers.array("uncertainty")
 
     def draw_predictions(self) -> None:
         """Draw the prediction layers anew, at the end of a job."""
-        for role in ("uncertainty", "prediction"):
-            self._refresh(role, force=True)
+        self._layers.refresh("uncertainty", force=True)
+        self._layers.refresh("prediction", force=True)
 
     def set_opacity(self, opacity: float) -> None:
         """Opacity of the prediction, 0..1."""
-        self._opacity = opacity
-        if "prediction" in self._layers:
-            self._layers["prediction"].opacity = opacity
+        self._layers.set_opacity(opacity)
 
     def set_outline(self, outline: bool) -> None:
         """Draw the prediction as outlines, or filled."""
-        self._outline = outline
-        prediction = self._layers.get("prediction")
-        if isinstance(prediction, Labels):
-            prediction.contour = OUTLINE if outline else 0
+        self._layers.set_outline(outline)
 
     def set_shown(self, role: Role, shown: bool) -> None:
         """Show or hide a layer, now and when it appears."""
-        self._shown[role] = shown
-        if role in self._data and role not in self._layers and shown:
-            self._make(role)
-        if role in self._layers:
-            self._layers[role].visible = shown
+        self._layers.set_shown(role, shown)
 
     def display(self) -> DisplayState:
         """How the prediction is shown, or will be once there is one."""
-        return DisplayState(
-            self._shown["prediction"], self._opacity, self._shown["uncertainty"], self._outline
-        )
+        return self._layers.display()
 
     def close(self) -> None:
         """Let go of the viewer; layers stay where they are."""
-        for role in list(self._layers):
-            self._leave(role)
+        self._layers.let_go()
         if self._image_watch is not None:
             self._image_watch.close()
         self._listening.stop_all()
@@ -328,91 +266,6 @@ class ViewerLink:
         self._keys.close()
         self._box.close()
         registry.link_closed(self)
-
-    # ---- making layers
-
-    def _make(self, role: Role) -> Layer:
-        """Add a layer for the array of a role, in its order, without stealing the selection."""
-        image, place = self._image, self._place
-        assert image is not None
-        assert place is not None
-        layer = self._making.make(
-            role, image, place, self._data[role], self._opacity, self._rows, self._layers
-        )
-        self._take(role, layer)
-        return layer
-
-    def _take(self, role: Role, layer: Layer) -> None:
-        self._layers[role] = layer
-        arrays[layer] = self._data[role]
-        layer.visible = self._shown[role]
-        place, session = self._place, self._session
-        if role == "paint" and isinstance(layer, Labels) and place and session:
-            paint = session.annotations.paint
-            self._strokes = Strokes(layer, paint, place.geometry, self, self.signals)
-        else:
-            if isinstance(layer, Labels):
-                layer.opacity = self._opacity
-                layer.contour = OUTLINE if self._outline else 0
-            for emitter in display_events(layer):
-                self._listening.to(emitter, self._on_display)
-            layer.editable = False
-
-    def _leave(self, role: Role) -> None:
-        layer = self._layers.pop(role)
-        if role == "paint":
-            if self._strokes is not None:
-                self._strokes.close()
-            self._strokes = None
-        else:
-            for emitter in display_events(layer):
-                self._listening.stop(emitter, self._on_display)
-
-    def _dress(self, role: Role) -> None:
-        """Colours and names of a labels layer."""
-        layer = self._layers[role]
-        if isinstance(layer, Labels):
-            dress(layer, role, self._rows)
-
-    # ---- filling and drawing
-
-    def _array(self, role: Role) -> StackArray:
-        if role not in self._data:
-            self._data[role] = self._empty(role)
-        return self._data[role]
-
-    def _empty(self, role: Role) -> StackArray:
-        count, rows, columns = self._data["paint"].shape
-        dtype = np.float16 if role == "uncertainty" else np.uint16
-        return empty_stack((count, rows, columns), dtype)
-
-    def _fill(self, role: Role, index: int, plane: NDArray[Any]) -> None:
-        self._array(role)[index] = plane
-        if role not in self._layers:
-            # A layer costs the window a tenth of a second or two: not for what nobody looks at.
-            if role == "prediction" or self._shown[role]:
-                self._make(role)
-        elif index == self.current_slice() or self.shows_volume():
-            self._refresh(role)
-
-    def _refresh(self, role: Role, *, force: bool = False) -> None:
-        layer = self._layers.get(role)
-        if layer is None or not layer.visible:
-            return
-        now = time.monotonic()
-        if self.shows_volume() and not force and now - self._last_refresh < _LEAST_3D_REFRESH:
-            return
-        self._last_refresh = now
-        if role == "paint" and self._strokes is not None:
-            self._strokes.redraw(thumbnail=force)
-        else:
-            layer.refresh(thumbnail=force, highlight=False, extent=False)
-
-    def shows_volume(self) -> bool:
-        """Whether the slice axis is one of those on screen, so that every slice is seen."""
-        if self._image is None or self._place is None:
-            return False
-        return shows_volume(self._viewer.dims, self._image, self._place.geometry)
 
     # ---- events
 
@@ -426,11 +279,8 @@ class ViewerLink:
     def _on_removed(self, event: Any) -> None:
         layer = event.value
         self._custody.paint_removed(layer)
-        for role, mine in list(self._layers.items()):
-            if mine is layer:
-                self._leave(role)
-                if role == "paint":
-                    self.signals.paint_lost.emit()
+        if self._layers.removed(layer) == "paint":
+            self.signals.paint_lost.emit()
         self._custody.image_removed(layer, self._place, self._session)
         if self._image is not None and layer is self._image:
             self.signals.image_lost.emit(layer_key(self._image), self._image.name)
@@ -439,43 +289,21 @@ class ViewerLink:
     def _on_dims(self, event: Any = None) -> None:
         self.signals.slice_changed.emit()
 
-    def _on_display(self, event: Any = None) -> None:
-        for role in ("uncertainty", "prediction"):
-            if role in self._layers:
-                self._shown[role] = bool(self._layers[role].visible)
-        prediction = self._layers.get("prediction")
-        if isinstance(prediction, Labels):
-            self._opacity = float(prediction.opacity)
-            self._outline = prediction.contour > 0
-        self.signals.display_changed.emit()
-
     def _on_image(self) -> None:
         """The image has another place, size, unit or name."""
         image, place = self._image, self._place
         if image is None or place is None or image.ndim != place.geometry.ndim:
             return  # with other axes another array is coming, which is told by itself
         before, self._image_name = self._image_name, image.name
-        for role, layer in self._layers.items():
-            if layer.name == layer_name(image, role, place, before):
-                layer.name = layer_name(image, role, place)
-        self._follow_image()
+        self._layers.renamed(before)
+        self._layers.follow_image()
         self.signals.image_changed.emit()
 
     def _on_pixels(self) -> None:
         """The image shows another array."""
         self.signals.pixels_replaced.emit()
 
-    def _follow_image(self) -> None:
-        """Bring all layers to where the image is."""
-        if self._image is None or self._place is None:
-            return
-        numbers = transforms_of(self._image, self._place.geometry)
-        for layer in self._layers.values():
-            for name, value in numbers.items():
-                setattr(layer, name, value)
-
     # ---- finding
 
     def _paint(self) -> Labels | None:
-        paint = self._layers.get("paint")
-        return paint if isinstance(paint, Labels) else None
+        return self._layers.paint()

@@ -1,0 +1,113 @@
+"""Offers earlier work on the stack that was opened. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_salt import wording
+from napari_salt.control.kept_session import KeptSession
+from napari_salt.control.kept_work import contents
+from napari_salt.io.session_folder import identity
+
+if TYPE_CHECKING:
+    from napari_salt.control.desk import Desk
+    from napari_salt.io.session_store import Found, SessionStore
+    from napari_salt.records import Planes
+    from napari_salt.session.session import Session
+
+
+class EarlierWork:
+    """Finds kept work on the stack of a session, and offers it once.
+
+    Parameters
+    ----------
+    desk
+        Where it is offered.
+    store
+        Kept sessions.
+    pool
+        The thread that looks for it.
+    go_on
+        Restores the work in a session folder.
+    changed
+        Called when there is something new to show.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        store: SessionStore,
+        pool: ThreadPoolExecutor,
+        go_on: Callable[[Path], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self._desk, self._store, self._pool = desk, store, pool
+        self._go_on, self._changed = go_on, changed
+
+    def look_up(self, session: Session) -> Future[tuple[str, list[Found]]]:
+        """Earlier work on the stack of a session, or on another level of its image."""
+        place = self._desk.place
+        others = [] if place is None else self._desk.link.images.other_levels(place)
+        return self._pool.submit(find_work, session.stack, others, self._store)
+
+    def offer(self, kept: KeptSession) -> None:
+        """Earlier work on this stack, once, as soon as it is known."""
+        if kept.asked or not kept.known.done():
+            return
+        if kept.known.exception() is not None:
+            self._look_again(kept)
+            return
+        kept.asked = True
+        found = self._not_open(kept)
+        if not found:
+            return
+        best = found[0]
+        same = best.state.stack.shape == kept.session.stack.info.shape
+        level = "" if same else f" at {wording.plane_size(best.state.stack.shape)}"
+        self._desk.say(
+            f"Restore your work on “{kept.session.stack.info.name or 'this image'}”{level}? "
+            f"{contents(best.slices, len(best.state.rounds), best.predicted)}",
+            "plain",
+            "Restore",
+            lambda: self._go_on(best.path),
+        )
+        self._changed()
+
+    def _not_open(self, kept: KeptSession) -> list[Found]:
+        """Kept work; only at this level once there is work at another one, which comes along by itself."""
+        place, found = self._desk.place, kept.known.result()[1]
+        others = [] if place is None else self._desk.link.sessions_at_other_levels(place)
+        if not any(one.annotations.usable_slices() for one in others):
+            return found
+        shape = kept.session.stack.info.shape
+        return [one for one in found if one.state.stack.shape == shape]
+
+    def _look_again(self, kept: KeptSession) -> None:
+        """The image could not be read, so nobody knows which it is: say so once, and try again now and then."""
+        if kept.is_too_early:
+            return
+        if kept.retry_at:
+            kept.known = self.look_up(kept.session)
+        else:
+            self._desk.fail("This image cannot be read, so your work on it is not being saved.")
+            self._changed()
+        kept.try_later()
+
+
+def find_work(
+    planes: Planes, levels: Sequence[Planes], store: SessionStore
+) -> tuple[str, list[Found]]:
+    """Identity of a stack, and earlier work on it or on other ``levels`` of its image, the newest first.
+
+    Runs on the writing thread: it reads slices, of other levels only where work on a stack of that shape is kept.
+    """
+    told = identity(planes)
+    found = store.find(told)
+    shapes = store.shapes() if levels else frozenset()
+    for other in levels:
+        if other.info.shape in shapes:
+            found += store.find(identity(other))
+    return told, sorted(found, key=lambda one: -one.changed)
