@@ -209,14 +209,22 @@ def test_threads_are_given_back_after_an_error(monkeypatch):
 
 
 def test_set_threads(monkeypatch):
-    asked = []
-    monkeypatch.setattr(torch, "get_num_threads", lambda: asked[-1] if asked else 8)
-    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    threads = [8]
+    monkeypatch.setattr(policy, "_set", (0, 0))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
     monkeypatch.setattr(policy, "_usable_cores", lambda: 6)
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert set_threads() == 8
-    assert asked == []
+    assert threads == [8]
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert set_threads() == 5
+    monkeypatch.setattr(policy.load, "others", lambda: 3.0)
+    assert set_threads() == 3
+    monkeypatch.setattr(policy.load, "others", lambda: 0.0)
+    assert set_threads() == 5, "the others are done"
     monkeypatch.setattr(policy, "_usable_cores", lambda: 64)
-    assert set_threads() == 5  # never more than torch itself would take
+    assert set_threads() == 8, "never more than torch itself would take"
+    threads.append(2)
+    assert set_threads() == 2, "somebody wants fewer"
+    assert set_threads() == 2

@@ -145,10 +145,18 @@ def thread_count(cores: int, others: float = 0.0) -> int:
     return max(1, min(most, int(cores - others + SLACK)))
 
 
+_set: tuple[int, int] = (0, 0)
+"""The number of threads that `set_threads` set last, and the one that it found."""
+
+
 def set_threads() -> int:
-    """Set and return torch's number of threads; ``OMP_NUM_THREADS`` and a lower default win."""
+    """Set and return torch's number of threads for a job; ``OMP_NUM_THREADS`` and a lower number set before win."""
+    global _set
     if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(min(thread_count(_usable_cores()), torch.get_num_threads()))
+        now = torch.get_num_threads()
+        most = _set[1] if now == _set[0] else now  # what we set ourselves is nobody's wish
+        _set = min(thread_count(_usable_cores(), load.others()), most), most
+        torch.set_num_threads(_set[0])
     return torch.get_num_threads()
 
 

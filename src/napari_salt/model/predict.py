@@ -18,7 +18,7 @@ from napari_salt.model.conditions import Conditions
 from napari_salt.model.decide import (
     Decision,
 )
-from napari_salt.model.device import pick_device
+from napari_salt.model.device import pick_device, set_threads
 from napari_salt.model.framing import Intensity, intensity_for
 from napari_salt.model.input_checks import check_channels, check_slices, check_unit
 from napari_salt.model.limits import measure_limits, measured_slices
@@ -180,6 +180,7 @@ def _network(
     cache: FeatureCache | None,
 ) -> tuple[Segmenter, Encoder]:
     """The network for the painted stack or an ``other`` one, seen with this ``intensity``."""
+    set_threads()
     backbone = warm_backbone(adapter.info.backbone, device)
     along = adapter.along_stack(other)
     segmenter = build_segmenter(adapter, backbone, along_stack=along).to(device)
