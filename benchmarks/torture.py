@@ -45,7 +45,8 @@ METHOD = {
     "gone or hung, each at each stage of a job: one sentence, no half round, paint as before, and the next job works.",
     "random loops": "Hypothesis paints, completes, undoes, accepts, adds, renames and removes labels, adapts with and "
     "without faults, stops, segments, restores rounds, saves, closes and opens again. Paint, ids, names and rounds "
-    "are compared after every operation.",
+    "are compared after every operation. Handles are counted over each batch of fifty, and the largest difference is "
+    "told: the first batch of a process also opens what lasts as long as it does.",
     "fuzz": "Mutated adapters, sessions and images are opened: each opens or is refused by one sentence.",
     "soak": "Rounds of painting, adapting, segmenting, accepting, undoing and saving in one application; memory of "
     "viewer and engine and open handles are compared with those after a fifth of the rounds.",

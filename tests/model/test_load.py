@@ -59,6 +59,8 @@ def test_clocks_that_do_not_fit_are_never_less_than_nothing(system):
 
 def test_the_system_tells_of_our_own_work():
     before = load.look()
+    if not before.busy:
+        pytest.skip("this system does not tell what its cores do")
     end = time.process_time() + 0.3
     while time.process_time() < end:
         pass
