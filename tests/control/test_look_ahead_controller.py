@@ -12,7 +12,7 @@ import pytest
 
 from napari_salt.control.desk import Desk
 from napari_salt.control.job_controller import Job, JobController
-from napari_salt.control.look_ahead_controller import PAUSE, LookAheadController
+from napari_salt.control.look_ahead_controller import LONGEST, PAUSE, LookAheadController
 from napari_salt.engine.requests import LookAheadRequest, LookAheadResult, SegmentRequest
 from napari_salt.records import FitSettings
 from napari_salt.session.session import Session
@@ -252,6 +252,16 @@ def test_a_look_that_fails_is_not_tried_again_on_this_image(bench):
     bench.paint(1)
     bench.wait()
     assert len(bench.runner.requests) == 2
+
+
+def test_where_a_look_takes_long_nobody_is_made_to_wait_for_another(bench):
+    bench.paint(5)
+    bench.wait()
+    slow = LookAheadResult(None, 0, room=True, seconds=LONGEST + 1)
+    bench.runner.end("on_done", slow)
+    bench.wait()
+    assert len(bench.runner.requests) == 1
+    assert bench.ahead.text() == ""
 
 
 def test_an_answer_about_an_image_that_was_left_counts_for_nothing(bench):

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 PAUSE = 2.0
 """Seconds without a stroke or another slice on screen that make a pause."""
 
+LONGEST = 4.0
+"""Seconds that a look may take: Adapt would have to wait so long. A large backbone on a CPU takes longer."""
+
 _stack_keys = count()
 
 
@@ -47,7 +50,7 @@ class LookAheadController:
         """A slice that is seen in part, and its first frame to see."""
         self._room = False
         """Whether the whole stack fits into the cache; not known before the first look."""
-        self._failed = False
+        self._given_up = False
         self._moved = (-1, -1)
         self._quiet_since = time.monotonic()
 
@@ -96,7 +99,7 @@ class LookAheadController:
         if self._stale(session):
             self._key, self._stack_key = self._key_of(session), str(next(_stack_keys))
             self._begin_anew()
-            self._framed, self._zoom, self._room, self._failed = None, None, False, False
+            self._framed, self._zoom, self._room, self._given_up = None, None, False, False
 
     def _begin_anew(self) -> None:
         self._seen, self._frame = set(), (-1, 0)
@@ -112,7 +115,7 @@ class LookAheadController:
 
     def _next(self, session: Session) -> int | None:
         """The slice to look at next."""
-        if self._failed or is_large(session.stack.info):
+        if self._given_up or is_large(session.stack.info):
             return None
         wanted = self._wanted(session)
         if wanted and session.annotations.complete != self._framed:
@@ -161,6 +164,7 @@ class LookAheadController:
     def _seen_as(self, index: int, complete: frozenset[int], result: LookAheadResult) -> None:
         if result.zoom != self._zoom:
             self._begin_anew()  # what was seen so far was framed otherwise
+        self._given_up = result.seconds > LONGEST
         self._zoom, self._framed, self._room = result.zoom, complete, result.room
         self._frame = (index, result.frame)
         if not result.frame:
@@ -169,4 +173,4 @@ class LookAheadController:
     def _give_up(self, key: tuple[object, ...]) -> None:
         """Nobody has asked for it: Adapt will say what is wrong, if it still is."""
         if key == self._key:
-            self._failed = True
+            self._given_up = True

@@ -9,7 +9,7 @@ importing it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeAlias
 
@@ -117,12 +117,13 @@ class LookAheadResult:
     """Result of a ``LookAheadRequest``.
 
     ``zoom`` is the framing that was used, ``frame`` the first frame still to be seen (0: the slice is done), ``room``
-    whether all slices of the stack fit into the cache.
+    whether all slices of the stack fit into the cache, ``seconds`` what the look took once the network was loaded.
     """
 
     zoom: float | None
     frame: int
     room: bool
+    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)

@@ -171,6 +171,7 @@ def look_ahead(
     if not cache.holds(frames):
         return LookAheadResult(framing.zoom, 0, room)
     intensity = intensity_of(planes, request.stack_key, settings.intensity)
+    began = time.monotonic()
     frame = yield from look_ahead(
         planes,
         request.index,
@@ -181,7 +182,7 @@ def look_ahead(
         first=request.frame if framing.zoom == request.zoom else 0,
         seconds=LOOK_SECONDS,
     )
-    return LookAheadResult(framing.zoom, frame, room)
+    return LookAheadResult(framing.zoom, frame, room, time.monotonic() - began)
 
 
 def _segmenting(done: int, total: int, seconds: float) -> StepReport:
