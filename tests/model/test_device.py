@@ -163,13 +163,13 @@ def test_thread_count(cores, threads):
 @pytest.mark.parametrize(
     ("cores", "others", "threads"),
     [
-        (2, 0.3, 2),
-        (2, 0.5, 1),
+        (2, 0.7, 2),
+        (2, 0.9, 1),
         (2, 2.0, 1),
         (1, 1.0, 1),
         (8, 0.0, 7),
         (8, 1.0, 7),
-        (8, 1.5, 6),
+        (8, 1.8, 6),
         (8, 8.0, 1),
     ],
 )
@@ -182,7 +182,7 @@ def test_spare_threads_come_and_go_with_the_load(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
     monkeypatch.setattr(policy, "_usable_cores", lambda: 4)
-    for others, spare in ((0.0, 3), (1.7, 2), (4.0, 1), (0.0, 3)):
+    for others, spare in ((0.0, 3), (2.0, 2), (4.0, 1), (0.0, 3)):
         monkeypatch.setattr(policy.load, "others", lambda others=others: others)
         assert spare_threads() == spare
         with on_spare_threads():

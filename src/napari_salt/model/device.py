@@ -20,8 +20,9 @@ T = TypeVar("T")
 MOST_PER_BATCH = 16
 """Frames in one batch at most; more gains nothing on any device measured."""
 
-SLACK = 0.4
-"""Part of a core that others may use before a thread less is run."""
+SLACK = 0.75
+"""Part of a core that others may use before a thread less is run: a viewer that draws a mask now and then uses half of
+one, in bursts, and two threads beside it are still faster than one (measured)."""
 
 MEMORY_SHARE = 0.6
 """Part of the free memory that a batch may be planned to fill."""
