@@ -33,7 +33,7 @@ FEWEST_SLICES = 5
 """Painted slices from which one can be spared for the trial; with fewer, those left judge at random (measured)."""
 TRIAL_SHARE = 0.5
 """Share of the remaining time budget that the trial may take."""
-DEFAULT_BUDGET = 75.0
+DEFAULT_BUDGET = 50.0
 """Seconds for both runs where neither steps nor a time budget were asked for."""
 FEWEST_STEPS = 8
 """Steps that a trial must have time for: after three or four, still at the full rate, what it gained on one fold was
