@@ -23,7 +23,7 @@ from napari_salt.model.backbones.base import Activations, Backbone, Identity
 from napari_salt.model.feature_cache import FeatureCache
 from napari_salt.model.fit import FitOutcome, fit
 from napari_salt.model.framing import measure_intensity
-from napari_salt.model.look_ahead import framing_for, look_ahead
+from napari_salt.model.look_ahead import framing_for, see_ahead
 from napari_salt.records import (
     BACKGROUND,
     AnnotatedSlice,
@@ -181,7 +181,7 @@ def _looked_ahead(
     framing, intensity = framing_for(planes, painted, settings), measure_intensity(planes)
     began = time.perf_counter()
     for index in indices:
-        for _ in look_ahead(planes, index, framing, settings, intensity, cache, seconds=1.0):
+        for _ in see_ahead(planes, index, framing, settings, intensity, cache, seconds=1.0):
             pass
     return (time.perf_counter() - began) / len(indices)
 

@@ -9,7 +9,6 @@ import pytest
 
 from napari_salt.control.controller import Controller
 from napari_salt.engine.requests import AssistMask, BoxRequest, EmbedRequest
-from napari_salt.errors import JobFailed
 from napari_salt.geometry import Place, StackGeometry
 from napari_salt.intensity import AUTO, WINDOWS
 from napari_salt.io.session_folder import SessionFolder
@@ -22,42 +21,10 @@ from napari_salt.viewer_link import ViewerLink
 from napari_salt.viewer_link.box_tool import BoxTool
 from napari_salt.viewer_link.images import ViewerImages
 from napari_salt.views import AssistState, DisplayState, DockView, ViewerSignals, Wishes
+from played_runner import PlayedRunner
 
 SHAPE = (6, 8, 8)
 BOX = (1.0, 1.0, 6.0, 6.0)
-
-
-class Runner:
-    """Keeps the callbacks of the one job that runs."""
-
-    def __init__(self):
-        self.requests, self.calls, self.closed, self.refuses = [], None, False, False
-
-    @property
-    def running(self):
-        return self.calls is not None
-
-    def submit(self, request, planes, **calls):
-        assert not self.running, "one job at a time"
-        if self.refuses:
-            raise JobFailed("Another job is still running.")
-        self.requests.append(request)
-        self.calls = calls
-        return len(self.requests)
-
-    def stop(self):
-        pass
-
-    def close(self):
-        self.closed = True
-
-    def report(self, *reports):
-        for report in reports:
-            self.calls["on_report"](report)
-
-    def end(self, how="on_done", *args):
-        calls, self.calls = self.calls, None
-        calls[how](*(args or ((None,) if how == "on_done" else ())))
 
 
 class Bench:
@@ -86,8 +53,8 @@ class Bench:
         self.link.current_slice.return_value = 2
         self.link.predictions.return_value = None
         self.link.display.return_value = DisplayState()
-        self.engine, self.made = Runner(), []
-        self.jobs = Runner()
+        self.engine, self.made = PlayedRunner(), []
+        self.jobs = PlayedRunner()
         self.controller = Controller(self.view, self.link, self.jobs, assist_runner=self._make)
         self.wishes = self.view.wishes
         self.wishes.label_added.emit("cell")
@@ -433,7 +400,7 @@ def test_a_box_whose_job_was_cancelled_can_be_drawn_again(bench):
 
 
 def test_without_an_engine_the_button_says_so(bench):
-    controller = Controller(bench.view, bench.link, Runner())
+    controller = Controller(bench.view, bench.link, PlayedRunner())
     controller.refresh()
     assert "no engine" in bench.state.why_not
     controller.assist.set_on(True)

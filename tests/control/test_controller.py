@@ -47,40 +47,10 @@ from napari_salt.viewer_link import ViewerLink
 from napari_salt.viewer_link.compare import CompareLayers
 from napari_salt.viewer_link.images import ViewerImages
 from napari_salt.views import DisplayState, DockView, ImageEntry, ViewerSignals, Wishes
+from played_runner import PlayedRunner
 
 SHAPE = (6, 8, 8)
 RECORD = FitRecord("salt", "lite-medsam", (2,), 30, 12.0, 1000, "adapted", 0.8, 0.9)
-
-
-class Runner:
-    """Keeps the callbacks of the one job that runs; tests play the engine."""
-
-    def __init__(self):
-        self.requests, self.calls, self.stops, self.closed = [], None, 0, False
-
-    @property
-    def running(self):
-        return self.calls is not None
-
-    def submit(self, request, planes, **calls):
-        assert not self.running, "one job at a time"
-        self.requests.append(request)
-        self.calls = calls
-        return len(self.requests)
-
-    def stop(self):
-        self.stops += 1
-
-    def close(self):
-        self.closed = True
-
-    def report(self, *reports):
-        for report in reports:
-            self.calls["on_report"](report)
-
-    def end(self, how, *args):
-        calls, self.calls = self.calls, None
-        calls[how](*args)
 
 
 class Bench:
@@ -111,7 +81,7 @@ class Bench:
         self.link.predictions.return_value = None
         self.link.display.return_value = DisplayState()
         self.link.keys.return_value = resolve({}, {}, str)
-        self.runner = Runner()
+        self.runner = PlayedRunner()
         self.controller = Controller(self.view, self.link, self.runner)
         self.wishes = self.view.wishes
         self.settle()
@@ -191,7 +161,7 @@ def test_nothing_open_says_what_to_do(monkeypatch):
     link.images.active.return_value = None
     link.images.entries.return_value = ()
     link.current_slice.return_value = None
-    Controller(view, link, Runner())
+    Controller(view, link, PlayedRunner())
     readiness = view.set_readiness.call_args.args[0]
     assert "image" in readiness.hint
     assert not readiness.adapt.enabled

@@ -19,31 +19,9 @@ from napari_salt.session.session import Session
 from napari_salt.session.stack import Stack
 from napari_salt.viewer_link import ViewerLink
 from napari_salt.views import DockView
+from played_runner import PlayedRunner
 
 SHAPE = (6, 8, 8)
-
-
-class Runner:
-    """Keeps the one job that runs; tests play the engine."""
-
-    def __init__(self) -> None:
-        self.requests, self.calls, self.stops = [], None, 0
-
-    def submit(self, request, planes, **calls):
-        assert self.calls is None, "one job at a time"
-        self.requests.append(request)
-        self.calls = calls
-        return len(self.requests)
-
-    def stop(self):
-        self.stops += 1
-
-    def close(self):
-        pass
-
-    def end(self, how, *args):
-        calls, self.calls = self.calls, None
-        calls[how](*args)
 
 
 class Bench:
@@ -56,7 +34,7 @@ class Bench:
         self.desk.link.current_slice.return_value = 2
         self.desk.session = Session(Stack(np.zeros(SHAPE, np.uint8)))
         self.desk.session.labels.add("cell")
-        self.runner = Runner()
+        self.runner = PlayedRunner()
         self.jobs = JobController(self.runner, lambda: None)
         self.busy = False
         self.ahead = LookAheadController(self.desk, self.jobs, lambda: self.busy)
@@ -133,6 +111,10 @@ def test_it_says_how_far_it_is(bench):
     bench.wait()
     bench.look()
     assert bench.ahead.text() == "looking ahead in pauses: 1 of 6 slices"
+    bench.desk.looking_ahead = False
+    assert bench.ahead.text() == "", "turned off"
+    bench.desk.looking_ahead, bench.desk.assisting = True, True
+    assert bench.ahead.text() == "", "the box tool is on"
 
 
 def test_strokes_and_scrolling_are_waited_out(bench):

@@ -71,12 +71,19 @@ class LookAheadController:
     def text(self) -> str:
         """How far it is, in words; empty where there is nothing to look at."""
         session = self._desk.session
-        if session is None or self._stale(session) or self._next(session) is None:
+        if session is None or not self._wished() or self._stale(session):
             return ""
-        total = len(self._wanted(session))
-        return f"looking ahead in pauses: {len(self._seen)} of {total} slices"
+        if self._next(session) is None:
+            return ""
+        wanted = self._wanted(session)
+        seen = sum(index in self._seen for index in wanted)
+        return f"looking ahead in pauses: {seen} of {len(wanted)} slices"
 
     # ---- when
+
+    def _wished(self) -> bool:
+        """Whether it is turned on; the box tool has the computer to itself."""
+        return self._desk.looking_ahead and not self._desk.assisting
 
     def _idle(self) -> bool:
         """Whether nobody wants anything of this computer just now."""
@@ -85,8 +92,7 @@ class LookAheadController:
         if where != self._moved:
             self._moved, self._quiet_since = where, time.monotonic()
         return (
-            self._desk.looking_ahead
-            and not self._desk.assisting
+            self._wished()
             and not self._jobs.running
             and not self._busy()
             and time.monotonic() - self._quiet_since >= PAUSE

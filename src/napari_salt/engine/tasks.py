@@ -154,25 +154,18 @@ def look_ahead(
     """See a slice ahead of the job that will need it; a short task, for that job waits until it is over."""
     yield None
     from napari_salt.model.assist import intensity_of
-    from napari_salt.model.backbones.registry import warm_backbone
-    from napari_salt.model.device import pick_device
     from napari_salt.model.feature_cache import FeatureCache
-    from napari_salt.model.framing import Framing
-    from napari_salt.model.look_ahead import framing_for, look_ahead
+    from napari_salt.model.look_ahead import framing_for, see_ahead
 
     settings, cache = request.settings, FeatureCache()
-    if request.painted:
-        framing = framing_for(planes, request.painted, settings)
-    else:
-        backbone = warm_backbone(settings.backbone, pick_device(settings.device))
-        framing = Framing(backbone.frame_size, request.zoom)
+    framing = framing_for(planes, request.painted, settings, request.zoom)
     frames = len(framing.layout(*planes.info.shape[1:]).origins)
     room = cache.holds(planes.info.shape[0] * frames)
     if not cache.holds(frames):
         return LookAheadResult(framing.zoom, 0, room)
     intensity = intensity_of(planes, request.stack_key, settings.intensity)
     began = time.monotonic()
-    frame = yield from look_ahead(
+    frame = yield from see_ahead(
         planes,
         request.index,
         framing,

@@ -211,7 +211,7 @@ class _Fit:
     def _first_fit(
         self, encoder: Encoder, data: TrainingSet
     ) -> Generator[Report, None, tuple[Fitted, Segmenter]]:
-        """Fit, with the preview as soon as there are trees enough for a look."""
+        """Fit, with the preview as soon as there is enough for a look."""
         if self.preview is None or not self._quick(encoder):
             fitted = yield from _progress("first fit", data.fit_all())
             assert fitted is not None  # it has no deadline: without it there is nothing to keep

@@ -18,15 +18,23 @@ if TYPE_CHECKING:
 
 
 def framing_for(
-    planes: Planes, painted: Sequence[AnnotatedSlice], settings: FitSettings
+    planes: Planes,
+    painted: Sequence[AnnotatedSlice],
+    settings: FitSettings,
+    zoom: float | None = None,
 ) -> Framing:
-    """The framing that a fit to the ``painted`` slices would choose; only complete ones have a say."""
+    """The framing that a fit to the ``painted`` slices would choose (only complete ones have a say).
+
+    Without any it is that of ``zoom``, in network pixels per slice pixel; None = the whole slice in one frame.
+    """
     _, height, width = planes.info.shape
     backbone = warm_backbone(settings.backbone, pick_device(settings.device))
+    if not painted:
+        return Framing(backbone.frame_size, zoom)
     return choose_framing(painted, (height, width), backbone.frame_size)
 
 
-def look_ahead(
+def see_ahead(
     planes: Planes,
     index: int,
     framing: Framing,
