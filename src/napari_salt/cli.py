@@ -41,9 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from napari_salt.allocator import keep_freed_memory
     from napari_salt.commands.console import open_console
     from napari_salt.errors import InputError, NapariSaltError, OutputError
 
+    keep_freed_memory()
     try:
         with open_console(as_json=args.json) as console:
             command = importlib.import_module(f"napari_salt.commands.{args.command}")

@@ -96,11 +96,13 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_masks_are_those_of_one_
 ):
     store = work.store(tmp_path / "store")
     before = workers()
-    stored, phases, killed, listening = 0, [], None, []
+    stored, phases, killed, listening, early = 0, [], None, [], 0
     started = tasks.segment(work.request(store, range(300)), work.stack)
     for report in started:
         if isinstance(report, StepReport):
             phases.append((report.phase, report.step, report.total))
+            if report.phase == "segmenting" and not stored:
+                early = max(early, report.step)
         if isinstance(report, StackPrepared):
             assert report.conditions == work.conditions
         stored += isinstance(report, SliceStored)
@@ -111,6 +113,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_masks_are_those_of_one_
             killed = ours[0]
             killed.kill()
     assert killed is not None
+    assert early, "what is done of a chunk is told before all of it is"
     assert stored == 300
     assert ("segmenting", 300, 300) in phases
     assert_same(store, work)

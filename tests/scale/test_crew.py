@@ -6,7 +6,7 @@ import pytest
 
 from napari_salt.errors import JobFailed
 from napari_salt.scale.crew import TRIES, Crew
-from napari_salt.scale.orders import Refused
+from napari_salt.scale.orders import Refused, UnderWay
 
 
 class Future:
@@ -31,12 +31,19 @@ class Client:
     def __init__(self, *futures: Future) -> None:
         self.futures = list(futures)
         self.cancelled: list[Future] = []
+        self.handlers: dict[str, object] = {}
 
     def submit(self, function, *arguments, **options) -> Future:
         return self.futures.pop(0)
 
     def cancel(self, futures, force) -> None:
         self.cancelled += futures
+
+    def subscribe_topic(self, topic, handler) -> None:
+        self.handlers[topic] = handler
+
+    def unsubscribe_topic(self, topic) -> None:
+        del self.handlers[topic]
 
 
 def killed() -> Future:
@@ -89,3 +96,13 @@ def test_leaving_takes_back_what_is_under_way():
     with Crew(client) as crew:
         crew.ask(print, what="Slices 0 to 3")
     assert client.cancelled == [waiting]
+    assert client.handlers == {}
+
+
+def test_what_workers_say_in_between_is_no_answer_of_a_task():
+    client = Client(Future("finished", "done"))
+    with Crew(client) as crew:
+        client.handlers[crew.topic]((1.5, [4, 5]))
+        crew.ask(print, what="Slices 4 to 7")
+        assert crew.answer() == UnderWay((4, 5))
+        assert (crew.busy, crew.answer(), crew.busy) == (1, "done", 0)

@@ -82,12 +82,24 @@ def test_loopback_is_told_without_asking_anyone():
     assert not is_loopback("localhost.example.org")
 
 
+@pytest.mark.parametrize("together", [False, True])
 @pytest.mark.parametrize(("count", "workers"), [(1, 1), (7, 2), (300, 2), (10_000, 64), (5, 99)])
-def test_chunks_are_all_slices_in_order(count, workers):
-    chunks = chunks_of(range(count), workers)
+def test_chunks_are_all_slices_in_order(count, workers, together):
+    chunks = chunks_of(range(count), workers, together=together)
     assert [index for chunk in chunks for index in chunk] == list(range(count))
     assert max(map(len, chunks)) <= LONGEST
     assert len(chunks) >= min(count, workers)
+
+
+@pytest.mark.parametrize(
+    ("count", "workers", "lengths"),
+    [(24, 1, [24]), (24, 2, [12, 12]), (120, 2, [20] * 6), (10_000, 2, [32] * 312 + [16])],
+)
+def test_chunks_of_slices_that_decide_together_are_long_and_as_many_for_each_worker(
+    count, workers, lengths
+):
+    chunks = chunks_of(range(count), workers, together=True)
+    assert list(map(len, chunks)) == lengths
 
 
 def test_chunks_of_large_planes_that_are_sent_are_short():

@@ -8,6 +8,7 @@ import threading
 from multiprocessing import connection as mp_connection
 from multiprocessing import parent_process
 
+from napari_salt.allocator import keep_freed_memory
 from napari_salt.engine.quiet import keep_bars_in_this_process, quiet_libraries
 from napari_salt.model.load import heed_others
 
@@ -28,6 +29,7 @@ def be_a_good_child() -> None:
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     heed_others()
+    keep_freed_memory()
     quiet_libraries()
     keep_bars_in_this_process()
     threading.Thread(target=_die_with_parent, daemon=True).start()

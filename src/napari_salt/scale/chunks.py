@@ -16,18 +16,30 @@ LONGEST = 32
 """Slices of a chunk at most: what a stopped job computes in vain, and what is computed again when a worker is lost."""
 PER_WORKER = 8
 """Chunks that each worker gets at the least, so that all end at about the same time."""
+SHORTEST_TOGETHER = 16
+"""Slices of a chunk at the least where neighbours decide together, if there are as many for each worker: the network
+looks at one more at either end."""
 LARGEST_SENT = 64 * 1024**2
 """Bytes of planes sent with one chunk, if it is more than one slice."""
 MOST_SENT = 4 * 1000**3
 """Bytes of planes sent with a whole job."""
 
 
-def chunks_of(slices: Sequence[int], workers: int, plane_bytes: int = 0) -> list[tuple[int, ...]]:
-    """Parts of ``slices`` in their order; ``plane_bytes`` is what is sent of each slice."""
-    length = min(LONGEST, max(1, len(slices) // (PER_WORKER * max(1, workers))))
+def chunks_of(
+    slices: Sequence[int], workers: int, plane_bytes: int = 0, *, together: bool = False
+) -> list[tuple[int, ...]]:
+    """Parts of ``slices`` in their order.
+
+    ``plane_bytes`` is what is sent of each slice, ``together`` says that neighbouring slices decide a pixel together.
+    """
+    count, workers = len(slices), max(1, workers)
+    length = min(LONGEST, max(1, count // (PER_WORKER * workers)))
+    if together and length < SHORTEST_TOGETHER:
+        rounds = max(1, count // (SHORTEST_TOGETHER * workers))
+        length = max(1, -(-count // (rounds * workers)))
     if plane_bytes:
         length = min(length, max(1, LARGEST_SENT // plane_bytes))
-    return [tuple(slices[start : start + length]) for start in range(0, len(slices), length)]
+    return [tuple(slices[start : start + length]) for start in range(0, count, length)]
 
 
 def sent_with(planes: Planes, slices: Sequence[int]) -> SentPlanes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from types import TracebackType
 from typing import Any, TypeAlias
 
 from napari_salt.errors import JobFailed, NapariSaltError
-from napari_salt.scale.orders import Order, Ready, Refused
+from napari_salt.scale.orders import Order, Ready, Refused, UnderWay
 from napari_salt.scale.worker import look_around
 
 Client: TypeAlias = Any
@@ -35,15 +36,28 @@ class _Asked:
 
 
 class Crew:
-    """Tasks under way on a cluster; leaving it takes back those that are not done."""
+    """Tasks under way on a cluster; leaving it takes back those that are not done.
+
+    Attributes
+    ----------
+    topic
+        Under which workers tell what is done of their tasks.
+    """
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._asked: dict[Future, _Asked] = {}
-        self._ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[Future | UnderWay] = queue.SimpleQueue()
+        self.topic = f"napari-salt-{uuid.uuid4().hex}"
 
     def __enter__(self) -> Crew:
+        self._client.subscribe_topic(self.topic, self._hear)
         return self
+
+    def _hear(self, event: tuple[float, list[int]]) -> None:
+        """What a worker says in between, called in the client's own thread."""
+        _, slices = event
+        self._ended.put(UnderWay(tuple(slices)))
 
     def __exit__(
         self,
@@ -51,8 +65,9 @@ class Crew:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._asked:
-            with suppress(Exception):  # the scheduler may be gone, and then nothing is under way
+        with suppress(Exception):  # the scheduler may be gone, and then nothing is under way
+            self._client.unsubscribe_topic(self.topic)
+            if self._asked:
                 self._client.cancel(list(self._asked), force=True)
         self._asked.clear()
 
@@ -80,7 +95,7 @@ class Crew:
         self._submit(_Asked(function, arguments, what))
 
     def answer(self) -> Any:
-        """The next answer, or None after half a second without one.
+        """The next answer, or what is said in between (`UnderWay`), or None after half a second without either.
 
         Raises ``JobFailed`` when a worker refuses, or a task is lost or raises again and again.
         """
@@ -89,6 +104,8 @@ class Crew:
             future = self._ended.get(timeout=POLL_SECONDS)
         except queue.Empty:
             return None
+        if isinstance(future, UnderWay):
+            return future
         asked = self._asked.pop(future)
         if future.status == "finished":
             answer = future.result()

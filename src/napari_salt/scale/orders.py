@@ -33,6 +33,8 @@ class Order:
         Names to segment; None = all.
     descriptors
         Whether what a slice looks like is wanted back.
+    topic
+        Under which workers tell of slices that are done, before their chunk is; empty = not at all.
     """
 
     version: str
@@ -46,6 +48,7 @@ class Order:
     descriptors: bool = False
     level: int = 0
     series: str | None = None
+    topic: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,3 +94,10 @@ class ChunkDone:
 
     summaries: tuple[SliceSummary, ...]
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """Told in between: these slices lie in the store, the rest of their chunk does not yet."""
+
+    slices: tuple[int, ...]

@@ -19,7 +19,7 @@ from napari_salt.records import StepReport
 from napari_salt.scale.chunks import MOST_SENT, chunks_of, sent_with
 from napari_salt.scale.cluster import open_client
 from napari_salt.scale.crew import Crew
-from napari_salt.scale.orders import ChunkDone, Order, Prepared, SentPlanes
+from napari_salt.scale.orders import ChunkDone, Order, Prepared, SentPlanes, UnderWay
 from napari_salt.scale.worker import prepare_stack, segment_chunk
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def segment(
         open_client(request.cluster) as client,
         Crew(client) as crew,
     ):
-        job = _Job(request, planes, store)
+        job = _Job(request, planes, store, crew.topic)
         yield from _wait_for_workers(job, crew)
         yield from _look_around(job, crew)
         yield from _prepare(job, crew)
@@ -90,9 +90,10 @@ class _Job:
     request: ClusterSegmentRequest
     planes: Planes
     store: MaskStore
+    topic: str = ""
     sending: bool = False
     started: float = field(default_factory=time.monotonic)
-    done: int = 0
+    done: set[int] = field(default_factory=set)
     order: Order = field(init=False)
 
     def __post_init__(self) -> None:
@@ -109,16 +110,17 @@ class _Job:
             descriptors=request.show,
             level=request.level,
             series=request.series,
+            topic=self.topic,
         )
 
     def loading(self, message: str) -> StepReport:
         return StepReport("loading", 0, len(self.request.slices), message=message)
 
     def segmenting(self, message: str = "") -> StepReport:
-        total = len(self.request.slices)
+        done, total = len(self.done), len(self.request.slices)
         seconds = time.monotonic() - self.started
-        left = seconds / self.done * (total - self.done) if self.done else None
-        return StepReport("segmenting", self.done, total, seconds_left=left, message=message)
+        left = seconds / done * (total - done) if done else None
+        return StepReport("segmenting", done, total, seconds_left=left, message=message)
 
     def sent(self, slices: Sequence[int]) -> SentPlanes | None:
         return sent_with(self.planes, slices) if self.sending else None
@@ -196,7 +198,9 @@ def _sent_for(job: _Job, chunk: Sequence[int]) -> SentPlanes | None:
 def _segment(job: _Job, crew: Crew) -> Reports:
     """Keep every worker busy until all chunks are done."""
     plane_bytes = job.planes.plane(0).nbytes if job.sending else 0
-    waiting = chunks_of(job.request.slices, crew.size(), plane_bytes)
+    assert job.order.conditions is not None  # chosen before
+    together = job.order.conditions.noise > 0
+    waiting = chunks_of(job.request.slices, crew.size(), plane_bytes, together=together)
     waiting.reverse()
     job.started = time.monotonic()
     while waiting or crew.busy:
@@ -205,12 +209,14 @@ def _segment(job: _Job, crew: Crew) -> Reports:
             what = f"Slices {chunk[0]} to {chunk[-1]}"
             crew.ask(segment_chunk, job.order, chunk, _sent_for(job, chunk), what=what)
         answer = crew.answer()
+        if isinstance(answer, UnderWay):
+            job.done.update(answer.slices)
         if not isinstance(answer, ChunkDone):
             yield job.segmenting()
             continue
         for note in answer.notes:
             yield job.segmenting(note)
         for summary in answer.summaries:
-            job.done += 1
+            job.done.add(summary.index)
             yield job.report(summary)
         yield job.segmenting()

@@ -13,6 +13,7 @@ import shutil
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from napari_salt import __version__
+from napari_salt.allocator import keep_freed_memory
 from napari_salt.errors import NapariSaltError, WorkerError
 from napari_salt.io.mask_store import ADAPTER, MaskStore
 from napari_salt.io.read import read_stack
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
+
+TELL_SECONDS = 0.5
+"""Between two words of what is done of a chunk."""
 
 _one_at_a_time = threading.Lock()
 """A worker of several threads computes with all of them on one chunk instead of holding several networks' memory."""
@@ -82,6 +87,7 @@ def segment_chunk(order: Order, chunk: Sequence[int], sent: SentPlanes | None) -
     writer = f"chunk-{chunk[0]}-"
     store = MaskStore.open_store(Path(order.store), writer)
     notes: list[str] = []
+    telling = _Telling(order.topic)
     try:
         done = {one.index: one for one in store.summaries(writer) if one.index in chunk}
         left = [index for index in chunk if index not in done]
@@ -89,12 +95,32 @@ def segment_chunk(order: Order, chunk: Sequence[int], sent: SentPlanes | None) -
             for prediction in _predictions(order, left, sent, notes):
                 store.put(prediction)
                 done[prediction.index] = prediction.summary
+                telling.add(prediction.index)
     finally:
         store.close()
     summaries = (done[index] for index in chunk)
     if not order.descriptors:
         summaries = (replace(one, descriptor=None) for one in summaries)
     return ChunkDone(tuple(summaries), tuple(notes))
+
+
+class _Telling:
+    """Tells the client what is done of a chunk; a client that has gone, or hears nothing, does no harm."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._untold: list[int] = []
+        self._told = -TELL_SECONDS
+
+    def add(self, index: int) -> None:
+        """Slice ``index`` lies in the store."""
+        self._untold.append(index)
+        if not self._topic or time.monotonic() - self._told < TELL_SECONDS:
+            return
+        from distributed import get_worker
+
+        get_worker().log_event(self._topic, self._untold)
+        self._untold, self._told = [], time.monotonic()
 
 
 def _predictions(
@@ -134,6 +160,7 @@ def _open_adapter(store: str, sha256: str) -> AdapterFile:
     """The adapter of a store, once a process; from a private copy whose hash was checked."""
     from napari_salt.model.adapter_file import load_adapter
 
+    keep_freed_memory()  # dask has told this process to give all of it back
     with tempfile.TemporaryDirectory(prefix="napari-salt-") as folder:
         copy = Path(folder) / ADAPTER
         try:
