@@ -15,7 +15,7 @@ from napari_salt.model import probe, tuning
 from napari_salt.model.adapters import adapter_parameters, adapter_state, attach
 from napari_salt.model.fine_tune import TuneReport, fine_tune
 from napari_salt.model.framing import Framing, Intensity
-from napari_salt.model.probe import NEVER
+from napari_salt.model.queries import NEVER
 from napari_salt.model.segmenter import Encoder, join_taps
 from napari_salt.model.training_set import TrainingSet
 from napari_salt.model.tuning import tune

@@ -12,7 +12,8 @@ from napari_salt.model.filters import FILTERS_PER_CHANNEL
 from napari_salt.model.forest import Forest, grow
 from napari_salt.model.framing import Framing, Intensity
 from napari_salt.model.head import SURE, TEXT_RIDGE, LabelHead
-from napari_salt.model.probe import NEVER, Fitted, mix
+from napari_salt.model.probe import Fitted, mix
+from napari_salt.model.queries import NEVER
 
 pytestmark = pytest.mark.usefixtures("same_random_state")
 

@@ -1,4 +1,4 @@
-"""The first fit: queries at their minimum, folds that have not seen their own slices, pixels drawn fairly."""
+"""The first fit: folds that have not seen their own slices, pixels drawn fairly."""
 
 from __future__ import annotations
 
@@ -7,35 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from blobs import blobs, random, run
 from torch.nn import functional as F
 
 from napari_salt.model import probe
 from napari_salt.model.forest import TREES_AT_ONCE, grow
 from napari_salt.model.probe import Fitted, Samples
+from napari_salt.model.queries import NEVER, fit_queries
 
 pytestmark = pytest.mark.usefixtures("same_random_state")
-
-
-def run(generator):
-    """Value that a generator returns, and what it yields on the way."""
-    yielded = []
-    while True:
-        try:
-            yielded.append(next(generator))
-        except StopIteration as stop:
-            return stop.value, yielded
-
-
-def random(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def blobs(count: int, classes: int, features: int, spread: float = 0.3, seed: int = 0):
-    """Points around the corners of a simplex, and their classes."""
-    targets = torch.arange(count) % classes
-    values = torch.zeros(count, features)
-    values[torch.arange(count), targets] = 3
-    return values + spread * random(count, features, seed=seed), targets
 
 
 def make_samples(deep, targets, fold=None, detail=None, slice_of=None) -> Samples:
@@ -49,85 +29,6 @@ def make_samples(deep, targets, fold=None, detail=None, slice_of=None) -> Sample
         fold,
         torch.ones(count),
     )
-
-
-# --- logistic regression --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("count", [7, probe.BLOCK, 2 * probe.BLOCK + 31])
-def test_loss_and_gradients_are_those_of_autograd(count):
-    values, targets = random(count, 6), torch.arange(count) % 4
-    solver = probe.QuerySolver(values, targets, 4, 0.02)
-    with torch.no_grad():
-        solver._weight.copy_(random(4, 6, seed=1))
-        solver._bias.copy_(random(4, seed=2))
-    weight, bias = (one.detach().clone().requires_grad_() for one in (solver._weight, solver._bias))
-    loss = F.cross_entropy(values @ weight.T + bias, targets) + 0.02 * weight.square().sum()
-    loss.backward()
-    torch.testing.assert_close(solver._loss(), loss.detach())
-    torch.testing.assert_close(solver._weight.grad, weight.grad)
-    torch.testing.assert_close(solver._bias.grad, bias.grad)
-
-
-def test_a_separable_problem_is_solved():
-    values, targets = blobs(90, 3, 5)
-    (weight, bias), _ = run(probe.fit_queries(values, targets, 3, 1e-4, 60))
-    assert torch.equal((values @ weight.T + bias).argmax(1), targets)
-    fresh, truth = blobs(90, 3, 5, seed=1)
-    assert torch.equal((fresh @ weight.T + bias).argmax(1), truth)
-
-
-@pytest.mark.parametrize("penalty", [probe.PENALTY / 10, probe.PENALTY])
-def test_the_fit_is_a_minimum_of_its_loss(penalty):
-    values, targets = blobs(120, 3, 8, spread=2.0)
-    (weight, bias), _ = run(probe.fit_queries(values, targets, 3, penalty, probe.ITERATIONS))
-
-    def gradient(weight, bias):
-        weight, bias = weight.clone().requires_grad_(True), bias.clone().requires_grad_(True)
-        loss = F.cross_entropy(values @ weight.T + bias, targets)
-        loss = loss + penalty * weight.square().sum()
-        return torch.cat([g.flatten() for g in torch.autograd.grad(loss, [weight, bias])]).norm()
-
-    start = gradient(torch.zeros_like(weight), torch.zeros_like(bias))
-    assert gradient(weight, bias) < 1e-3 * start
-
-
-def test_a_heavier_penalty_gives_smaller_queries():
-    values, targets = blobs(60, 2, 4)
-    norms = [
-        run(probe.fit_queries(values, targets, 2, p, 60))[0][0].norm() for p in (1e-4, 1e-2, 1)
-    ]
-    assert norms[0] > norms[1] > norms[2] > 0
-
-
-def test_rows_without_a_sample_are_never_chosen():
-    values, targets = blobs(40, 2, 4)
-    (weight, bias), _ = run(probe.fit_queries(values, targets * 3, 5, 1e-3, 30))
-    assert weight.shape == (5, 4)
-    assert not weight[[1, 2, 4]].any()
-    assert (bias[[1, 2, 4]] == probe.NEVER).all()
-    logits = values @ weight.T + bias
-    assert torch.equal(logits.argmax(1), targets * 3)
-    assert not logits.softmax(1)[:, [1, 2, 4]].any()
-    assert torch.isfinite(logits.log_softmax(1)).all()
-    (two, two_bias), _ = run(probe.fit_queries(values, targets, 2, 1e-3, 30))
-    assert torch.equal(weight[[0, 3]], two)  # they have no say in the fit of the others
-    assert torch.equal(bias[[0, 3]], two_bias)
-
-
-@pytest.mark.parametrize("targets", [[], [0], [2], [0, 1]])
-def test_no_pixel_or_two_are_enough(targets):
-    values = random(len(targets), 6)
-    (weight, bias), _ = run(
-        probe.fit_queries(values, torch.tensor(targets, dtype=torch.int64), 3, 1e-3, 30)
-    )
-    assert torch.isfinite(weight).all()
-    assert torch.isfinite(bias).all()
-
-
-def test_the_fit_pauses_every_few_iterations():
-    values, targets = blobs(40, 2, 4)
-    assert len(run(probe.fit_queries(values, targets, 2, 1e-3, 60))[1]) == 60 / probe.CHUNK
 
 
 # --- what the forest sees -------------------------------------------------------------------------
@@ -224,7 +125,7 @@ def test_the_whole_fit_is_queries_and_a_forest_on_detail_and_directions(samples)
     assert 0.5 in shares  # the queries stand
     assert torch.equal(fitted.directions, probe.main_directions(samples.deep))
     queries, bias = run(
-        probe.fit_queries(samples.deep, samples.targets, 5, probe.PENALTY, probe.ITERATIONS)
+        fit_queries(samples.deep, samples.targets, 5, probe.PENALTY, probe.ITERATIONS)
     )[0]
     assert torch.equal(fitted.queries, queries)
     assert torch.equal(fitted.bias, bias)
@@ -256,11 +157,9 @@ def test_a_first_look_and_the_rest_are_the_whole_fit(samples, monkeypatch):
     assert not torch.equal(first.queries, whole.queries), "a third of the iterations"
     assert torch.equal(
         first.queries,
-        run(
-            probe.fit_queries(
-                samples.deep, samples.targets, 5, probe.PENALTY, probe.FIRST_ITERATIONS
-            )
-        )[0][0],
+        run(fit_queries(samples.deep, samples.targets, 5, probe.PENALTY, probe.FIRST_ITERATIONS))[
+            0
+        ][0],
     )
     rest, shares = run(probe.fit_rest(samples, begun, seed=7))
     assert shares == sorted(shares)
@@ -319,16 +218,14 @@ def test_a_fold_has_not_seen_its_own_slices(samples):
     assert sorted(folds) == [0, 1, 2]
     assert shares == sorted(shares)
     assert shares[-1] == 1
-    assert folds[1].bias[3] == probe.NEVER
-    assert folds[0].bias[3] != probe.NEVER
+    assert folds[1].bias[3] == NEVER
+    assert folds[0].bias[3] != NEVER
     for fold, fitted in folds.items():
         assert len(fitted.forest.roots) == probe.FOLD_TREES
         outside = samples.part(samples.fold != fold)
         seen = torch.cat([outside.detail, outside.deep @ fitted.directions.T], 1).numpy()
         queries, bias = run(
-            probe.fit_queries(
-                outside.deep, outside.targets, 5, probe.PENALTY, probe.FOLD_ITERATIONS
-            )
+            fit_queries(outside.deep, outside.targets, 5, probe.PENALTY, probe.FOLD_ITERATIONS)
         )[0]
         forest, _ = run(grow(seen, outside.targets.numpy(), 5, probe.FOLD_TREES))
         assert same(fitted, Fitted(queries, bias, fitted.directions, forest))
@@ -359,8 +256,8 @@ def test_judges_know_neither_their_fold_nor_the_one_left_out(samples):
     own, _ = run(probe.fit_judges(changed(samples, samples.fold == 0), 1, 5))
     for fold in (0, 2):
         assert all(map(torch.equal, judges[fold], unseen[fold]))
-        assert judges[fold][1][3] == probe.NEVER  # only the left-out fold knows row 3
-        assert judges[fold][1][0] != probe.NEVER
+        assert judges[fold][1][3] == NEVER  # only the left-out fold knows row 3
+        assert judges[fold][1][0] != NEVER
     assert all(map(torch.equal, judges[0], own[0]))
     assert not torch.equal(judges[2][0], own[2][0])
 
@@ -369,7 +266,7 @@ def test_two_folds_leave_one_judge_that_knows_nothing():
     deep, targets = blobs(20, 2, 4)
     judges, shares = run(probe.fit_judges(make_samples(deep, targets, torch.arange(20) % 2), 0, 2))
     assert list(judges) == [1]
-    assert (judges[1][1] == probe.NEVER).all()
+    assert (judges[1][1] == NEVER).all()
     assert shares == []
 
 

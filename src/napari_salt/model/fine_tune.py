@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from napari_salt.model.adapters import adapter_parameters
 from napari_salt.model.losses import partial_cross_entropy
-from napari_salt.model.probe import NEVER
+from napari_salt.model.queries import NEVER
 from napari_salt.model.segmenter import join_taps
 
 if TYPE_CHECKING:

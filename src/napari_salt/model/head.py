@@ -20,7 +20,8 @@ from torch.nn import functional as F
 from napari_salt.model.features import SliceView, Standard, Taps, tap_length, tap_parts
 from napari_salt.model.filters import FILTERS_PER_CHANNEL
 from napari_salt.model.framing import sample_points
-from napari_salt.model.probe import LINEAR_SHARE, NEVER, Fitted, mix
+from napari_salt.model.probe import LINEAR_SHARE, Fitted, mix
+from napari_salt.model.queries import NEVER
 
 if TYPE_CHECKING:
     from napari_salt.model.forest import Forest
