@@ -7,15 +7,18 @@ begin, which is worked out from the stalls: a click that comes while the loop is
 stall, any other waits for nothing. (Percentiles over ticks would flatter: the longest stalls have the fewest ticks.)
 
 A second thread only watches: when the last tick is older than ``WATCH`` seconds it notes the stack of the main thread,
-so that a stall can be told from its cause. The two cost less than one part in a hundred of a core.
+so that a stall can be told from its cause. Where Python went through all of its objects in search of garbage, that is
+noted as the cause. The two cost less than one part in a hundred of a core.
 """
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import time
 import traceback
+from bisect import bisect
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,6 +29,7 @@ BEAT = 0.005
 """Seconds between ticks."""
 WATCH = 0.1
 """Stalls longer than this have their stack noted."""
+GARBAGE = "Python looking through all objects for garbage"
 _LOOK = 0.02
 
 
@@ -72,6 +76,8 @@ class Heartbeat:
     _ticks: list[float] = field(default_factory=list)
     _noted: list[tuple[float, str]] = field(default_factory=list)
     """Moment of the tick before, and the stack, of every look during a long stall."""
+    _searches: list[tuple[float, float]] = field(default_factory=list)
+    """Begin and end of every look through all objects for garbage."""
     _over: threading.Event = field(default_factory=threading.Event)
 
     def start(self, parent: QObject | None = None) -> None:
@@ -80,6 +86,7 @@ class Heartbeat:
         self._timer.setInterval(round(BEAT * 1000))
         self._timer.timeout.connect(self._tick)
         self._main = threading.get_ident()
+        gc.callbacks.append(self._searched)
         self._tick()
         self._timer.start()
         self._watch = threading.Thread(target=self._look, daemon=True)
@@ -90,12 +97,19 @@ class Heartbeat:
         self._tick()
         self._over.set()
         self._watch.join()
+        gc.callbacks.remove(self._searched)
         gaps = zip(self._ticks, self._ticks[1:], strict=False)
         stalls = tuple(max(0.0, later - earlier - BEAT) for earlier, later in gaps)
         return Pulse(self._ticks[-1] - self._ticks[0], stalls, self._causes())
 
     def _tick(self) -> None:
         self._ticks.append(time.perf_counter())
+
+    def _searched(self, phase: str, about: dict[str, int]) -> None:
+        if about["generation"] == 2 and phase == "start":
+            self._searches.append((time.perf_counter(), float("inf")))
+        elif about["generation"] == 2 and self._searches:
+            self._searches[-1] = (self._searches[-1][0], time.perf_counter())
 
     def _look(self) -> None:
         while not self._over.wait(_LOOK):
@@ -108,12 +122,25 @@ class Heartbeat:
         places: dict[float, Counter[str]] = {}
         for tick, where in self._noted:
             places.setdefault(tick, Counter())[where] += 1
+        for (
+            begin,
+            _,
+        ) in self._searches:  # the watching thread stands still meanwhile, and sees nothing of it
+            places.setdefault(self._ticks[bisect(self._ticks, begin) - 1], Counter())
         causes = [
-            (following[tick] - tick - BEAT, " + ".join(w for w, _ in found.most_common(2)))
+            (following[tick] - tick - BEAT, self._cause(tick, following[tick], found))
             for tick, found in places.items()
-            if tick in following
+            if tick in following and following[tick] - tick - BEAT > WATCH
         ]
         return tuple(sorted(causes, reverse=True))
+
+    def _cause(self, tick: float, following: float, places: Counter[str]) -> str:
+        """Of the stall between two ticks."""
+        inside = ((min(end, following) - max(start, tick)) for start, end in self._searches)
+        searching = sum(seconds for seconds in inside if seconds > 0)
+        if searching > (following - tick) / 2:
+            return GARBAGE
+        return " + ".join(where for where, _ in places.most_common(2))
 
 
 def _place_of(thread: int) -> str:

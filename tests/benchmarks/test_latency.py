@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import traceback
 
 import numpy as np
 import pytest
 
 import latency
-from heartbeat import Heartbeat, Pulse, place, wait_percentile
+from heartbeat import GARBAGE, WATCH, Heartbeat, Pulse, place, wait_percentile
 from sitting import Scene
 
 
@@ -52,6 +53,19 @@ def test_a_stall_is_seen_with_its_cause(qapp, qtbot):
     assert pulse.worst > 0.09
     assert pulse.seconds == pytest.approx(heart._ticks[-1] - started)
     assert any("hold_everything_up" in cause for _, cause in pulse.causes)
+
+
+def test_a_search_for_garbage_is_told_as_the_cause_though_nobody_can_watch_it(qapp, qtbot):
+    heart = Heartbeat()
+    heart.start()
+    keep = [[] for _ in range(10**5)]
+    while heart._searches == [] or sum(end - begin for begin, end in heart._searches) < 2 * WATCH:
+        gc.collect()
+    del keep
+    qtbot.waitUntil(lambda: len(heart._ticks) > 1)
+    pulse = heart.stop()
+    assert GARBAGE in [cause for _, cause in pulse.causes]
+    assert heart._searched not in gc.callbacks
 
 
 def test_a_stack_in_one_line():

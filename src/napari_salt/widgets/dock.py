@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QApplication, QDockWidget, QMainWindow, QWidget
 
 from napari_salt.control.controller import Controller
 from napari_salt.viewer_link import ViewerLink
+from napari_salt.widgets.garbage import GarbageInPauses
 from napari_salt.widgets.last_moment import close_at_exit
 from napari_salt.widgets.panel import Panel
 
@@ -47,6 +48,7 @@ class Dock(Panel):
         self._clock = QTimer(self)
         self._clock.timeout.connect(self.controller.tick)
         self._clock.timeout.connect(self.strip.keepUp)
+        self._clock.timeout.connect(self._look_for_garbage)
         self._clock.start(1000)
         self._was_docked = False
         self._viewer: Viewer | None = napari_viewer
@@ -57,6 +59,8 @@ class Dock(Panel):
         if application is not None:
             application.aboutToQuit.connect(self._close_controller)
         close_at_exit(self.controller)
+        garbage = self._garbage = GarbageInPauses()
+        self.destroyed.connect(lambda: garbage.close())
 
     def set_coverage(self, state: CoverageState) -> None:
         """Show what is known of each slice; a closing window takes the strip away first."""
@@ -117,8 +121,13 @@ class Dock(Panel):
             viewer.window.remove_dock_widget(self.strip)
         self.strip.deleteLater()
 
+    def _look_for_garbage(self) -> None:
+        if self._viewer is not None:
+            self._garbage.tick(self._viewer)
+
     def _close_controller(self) -> None:
         self._clock.stop()
+        self._garbage.close()
         self.controller.close()
 
 
