@@ -67,6 +67,7 @@ INFO = AdapterInfo(
         no_gain=(5, 16, -1, 8),
     ),
     linear_share=0.1,
+    row_scale=(1.0, 0.5, 0.25),
     spacing=(2.0, 0.5, 0.5),
     units=("um", "um", "um"),
     created="2026-01-02T03:04:05+00:00",
@@ -282,6 +283,18 @@ def test_a_share_of_the_queries_that_is_none_is_refused(path, share):
         read_info(path)
 
 
+def test_an_adapter_from_before_rows_were_scaled_scales_none(path):
+    rewrite(path, lambda content: content.pop("row_scale"))
+    assert read_info(path).row_scale == ()
+
+
+@pytest.mark.parametrize("scale", [[0.0], [1.5], [float("nan")], ["1"], 1.0, [0.5] * 5000])
+def test_a_scale_of_rows_that_is_none_is_refused(path, scale):
+    rewrite(path, lambda content: content.update(row_scale=scale))
+    with pytest.raises(AdapterError, match="damaged"):
+        read_info(path)
+
+
 @pytest.mark.parametrize(
     "missing",
     ["labels", "record", "format", "taps", "frame_size", "along_stack", "directions"],
@@ -339,7 +352,9 @@ def fitted(tiny_backbone):
     )
     queries = torch.randn(rows, length, generator=generator)
     directions = torch.randn(info.directions, length, generator=generator)
-    head.set_fit(Fitted(queries, torch.zeros(rows), directions, forest, info.linear_share))
+    head.set_fit(
+        Fitted(queries, torch.zeros(rows), directions, forest, info.linear_share, info.row_scale)
+    )
     return Segmenter(backbone.make_tail(), head), info, backbone
 
 

@@ -398,6 +398,30 @@ def test_the_share_of_the_queries_is_chosen_by_pixels_left_out(planes, two, cach
     assert (mute[0].labels == after[0].labels).all()  # the queries have no say
 
 
+def test_rows_are_scaled_as_slices_left_out_ask_for(planes, two, cache, monkeypatch, tmp_path):
+    plain, _ = run(fit(planes, two, LABELS, FIRST_FIT_ONLY, cache=cache))
+    scale = (1.0,) + (1e-6,) * (len(plain.adapter.labels))
+    monkeypatch.setattr(probe, "choose_row_scale", lambda samples, folds: scale)
+    outcome, reports = run(fit(planes, two, LABELS, FIRST_FIT_ONLY, cache=cache))
+    (first,) = (one for one in reports if isinstance(one, FirstFit))
+    assert (first.adapter.info.row_scale, outcome.adapter.info.row_scale) == ((), scale)
+    save_adapter(tmp_path / "a.salt.safetensors", outcome.adapter)
+    again = load_adapter(tmp_path / "a.salt.safetensors")
+    before, after = (segment(planes, one, [3], cache=cache) for one in (plain.adapter, again))
+    assert np.count_nonzero(after[0].labels) < np.count_nonzero(before[0].labels)
+    assert plain.record.held_out_after > outcome.record.held_out_after
+
+
+def test_with_one_slice_rows_are_not_scaled(planes, stack, painted, cache, monkeypatch):
+    def never(samples, folds):
+        raise AssertionError("no whole slice was left out")
+
+    monkeypatch.setattr(probe, "choose_row_scale", never)
+    one = painted(stack[1], [5], every=6)
+    outcome, _ = run(fit(planes, one, LABELS, FIRST_FIT_ONLY, cache=cache))
+    assert outcome.adapter.info.row_scale == ()
+
+
 # --- what is painted ------------------------------------------------------------------------------
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from blobs import blobs, random, run
 from torch.nn import functional as F
 
+from blobs import blobs, random, run
 from napari_salt.model import probe
 from napari_salt.model.forest import TREES_AT_ONCE, grow
 from napari_salt.model.probe import Fitted, Samples
@@ -179,6 +179,69 @@ class Answers:
     def parts(self, samples: Samples) -> list[torch.Tensor]:
         right = F.one_hot(samples.targets, 2).float()
         return [right * chance + (1 - right) * (1 - chance) for chance in self.chances]
+
+
+class Finds:
+    """Stands for the fit of one fold; the chances it gives row 1, of two, on background and on row 1."""
+
+    bias = torch.zeros(2)
+
+    def __init__(self, of_background: float, of_row_1: float) -> None:
+        self.chances = torch.tensor([of_background, of_row_1])
+
+    def probabilities(self, samples: Samples) -> torch.Tensor:
+        found = self.chances[samples.targets]
+        return torch.stack([1 - found, found], 1)
+
+
+def drawn_often(each: float = 10.0) -> Samples:
+    """Row 1, of which each pixel was drawn, among a background of which one in ``each`` was."""
+    targets = torch.arange(40) % 2
+    samples = make_samples(random(40, 2), targets, torch.arange(40) // 20)
+    return replace(samples, weights=torch.where(targets == 0, each, 1.0))
+
+
+def test_rows_are_rescaled_along_their_axis():
+    found = random(3, 4, 5).softmax(0)
+    assert probe.rescaled(found, (), 0) is found
+    scaled = probe.rescaled(found, (1.0, 0.5, 0.25), 0)
+    torch.testing.assert_close(scaled.sum(0), torch.ones(4, 5))
+    torch.testing.assert_close(scaled[1] / scaled[0], 0.5 * found[1] / found[0])
+    torch.testing.assert_close(
+        probe.rescaled(found.movedim(0, 2), (1.0, 0.5, 0.25), 2), scaled.movedim(0, 2)
+    )
+
+
+def test_what_is_drawn_often_and_found_too_often_is_found_less():
+    folds = {0: Finds(0.55, 0.9), 1: Finds(0.55, 0.9)}
+    assert probe.choose_row_scale(drawn_often(), folds) == pytest.approx((1, 0.1**0.25))
+    folds = {0: Finds(0.7, 0.95), 1: Finds(0.7, 0.95)}
+    assert probe.choose_row_scale(drawn_often(), folds) == pytest.approx((1, 0.1**0.5))
+
+
+@pytest.mark.parametrize(
+    ("each", "chances"),
+    [
+        (10, (0.4, 0.9)),  # all right already
+        (10, (0.1, 0.45)),  # found too seldom: never the other way
+        (1, (0.55, 0.9)),  # every pixel was drawn
+        (10, (0.9, 0.9)),  # nothing helps
+    ],
+)
+def test_elsewhere_rows_stay_as_they_are(each, chances):
+    folds = {0: Finds(*chances), 1: Finds(*chances)}
+    assert probe.choose_row_scale(drawn_often(each), folds) == ()
+
+
+def test_a_gain_too_small_to_carry_over_changes_nothing(monkeypatch):
+    folds = {0: Finds(0.55, 0.9), 1: Finds(0.55, 0.9)}
+    monkeypatch.setattr(probe, "AREA_WORTH", 1.0)
+    assert probe.choose_row_scale(drawn_often(), folds) == ()
+
+
+def test_rows_stay_as_they_are_where_nothing_can_be_judged():
+    samples = make_samples(random(4, 2), torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, 1]))
+    assert probe.choose_row_scale(samples, {0: Finds(0.55, 0.9), 1: Finds(0.55, 0.9)}) == ()
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def build_segmenter(
             ),
             directions=info.directions,
         )
-        head.linear_share = info.linear_share
+        head.set_mix(info.linear_share, info.row_scale)
         head.load_state_dict(_group(adapter, HEAD))
         along = info.along_stack if along_stack is None else along_stack
         group = FOREST if along == info.along_stack else ELSEWHERE
@@ -175,7 +175,8 @@ def _check_sizes(adapter: AdapterFile, embeddings: Tensor) -> None:
         for name in (HEAD + "text_map", HEAD + "residual", HEAD + "directions")
     ]
     expected = [(rows, length), (rows, length), (info.directions, length)]
-    if found != expected or embeddings.ndim != 2 or len(embeddings) != rows:
+    told = len(info.row_scale) in (0, rows)
+    if found != expected or embeddings.ndim != 2 or len(embeddings) != rows or not told:
         raise ValueError("sizes")
 
 

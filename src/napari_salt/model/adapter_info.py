@@ -24,6 +24,7 @@ MOST_LABELS = 4096
 MOST_TAPS = 64
 MOST_SLICES = 1_000_000
 LARGEST_ID = 2**32 - 1
+LEAST_SCALE = 1e-9
 WIDEST = 1 << 16
 """No rank, no number of channels and no frame is larger."""
 LONGEST_PATH = 4096
@@ -59,6 +60,8 @@ class AdapterInfo:
         Main directions of the taps that the forest sees.
     linear_share
         Part of the probability that the queries decide, 0..1; the forest decides the rest.
+    row_scale
+        Scale of the probability of background and each label, which add up to one again after it; () = all alike.
     taps
         Name and channels of each tap of the backbone, in order.
     text_model
@@ -89,6 +92,7 @@ class AdapterInfo:
     text_model: str | None
     record: FitRecord
     linear_share: float = 0.25
+    row_scale: tuple[float, ...] = ()
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
     units: tuple[str, str, str] = ("pixel", "pixel", "pixel")
     created: str = ""
@@ -150,6 +154,10 @@ def _checked(content: Mapping[str, Any]) -> dict[str, Any]:
         "taps": tuple(_tap(tap) for tap in items(found["taps"], MOST_TAPS, 1)),
         "record": record_from(found["record"]),
         "linear_share": number(found.get("linear_share", 0.25), 0, 1),
+        "row_scale": tuple(
+            number(scale, LEAST_SCALE, 1)
+            for scale in items(found.get("row_scale", []), MOST_LABELS + 1)
+        ),
         "spacing": tuple(number(size) for size in items(found.get("spacing", [1.0] * 3), 3, 3)),
         "units": tuple(text(unit) for unit in items(found.get("units", ["pixel"] * 3), 3, 3)),
     }

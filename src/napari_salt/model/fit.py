@@ -188,8 +188,8 @@ class _Fit:
         scores: dict[int, float] = {}
         tuned = Tuned(note=TIME_NOTE)
         if folds is not None:
-            folds = data.choose_share(folds)
-            segmenter.head.linear_share = data.linear_share
+            folds = data.choose_mix(folds)
+            segmenter.head.set_mix(data.linear_share, data.row_scale)
             scores = data.score(folds)
             if scores:
                 yield StepReport(
@@ -357,6 +357,7 @@ class _Fit:
             along_stack=encoder.along_stack,
             directions=len(segmenter.head.directions),
             linear_share=segmenter.head.linear_share,
+            row_scale=segmenter.head.row_scale,
             taps=segmenter.head.taps,
             text_model=settings.text_model,
             record=record,

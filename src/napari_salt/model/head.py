@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from napari_salt.model.features import SliceView, Standard, Taps, tap_length, tap_parts
 from napari_salt.model.filters import FILTERS_PER_CHANNEL
 from napari_salt.model.framing import sample_points
-from napari_salt.model.probe import LINEAR_SHARE, Fitted, mix
+from napari_salt.model.probe import LINEAR_SHARE, Fitted, mix, rescaled
 from napari_salt.model.queries import NEVER
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ class LabelHead(nn.Module):
         None until `set_fit`.
     linear_share
         Part of the probability that the queries decide where there is a forest.
+    row_scale
+        Scale of each row of the mix, see `probe.rescaled`; () = all alike.
     """
 
     embeddings: Tensor
@@ -94,6 +96,7 @@ class LabelHead(nn.Module):
         self.tap_standard = tap_standard
         self.forest: Forest | None = None
         self.linear_share = LINEAR_SHARE
+        self.row_scale: tuple[float, ...] = ()
         self.register_buffer("embeddings", embeddings)
         none = torch.zeros(rows, dtype=torch.bool) if absent is None else absent
         self.register_buffer("absent", none)
@@ -104,12 +107,16 @@ class LabelHead(nn.Module):
 
     @torch.no_grad()
     def set_fit(self, fitted: Fitted) -> None:
-        """Take over the first fit's queries, directions, forest and share."""
+        """Take over the first fit's queries, directions, forest, and how they are mixed."""
         device = self.bias.device
         self.set_queries(fitted.queries.to(device), fitted.bias.to(device))
         self.directions.copy_(fitted.directions)
         self.forest = fitted.forest
-        self.linear_share = fitted.linear_share
+        self.set_mix(fitted.linear_share, fitted.row_scale)
+
+    def set_mix(self, linear_share: float, row_scale: tuple[float, ...]) -> None:
+        """How the probabilities of queries and forest become one."""
+        self.linear_share, self.row_scale = linear_share, row_scale
 
     @torch.no_grad()
     def set_queries(self, queries: Tensor, bias: Tensor) -> None:
@@ -156,7 +163,8 @@ class LabelHead(nn.Module):
         linear = total.masked_fill(self.absent[:, None, None], NEVER).softmax(0)
         if self.forest is None:
             return linear
-        return mix(linear, self._forest_map(view, frames).to(linear.device), self.linear_share)
+        forest = self._forest_map(view, frames).to(linear.device)
+        return rescaled(mix(linear, forest, self.linear_share), self.row_scale, 0)
 
     def _forest_map(self, view: SliceView, frames: Sequence[FrameMaps]) -> Tensor:
         """(K + 1, *view.layout.grid): coarse first, then every pixel where neighbours are not sure of one label."""

@@ -92,6 +92,7 @@ class TrainingSet:
             self.frames = [_split_frames(one) for one in drawn]
         self.taps = head_taps(backbone)
         self.linear_share = probe.LINEAR_SHARE
+        self.row_scale: tuple[float, ...] = ()
 
     def measure(self) -> Generator[float, None, None]:
         """Sample the features at the drawn pixels; must be run once before any fit. Yields the share done, 0..1."""
@@ -139,7 +140,7 @@ class TrainingSet:
     def fit_all(self, samples: Samples | None = None) -> Generator[float, None, Fitted]:
         """First fit on ``samples`` (None = all of them)."""
         fitting = probe.fit_all(samples or self.samples, self.rows, seed=self.seed, jobs=_jobs())
-        return replace((yield from fitting), linear_share=self.linear_share)
+        return self._mixed((yield from fitting))
 
     def fit_first(self) -> Generator[float, None, Begun]:
         """The first third of `fit_all`, good enough for a look."""
@@ -164,12 +165,23 @@ class TrainingSet:
     def fit_without(self, fold: int, samples: Samples) -> Generator[float, None, Fitted]:
         """The same for one fold, on ``samples`` as another tail sees them."""
         fitting = probe.fit_without(samples, fold, self.rows, seed=self.seed, jobs=_jobs())
-        return replace((yield from fitting), linear_share=self.linear_share)
+        return self._mixed((yield from fitting))
 
-    def choose_share(self, folds: Mapping[int, Fitted]) -> dict[int, Fitted]:
-        """Choose the part of the queries for this and all later fits by the pixels left out; ``folds`` with it."""
+    def choose_mix(self, folds: Mapping[int, Fitted]) -> dict[int, Fitted]:
+        """Choose part of the queries and scale of the rows, by the pixels left out, for this and all later fits.
+
+        ``folds`` are those of `fit_folds`; the same with what was chosen. With one slice no whole one was left out,
+        and the scale is not touched.
+        """
         self.linear_share = probe.choose_share(self.samples, folds)
-        return {fold: replace(one, linear_share=self.linear_share) for fold, one in folds.items()}
+        mixed = {fold: self._mixed(one) for fold, one in folds.items()}
+        if self.count == 1:
+            return mixed
+        self.row_scale = probe.choose_row_scale(self.samples, mixed)
+        return {fold: self._mixed(one) for fold, one in folds.items()}
+
+    def _mixed(self, fitted: Fitted) -> Fitted:
+        return replace(fitted, linear_share=self.linear_share, row_scale=self.row_scale)
 
     def judges(self, left_out: int) -> Generator[float, None, dict[int, tuple[Tensor, Tensor]]]:
         """For each fold but ``left_out`` the queries fitted without either."""
