@@ -22,7 +22,7 @@ _NOISY = frozenset({"brain_tissue/degraded", "brain_regions/degraded", "vessels"
 _SCALED = frozenset({"vessels"})
 STANDING = {"4": _NOISY | _SCALED, "5": _SCALED}
 """Earlier recipes whose results stand, but on these tasks. Since recipe 5 neighbouring slices decide together where
-`noise.measure_noise` finds noise; since recipe 6 rows are scaled where `probe.choose_row_scale` finds it worth while."""
+`noise.measure_noise` finds noise; since recipe 6 rows are scaled where `probe.choose_row_scale` finds it worth it."""
 
 
 def still_stands(recipe: str, task: str) -> bool:
