@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from blobs import blobs, random, run
 from torch.nn import functional as F
 
+from blobs import blobs, random, run
 from napari_salt.model import probe, queries
 
 pytestmark = pytest.mark.usefixtures("same_random_state")
