@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import platform
 import subprocess
@@ -43,7 +44,8 @@ def test_blocks_are_kept_where_a_scheduler_has_set_that_they_go_back():
         [sys.executable, "-c", FAULTS], env=env, capture_output=True, text=True, check=True
     )
     before, after, in_a_thread = map(int, done.stdout.split())
-    assert before > 20 * 17 * 2**20 // 65536, "or nothing would be shown"
+    # numpy asks for huge pages for the larger blocks, so that only the smallest are sure to come page by page
+    assert before > 20 * 2**20 / mmap.PAGESIZE / 2, "or nothing would be shown"
     assert after < before / 20
     assert in_a_thread < before / 20
 
