@@ -122,10 +122,8 @@ class Heartbeat:
         places: dict[float, Counter[str]] = {}
         for tick, where in self._noted:
             places.setdefault(tick, Counter())[where] += 1
-        for (
-            begin,
-            _,
-        ) in self._searches:  # the watching thread stands still meanwhile, and sees nothing of it
+        # the watching thread stands still while Python searches, and sees nothing of it
+        for begin, _ in self._searches:
             places.setdefault(self._ticks[bisect(self._ticks, begin) - 1], Counter())
         causes = [
             (following[tick] - tick - BEAT, self._cause(tick, following[tick], found))

@@ -1,18 +1,8 @@
-"""Points that a linear fit can tell apart, and a way to run the generators that fit them."""
+"""Points that a linear fit can tell apart."""
 
 from __future__ import annotations
 
 import torch
-
-
-def run(generator):
-    """Value that a generator returns, and what it yields on the way."""
-    yielded = []
-    while True:
-        try:
-            yielded.append(next(generator))
-        except StopIteration as stop:
-            return stop.value, yielded
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

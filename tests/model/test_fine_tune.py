@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from generators import run
 from napari_salt.model import fine_tune as fine_tune_module
 from napari_salt.model import probe, tuning
 from napari_salt.model.adapters import adapter_parameters, adapter_state, attach
@@ -26,16 +27,6 @@ pytestmark = pytest.mark.usefixtures("same_random_state")
 LABELS = (Label(1, "left"), Label(5, "top"))
 SETTINGS = FitSettings(steps=3, device="cpu")
 SIDE = 16
-
-
-def run(generator):
-    """Value that a generator returns, and what it yields on the way."""
-    yielded = []
-    while True:
-        try:
-            yielded.append(next(generator))
-        except StopIteration as stop:
-            return stop.value, yielded
 
 
 def noise(seed: int) -> np.ndarray:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from generators import run
 from napari_salt.errors import AdapterError, InputError, UnknownLabelName
 from napari_salt.intensity import AUTO
 from napari_salt.model import fit as fit_module
@@ -94,16 +95,6 @@ def planes(stack, planes_of):
 def digest(module: nn.Module) -> str:
     tensors = [tensor for _, tensor in sorted(module.state_dict().items())]
     return hashlib.sha256(b"".join(t.contiguous().numpy().tobytes() for t in tensors)).hexdigest()
-
-
-def run(generator) -> tuple[FitOutcome, list]:
-    """What a fit returns, and everything it yields."""
-    reports = []
-    while True:
-        try:
-            reports.append(next(generator))
-        except StopIteration as stop:
-            return stop.value, reports
 
 
 def segment(planes, adapter: AdapterFile, slices, **options) -> list[SlicePrediction]:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from sklearn.ensemble import ExtraTreesClassifier
 
+from generators import run
 from napari_salt.errors import AdapterError
 from napari_salt.model import forest as forest_module
 from napari_salt.model.forest import FEATURE_SHARE, FEWEST_IN_LEAF, TOP, TREES_AT_ONCE, Forest, grow
@@ -17,16 +18,6 @@ pytestmark = pytest.mark.usefixtures("same_random_state")
 
 FEATURES, ROWS = 5, 4
 INT32 = np.iinfo(np.int32)
-
-
-def run(generator):
-    """Value that a generator returns, and what it yields on the way."""
-    yielded = []
-    while True:
-        try:
-            yielded.append(next(generator))
-        except StopIteration as stop:
-            return stop.value, yielded
 
 
 def pixels(count: int, seed: int = 0) -> np.ndarray:

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from blobs import blobs, random, run
+from blobs import blobs, random
+from generators import run
 from napari_salt.model import probe
 from napari_salt.model.forest import TREES_AT_ONCE, grow
 from napari_salt.model.probe import Fitted, Samples

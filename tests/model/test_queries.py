@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from blobs import blobs, random, run
+from blobs import blobs, random
+from generators import run
 from napari_salt.model import probe, queries
 
 pytestmark = pytest.mark.usefixtures("same_random_state")

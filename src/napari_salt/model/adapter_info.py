@@ -25,6 +25,7 @@ MOST_TAPS = 64
 MOST_SLICES = 1_000_000
 LARGEST_ID = 2**32 - 1
 LEAST_SCALE = 1e-9
+"""Of a row: the root of one pixel in more than any slice has."""
 WIDEST = 1 << 16
 """No rank, no number of channels and no frame is larger."""
 LONGEST_PATH = 4096

@@ -137,7 +137,8 @@ def choose_row_scale(samples: Samples, folds: Mapping[int, Fitted]) -> tuple[flo
     Small labels are drawn more often than their area would have it, so that they are learned; on slices between many
     painted ones they then come out too large. How much of that to take back, the Dice of whole slices left out tells.
     Never the other way: a slice left out is farther from paint than those to segment, its labels are rather missed
-    there, and what that asks for was as often worse as better (measured).
+    there, and what that asks for was as often worse as better (`benchmarks/RESULTS.md`). ``folds`` are fits that were
+    made without one fold each, the folds whole slices.
     """
     rows = len(next(iter(folds.values())).bias)
     drawn = torch.bincount(samples.targets, minlength=rows).double()

@@ -66,9 +66,9 @@ class Crew:
         trace: TracebackType | None,
     ) -> None:
         with suppress(Exception):  # the scheduler may be gone, and then nothing is under way
-            self._client.unsubscribe_topic(self.topic)
             if self._asked:
                 self._client.cancel(list(self._asked), force=True)
+            self._client.unsubscribe_topic(self.topic)
         self._asked.clear()
 
     def size(self) -> int:

@@ -85,7 +85,11 @@ def _store(request: ClusterSegmentRequest, planes: Planes) -> Iterator[MaskStore
 
 @dataclass(eq=False)
 class _Job:
-    """A running job; ``sending`` says that planes go with the tasks, as the workers cannot read the image."""
+    """A running job.
+
+    ``topic`` is the crew's, ``sending`` says that planes go with the tasks, as the workers cannot read the image, and
+    ``done`` are the slices that lie in the store, of chunks under way as well.
+    """
 
     request: ClusterSegmentRequest
     planes: Planes

@@ -128,6 +128,7 @@ def _predictions(
 ) -> Iterator[SlicePrediction]:
     from napari_salt.model.predict import predict
 
+    keep_freed_memory()  # dask has told this process to give all of it back
     found = predict(
         _planes(order, sent),
         _adapter(order),
@@ -160,7 +161,6 @@ def _open_adapter(store: str, sha256: str) -> AdapterFile:
     """The adapter of a store, once a process; from a private copy whose hash was checked."""
     from napari_salt.model.adapter_file import load_adapter
 
-    keep_freed_memory()  # dask has told this process to give all of it back
     with tempfile.TemporaryDirectory(prefix="napari-salt-") as folder:
         copy = Path(folder) / ADAPTER
         try:
