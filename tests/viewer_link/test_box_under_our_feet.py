@@ -159,7 +159,7 @@ def test_the_paint_layer_removed_and_brought_back(bench):
     assert bench.state.can_take, "the paint itself is still there to take the mask"
     bench.wishes.assist_take.emit()
     assert (bench.paint[2] == 1).sum() == 25
-    bench.controller.paint_lost()
+    bench.controller.paint.layer_lost()
     bench.wishes.offer_taken.emit()
     assert is_off(bench), "the paint layer is taken up"
     np.testing.assert_array_equal(bench.viewer.layers["t1 paint"].data[2], bench.paint[2])

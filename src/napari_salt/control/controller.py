@@ -14,11 +14,11 @@ from napari_salt.control import telling
 from napari_salt.control.arrivals_controller import ArrivalsController
 from napari_salt.control.assist_controller import AssistController
 from napari_salt.control.compare_controller import CompareController
-from napari_salt.control.desk import IDLE, Desk
+from napari_salt.control.desk import Desk
 from napari_salt.control.export_controller import ExportController
 from napari_salt.control.files_controller import FilesController
 from napari_salt.control.fill_controller import FillController
-from napari_salt.control.image_search import find_image
+from napari_salt.control.image_controller import ImageController
 from napari_salt.control.intensity_controller import IntensityController
 from napari_salt.control.job_controller import JobController
 from napari_salt.control.key_controller import KeyController
@@ -28,20 +28,16 @@ from napari_salt.control.loop_controller import LoopController
 from napari_salt.control.paint_controller import PaintController
 from napari_salt.control.saving_controller import SavingController
 from napari_salt.control.slices_controller import SlicesController
-from napari_salt.errors import InputError, NapariSaltError
+from napari_salt.errors import NapariSaltError
 from napari_salt.io.session_store import SessionStore
 from napari_salt.session.readiness import JobKind, JobState, readiness
-from napari_salt.session.session import Session
 from napari_salt.views import ImageNote, ImageState, LevelEntry, SliceState
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari_salt.engine.requests import JobRunner
-    from napari_salt.geometry import Place
-    from napari_salt.io.session_state import SessionState
     from napari_salt.records import FitSettings
     from napari_salt.session.readiness import Readiness
+    from napari_salt.session.session import Session
     from napari_salt.viewer_link import ViewerLink
     from napari_salt.views import DockView
 
@@ -65,9 +61,17 @@ class Controller:
             self.desk,
             store or SessionStore(),
             changed=self.refresh,
-            bring_image=self._bring_image,
+            bring_image=lambda state, folder: self.images.bring(state, folder),
         )
         self.levels = LevelController(self.desk, self.saving.changed_elsewhere)
+        self.images = ImageController(
+            self.desk,
+            self.jobs,
+            self.paint,
+            self.levels,
+            leave=self._leave_session,
+            opened=self._session_opened,
+        )
         self.loop = LoopController(self.desk, self.jobs, self.saving)
         self.files = FilesController(self.desk, self.jobs)
         self.fill = FillController(self.desk)
@@ -76,7 +80,7 @@ class Controller:
             self.desk,
             self.jobs,
             self.files,
-            self.choose_image,
+            self.images.choose,
             self._leave_session,
             self._ready,
             self.saving.go_on,
@@ -98,155 +102,27 @@ class Controller:
         self.keys.start()
         self.images_changed()
 
-    # ---- images
+    # ---- sessions
 
     def images_changed(self) -> None:
         """The viewer's images were added to, removed or renamed; start with one if none is open."""
-        if self.desk.session is None:
-            key = self._link.images.active()
-            if key is not None:
-                self._try_to_open(key)
+        self.images.images_changed()
         self.compare.layers_changed()
-        self.refresh()
-
-    def _try_to_open(self, key: str) -> None:
-        """Open an image that nobody asked for: one that cannot be used is no reason to interrupt."""
-        try:
-            self.open_place(self._link.first_place(key))
-        except InputError as error:
-            self.desk.say(str(error), "warning")
-
-    def choose_image(self, key: str) -> None:
-        """Open another image, or the open one anew where the viewer is now in its other axes."""
-        place = self.desk.place
-        if place is None or place.key != key:
-            self._go(self._link.first_place(key))
-        else:
-            self._go(self._link.images.place(key, place.geometry.slice_axis, place.level))
-
-    def choose_axis(self, axis: int) -> None:
-        """Count slices along another axis of the image."""
-        place = self.desk.place
-        if place is not None:
-            self._go(self._link.images.place(place.key, axis, place.level))
-
-    def choose_level(self, level: int) -> None:
-        """Work at another level of the image's pyramid; what was painted comes along."""
-        before, session = self.desk.place, self.desk.session
-        if before is None or session is None:
-            return
-        label, brush = self.desk.selected, self._link.has_brush()
-        self._go(self._link.images.at_level(before, level))
-        if self.desk.place != before:
-            self.levels.came_from(session, before)
-            self.paint.take_up(label, brush=brush)
-
-    def _go(self, place: Place) -> None:
-        """Open another stack; a running job is stopped after asking."""
-        if place != self.desk.place and self._may_leave():
-            self.desk.status = IDLE
-            self.open_place(place)
-        self._shown.pop("image", None)
-
-    def open_place(self, place: Place) -> None:
-        """Open an image as a stack, with the session it had, or a new one with the same labels."""
-        if place == self.desk.place:
-            return
-        before = self.desk.session
-        session = self._link.session_of(place)
-        back = self._paint_is_back(session)
-        if session is None:
-            session = Session(self._link.images.open_stack(place))
-            for label in before.labels if before is not None else ():
-                session.labels.add(label.name, label.color, label_id=label.label_id)
-            if before is not None:
-                session.settings = before.settings
-            same_image = self.desk.place is not None and self.desk.place.key == place.key
-            if before is not None and same_image and before.adapter_path is not None:
-                session.use_adapter(before.adapter_path)
-        self._leave_session()
-        self.desk.session, self.desk.place = session, place
-        self._link.attach(place, session)
-        if self._link.current_slice() is None:
-            self._link.go_to(len(session.stack) // 2)
-        self._hear_session(session)
-        self._view.set_settings(session.settings)
-        self.paint.session_opened()
-        self.saving.opened(session)
-        self.levels.opened()
-        if back:
-            self.desk.say(back, "good")
-        self.refresh()
-
-    def _paint_is_back(self, session: Session | None) -> str:
-        """What to say where an image comes back whose loss the status line still tells of."""
-        if session is None or self.desk.session is not None or self.desk.status.level != "warning":
-            return ""
-        painted = len(session.annotations.painted_slices())
-        return f"your paint on {wording.count(painted, 'slice')} is back" if painted else ""
-
-    def _bring_image(self, state: SessionState, folder: Path) -> None:
-        """Open the image that a session was painted on, where it is found."""
-        place = find_image(self.desk, state, folder)
-        if place is not None:
-            self.open_place(place)
-
-    def image_lost(self, key: str, name: str) -> None:
-        """The image in use was removed from the viewer."""
-        place = self.desk.place
-        if place is None or place.key != key:
-            return
-        busy = self.jobs.busy
-        painted = len(self.desk.session.annotations.painted_slices()) if self.desk.session else 0
-        self._leave_session()
-        self._link.detach(hide=False)
-        sentence = f"The image “{name}” was removed from the viewer"
-        sentence += ", so its job was stopped." if busy else "."
-        if painted:
-            sentence += (
-                f" Its paint on {wording.count(painted, 'slice')} is kept; open the image again "
-                "to go on."
-            )
-        if painted or busy or self.desk.status.level != "warning":
-            # Of several images removed at once, the one with paint is worth the line.
-            self.desk.say(sentence, "warning")
         self.refresh()
 
     def _pixels_replaced(self) -> None:
         """The image shows another array; where that is another stack, it is opened anew."""
         place = self.desk.place
         self.arrivals.pixels_replaced()
-        if place is not None and self.desk.session is None:
-            self._try_to_open(place.key)
+        self.images.open_again(place)
 
-    def paint_lost(self) -> None:
-        """The paint layer was removed by the user; the paint itself is still here."""
-        session = self.desk.session
-        if session is None:
-            return
-        painted = wording.count(len(session.annotations.painted_slices()), "slice")
-        self.desk.say(
-            f"The paint layer was removed; your paint on {painted} is kept.",
-            "warning",
-            "Bring the paint layer back",
-            self._bring_paint_back,
-        )
+    def _session_opened(self, session: Session) -> None:
+        self._hear_session(session)
+        self._view.set_settings(session.settings)
+        self.paint.session_opened()
+        self.saving.opened(session)
+        self.levels.opened()
         self.refresh()
-
-    def _bring_paint_back(self) -> None:
-        if self.desk.session is not None:
-            self._link.show_paint(self.desk.session)
-            self.paint.labels_changed()
-            self.desk.say("the paint layer is back", "good")
-
-    def _may_leave(self) -> bool:
-        job = self.jobs.job
-        if job is None:
-            return True
-        return self._view.confirm(
-            "A job is running on this image. What it has so far is kept; the rest is not computed.",
-            "Stop it and go on",
-        )
 
     def _leave_session(self) -> None:
         self.compare.end()
@@ -258,11 +134,6 @@ class Controller:
         self.loop.forget_suggestion()
         self.jobs.abandon()
         self.desk.session = self.desk.place = self.desk.selected = None
-
-    def set_complete(self, complete: bool) -> None:
-        """Tick or untick the slice on screen."""
-        self.paint.set_complete(complete)
-        self._shown.pop("slice", None)
 
     def _stop(self) -> None:
         """Stop what the progress line shows."""
@@ -403,11 +274,12 @@ class Controller:
 
     def _connect(self) -> None:
         wishes, viewer = self._view.wishes, self._link.signals
-        paint, loop, files, arrivals = self.paint, self.loop, self.files, self.arrivals
+        images, paint, loop = self.images, self.paint, self.loop
+        files, arrivals = self.files, self.arrivals
         for signal, act in (
-            (wishes.image_chosen, self.choose_image),
-            (wishes.axis_chosen, self.choose_axis),
-            (wishes.level_chosen, self.choose_level),
+            (wishes.image_chosen, self._then_show("image", images.choose)),
+            (wishes.axis_chosen, self._then_show("image", images.choose_axis)),
+            (wishes.level_chosen, self._then_show("image", images.choose_level)),
             (wishes.full_resolution_set, self.set_full_resolution),
             (wishes.image_offer_taken, arrivals.take_offer),
             (wishes.label_added, paint.add_label),
@@ -415,7 +287,7 @@ class Controller:
             (wishes.label_recoloured, paint.recolour_label),
             (wishes.label_removed, paint.remove_label),
             (wishes.label_selected, paint.select_label),
-            (wishes.complete_set, self.set_complete),
+            (wishes.complete_set, self._then_show("slice", paint.set_complete)),
             (wishes.accept, paint.accept),
             (wishes.accept_label, self.fill.accept_label),
             (wishes.propagate, self.fill.propagate),
@@ -450,12 +322,12 @@ class Controller:
             (wishes.compare_rounds, self.compare.compare),
             (wishes.comparison_ended, self.compare.end),
             (viewer.images_changed, self.images_changed),
-            (viewer.image_lost, self.image_lost),
+            (viewer.image_lost, images.lost),
             (viewer.image_changed, arrivals.image_changed),
             (viewer.pixels_replaced, self._pixels_replaced),
             (viewer.adapter_dropped, arrivals.adapter_dropped),
             (viewer.session_dropped, arrivals.session_dropped),
-            (viewer.paint_lost, self.paint_lost),
+            (viewer.paint_lost, paint.layer_lost),
             (viewer.slice_changed, _only_refresh),
             (viewer.display_changed, self.refresh),
             (viewer.painted, paint.painted),
@@ -470,6 +342,17 @@ class Controller:
             self._hear(signal, act)
         for signal, act in self.assist.slots():
             self._hear(signal, act)
+
+    def _then_show(self, name: str, act: Callable[..., None]) -> Callable[..., None]:
+        """``act``, after which a state is shown whether or not it has changed: the widget has run ahead of it."""
+
+        def acted(*args: Any) -> None:
+            try:
+                act(*args)
+            finally:
+                self._shown.pop(name, None)
+
+        return acted
 
     def _hear(self, signal: Any, act: Callable[..., None]) -> None:
         """Do ``act`` when a wish comes; an error that is ours becomes a sentence on screen."""

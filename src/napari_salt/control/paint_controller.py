@@ -179,6 +179,27 @@ class PaintController:
         if not seen:
             self._desk.say(f"{what} on slice {index} {done}")
 
+    # ---- the layer
+
+    def layer_lost(self) -> None:
+        """The paint layer was removed by the user; the paint itself is still here."""
+        session = self._desk.session
+        if session is None:
+            return
+        painted = wording.count(len(session.annotations.painted_slices()), "slice")
+        self._desk.say(
+            f"The paint layer was removed; your paint on {painted} is kept.",
+            "warning",
+            "Bring the paint layer back",
+            self._bring_layer_back,
+        )
+
+    def _bring_layer_back(self) -> None:
+        if self._desk.session is not None:
+            self._link.show_paint(self._desk.session)
+            self.labels_changed()
+            self._desk.say("the paint layer is back", "good")
+
     def _warm_up(self) -> None:
         """Load weights as soon as somebody paints: Adapt then starts at once."""
         if not self._warmed and self._desk.session is not None:
