@@ -9,7 +9,7 @@ import pytest
 import memory
 from memory import Pair
 
-SIDE, SHORT, LONG = 128, 50, 800
+SIDE, SHORT, LONG = 40, 100, 10_000
 
 
 @pytest.mark.skipif(

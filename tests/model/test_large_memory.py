@@ -1,7 +1,4 @@
-"""A large slice is adapted to and segmented in bounded memory.
-
-A quarter of 16k × 16k, so that it does not take minutes; ``python tests/model/large_run.py`` runs the whole.
-"""
+"""A slice of 16k × 16k is adapted to and segmented in bounded memory."""
 
 from __future__ import annotations
 
@@ -12,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-ROWS, COLUMNS = 4096, 16384
-MEGABYTES = 1000
-"""Above what the process holds with torch loaded, the text model (some 370 MB) counted. The probabilities of the whole
-slice alone would be 512 MB, those with their temporaries several times that."""
+ROWS, COLUMNS = 16384, 16384
+MEGABYTES = 1300
+"""Above what the process holds with torch loaded; the text model (some 370 MB) and what is mapped of masks and
+uncertainty (up to 770 MB) are counted. The probabilities of the whole slice alone would be 2 GB."""
 
 
 @pytest.mark.skipif(
@@ -32,4 +29,4 @@ def test_a_large_slice_takes_bounded_memory():
     assert told["wrong"] < 0.01
     assert told["areas"]["1"] == pytest.approx(ROWS * COLUMNS / 2, rel=0.02)
     assert told["predict"] - told["baseline"] < MEGABYTES
-    assert told["largest"] < ROWS * COLUMNS / 10
+    assert told["largest"] < ROWS * COLUMNS / 40
