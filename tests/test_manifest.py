@@ -60,6 +60,7 @@ def test_what_can_be_dropped_saved_and_found_in_menus(manifest):
         "napari-salt.dock",
         "napari-salt.stack_images",
         "napari-salt.open_image_folder",
+        "napari-salt.open_image_file",
     }
 
 

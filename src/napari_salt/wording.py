@@ -83,20 +83,21 @@ def facts(info: StackInfo) -> str:
     """``152 slices · 233 × 197 · 1 mm``; the three lengths of a voxel where they differ."""
     slices = info.shape[0]
     parts = [count(slices, "slice"), plane_size(info.shape)]
-    lengths = [f"{value:.3g}" for value in info.spacing]
-    if set(info.units) == {"pixel"}:
-        if len(set(lengths)) > 1:
-            parts.append(" × ".join(lengths))
-    elif len(set(lengths)) == 1 and len(set(info.units)) == 1:
-        parts.append(f"{lengths[0]} {info.units[0]}")
-    elif len(set(info.units)) == 1:
-        parts.append(f"{' × '.join(lengths)} {info.units[0]}")
-    else:
-        pairs = zip(lengths, info.units, strict=True)
-        parts.append(" × ".join(f"{value} {unit}" for value, unit in pairs))
+    parts.append(voxel(info.spacing, info.units))
     if info.rgb:
         parts.append("colour")
-    return " · ".join(parts)
+    return " · ".join(part for part in parts if part)
+
+
+def voxel(lengths: Sequence[float], units: Sequence[str]) -> str:
+    """``0.5 × 0.1 × 0.1 um``, ``1 mm`` where all are alike; empty for pixels that are as long as wide."""
+    told = [f"{length:.3g}" for length in lengths]
+    alike = told[:1] if len(set(told)) == 1 else told
+    if set(units) == {"pixel"}:
+        return " × ".join(alike) if len(alike) > 1 else ""
+    if len(set(units)) == 1:
+        return f"{' × '.join(alike)} {units[0]}"
+    return " × ".join(f"{length} {unit}" for length, unit in zip(told, units, strict=True))
 
 
 def difference(info: StackInfo, wanted: StackInfo) -> str:

@@ -451,6 +451,27 @@ def test_levels_of_a_pyramid(tmp_path):
         np.testing.assert_array_equal(level[2], data[2, ::step, ::step])
 
 
+@pytest.mark.parametrize(("told", "size"), [("|MPP = 0.4990|AppMag = 20", 0.499), ("", 1.0)])
+def test_a_whole_slide(tmp_path, told, size):
+    """As scanners of Aperio write it: the levels one page after the other, a small look between them."""
+    data = np.random.default_rng(0).integers(0, 255, (256, 192, 3), np.uint8)
+    common = {"photometric": "rgb", "tile": (64, 64), "metadata": None}
+    header = "Aperio Image Library v11.2.1\r\n256x192 [0,0 192x256] (64x64)"
+    with tifffile.TiffWriter(tmp_path / "slide.svs") as tif:
+        tif.write(data, description=header + told, **common)
+        tif.write(data[::8, ::8].copy(), description=header, photometric="rgb", metadata=None)
+        tif.write(data[::4, ::4].copy(), description=header, **common)
+    opened = open_path(tmp_path / "slide.svs")
+    assert [level.shape for level in opened.pyramid] == [(256, 192, 3), (64, 48, 3)]
+    fine, coarse = (read_stack(tmp_path / "slide.svs", level=level) for level in (0, 1))
+    np.testing.assert_array_equal(fine.plane(0), data)
+    np.testing.assert_array_equal(coarse.plane(0), data[::4, ::4])
+    assert fine.info.spacing[1:] == (size, size)
+    assert coarse.info.spacing[1:] == (4 * size, 4 * size)
+    assert fine.info.units[1:] == (("um", "um") if told else ("pixel", "pixel"))
+    assert fine.info.origin.format == "tiff"
+
+
 @pytest.mark.filterwarnings("error")
 def test_planes_in_several_ome_files(tmp_path):
     data, ids = numbered(2, 5, 4), ("urn:uuid:0", "urn:uuid:1")

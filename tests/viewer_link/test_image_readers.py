@@ -15,12 +15,12 @@ from npe2 import PluginManager, PluginManifest
 from ome_zarr.writer import write_image, write_labels
 
 from format_data import dicom_series, marked_volume, world_of
-from napari_salt.errors import ChoiceNeeded
+from napari_salt.errors import ChoiceNeeded, InputError
 from napari_salt.io import dicom_read
 from napari_salt.io.export import export_masks
 from napari_salt.records import Label, Origin
 from napari_salt.viewer_link import ViewerLink, image_readers
-from napari_salt.viewer_link.image_readers import file_reader, read_image
+from napari_salt.viewer_link.image_readers import add_file, file_reader, read_image
 from napari_salt.viewer_link.readers import folder_reader, read_folder
 from napari_salt.viewer_link.writers import write_labels as save_labels
 
@@ -100,6 +100,25 @@ def test_layers_of_other_readers_tell_at_least_their_path(viewer, tmp_path):
     assert stack_of(viewer, layer).info.origin == Origin(str(tmp_path / "a.tif"))
     bare = viewer.add_image(np.zeros((3, 4, 5), np.uint8))
     assert stack_of(viewer, bare).info.origin == Origin()
+
+
+def test_a_tiff_opened_by_this_plugin_is_lazy_and_has_levels_and_sizes(viewer, tmp_path):
+    """napari's own reader takes the files that end so, to spare everybody a question at each; this one is asked for."""
+    data = np.random.default_rng(0).integers(0, 255, (3, 64, 48), np.uint8)
+    common = {"tile": (16, 16), "photometric": "minisblack"}
+    with tifffile.TiffWriter(tmp_path / "p.ome.tif") as tif:
+        sizes = {"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2}
+        tif.write(data, subifds=1, metadata=sizes, **common)
+        tif.write(data[:, ::2, ::2], subfiletype=1, **common)
+    add_file(viewer, tmp_path / "p.ome.tif")
+    (layer,) = viewer.layers
+    assert layer.multiscale
+    assert not isinstance(layer.data[0], np.ndarray), "nothing is read whole"
+    np.testing.assert_allclose(layer.scale, (2, 0.5, 0.5))
+    info = stack_of(viewer, layer).info
+    assert (info.spacing, info.units) == ((2, 0.5, 0.5), ("um", "um", "um"))
+    with pytest.raises(InputError, match="There is no file"):
+        add_file(viewer, tmp_path / "gone.tif")
 
 
 def test_an_ome_zarr_brings_its_levels_and_its_labels(viewer, cells, tmp_path):

@@ -9,6 +9,7 @@ from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
+import tifffile
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
@@ -127,6 +128,26 @@ def test_a_new_voxel_size_is_that_of_the_exports_too(bench, viewer):
     assert bench.session.stack.info.spacing == (3, 1, 1)
     assert "3 × 1 × 1" in bench.image.facts
     np.testing.assert_array_equal(viewer.layers["t1 paint"].scale, (3, 1, 1))
+
+
+def test_a_size_that_naparis_reader_left_in_the_file_is_offered(bench, viewer, tmp_path):
+    sizes = {"axes": "ZYX", "spacing": 0.5, "unit": "um"}
+    options = {"imagej": True, "resolution": (5.0, 10.0), "metadata": sizes}
+    tifffile.imwrite(tmp_path / "cells.tif", pixels(), **options)
+    (layer,) = viewer.open(str(tmp_path / "cells.tif"), plugin="napari")
+    bench.wishes.image_chosen.emit(bench.key("cells"))
+    bench.stroke(name="cells paint")
+    assert "0.5 × 0.1 × 0.2 um" in bench.image.note.text
+    assert bench.image.note.offer
+    bench.wishes.image_offer_taken.emit()
+    assert bench.session.stack.info.spacing == (0.5, 0.1, 0.2)
+    assert bench.session.stack.info.units == ("um", "um", "um")
+    assert not bench.image.note.offer
+    assert "0.5 × 0.1 × 0.2 um" in bench.image.facts
+    for name in ("cells", "cells paint"):
+        np.testing.assert_allclose(viewer.layers[name].scale, (0.5, 0.1, 0.2))
+    assert bench.paint[2, 4, 4] == 1, "no paint is lost"
+    assert layer.units == viewer.layers["cells paint"].units
 
 
 def test_an_image_that_moved_while_another_was_open(bench, viewer):

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from napari_salt.control.job_controller import JobController
 
 
+_SIZE = "Use the size in the file"
+
+
 class ArrivalsController:
     """Follows the image in use, and takes in what the viewer brings.
 
@@ -64,6 +67,10 @@ class ArrivalsController:
         if place.geometry.ndim == 2 and link.single_images() > 1:
             count = link.single_images()
             return ImageNote(f"One of {count} single images.", f"Make one stack of {count}")
+        size = link.images.size_in_file(place)
+        if size is not None:
+            told = wording.voxel(size.lengths, size.units)
+            return ImageNote(f"Its file gives {told} a voxel; napari has not read that.", _SIZE)
         return ImageNote(session.stack.plane_name(index) if index is not None else "")
 
     def take_offer(self) -> None:
@@ -73,8 +80,12 @@ class ArrivalsController:
             return
         if link.images.elsewhere(place):
             self._choose(place.key)
-        elif place.geometry.ndim == 2:
+        elif place.geometry.ndim == 2 and link.single_images() > 1:
             self._choose(link.stack_images())
+        else:
+            size = link.images.size_in_file(place)
+            if size is not None:
+                link.images.take_size(place.key, size)
 
     # ---- changes of the image
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from napari_salt.errors import InputError
-from napari_salt.io import dicom_series, hdf5_read, nifti_read
+from napari_salt.io import dicom_series, hdf5_read, nifti_read, tiff_read
 from napari_salt.io.damage import one_line, unreadable
 from napari_salt.io.dicom_read import open_dicom
 from napari_salt.io.dicom_seg_read import find_segmentation, open_segmentation
@@ -24,8 +24,7 @@ from napari_salt.io.zarr_read import is_zarr, open_zarr, open_zarr_labels
 from napari_salt.records import Origin, StackInfo
 
 READERS: dict[str, Callable[[Path], Opened]] = {
-    ".tif": open_tiff,
-    ".tiff": open_tiff,
+    **dict.fromkeys(tiff_read.SUFFIXES, open_tiff),
     ".npy": open_npy,
     ".png": open_picture,
     ".jpg": open_picture,
@@ -147,4 +146,6 @@ def _plain_format(file: Path) -> str:
     if file.is_dir():
         return "folder"
     suffix = file.suffix.lower()
-    return {".tif": "tiff", ".tiff": "tiff", ".npy": "npy", ".jpg": "jpeg"}.get(suffix, suffix[1:])
+    if suffix in tiff_read.SUFFIXES:
+        return "tiff"
+    return {".npy": "npy", ".jpg": "jpeg"}.get(suffix, suffix[1:])

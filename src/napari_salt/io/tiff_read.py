@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,9 @@ from napari_salt.io.units import PIXEL, normalise_unit, tidy
 if TYPE_CHECKING:
     from napari_salt.records import Color
     from napari_salt.session.stack import ArrayLike
+
+SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".svs", ".ndpi", ".scn", ".qptiff")
+"""TIFF under its own name, BigTIFF, and what scanners of whole slides write: TIFF with a dialect of its own."""
 
 _CENTIMETRE = 3
 """Value of the tag ResolutionUnit; 1 is none, 2 inch."""
@@ -187,6 +191,8 @@ def _check_parts(path: Path, page: tifffile.TiffPage) -> None:
 def _metadata(tif: tifffile.TiffFile) -> _Found:
     if tif.is_ome and tif.ome_metadata:
         return _from_ome(tif.ome_metadata)
+    if tif.is_svs:
+        return _from_svs(tif.pages.first.description)
     if tif.imagej_metadata is not None:
         return _from_imagej(tif.imagej_metadata, _resolution(tif))
     return _from_tags(tif)
@@ -246,6 +252,14 @@ def _from_ome(text: str) -> _Found:
             colors = {label_id: label_text.color_of(value) for label_id, value in kept.items()}
             found.colors.update({i: color for i, color in colors.items() if color is not None})
     return found
+
+
+def _from_svs(description: str) -> _Found:
+    """A whole slide of Aperio: micrometres per pixel stand in its description."""
+    told = re.search(r"\bMPP\s*=\s*(\d+(?:\.\d*)?)", description)
+    if told is None:
+        return _Found()
+    return _Found(dict.fromkeys("XY", tidy(float(told[1]))), dict.fromkeys("XY", "um"))
 
 
 def _from_tags(tif: tifffile.TiffFile) -> _Found:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import napari
+from napari.layers import Layer
 from napari.utils.notifications import show_info
 
 from napari_salt.errors import ChoiceNeeded
@@ -15,19 +16,16 @@ from napari_salt.io.dicom_read import Frames
 from napari_salt.io.dicom_series import SUFFIXES as DICOM
 from napari_salt.io.opened import Opened
 from napari_salt.io.opening import Wanted, open_path
-from napari_salt.io.units import PIXEL, is_known
+from napari_salt.io.units import PIXEL
 from napari_salt.io.zarr_read import is_label_image, is_zarr, label_folders, open_zarr_labels
 from napari_salt.viewer_link.choosing import choose
-from napari_salt.viewer_link.images import ORIGIN
+from napari_salt.viewer_link.images import ORIGIN, shown_unit
 
 LayerData: TypeAlias = tuple[Any, ...]
 """What napari takes from a reader: data, attributes, type; or (None,) for no layer."""
 Reader: TypeAlias = Callable[[Any], list[LayerData]]
 
 NO_LAYER: list[LayerData] = [(None,)]
-
-_SHOWN_UNITS = {"A": "angstrom"}
-"""napari reads "A" as ampere."""
 
 
 def file_reader(path: str | Sequence[str]) -> Reader | None:
@@ -70,6 +68,19 @@ def read_image(path: str | os.PathLike[str]) -> list[LayerData]:
     return [image_layer(opened), *_label_layers(place)]
 
 
+def add_file(viewer: napari.Viewer, path: str | os.PathLike[str]) -> None:
+    """Show an image file by this plugin's reader, whichever else there is: lazily, with its levels and sizes.
+
+    Raises
+    ------
+    InputError
+        When it cannot be opened; the sentence says why.
+    """
+    for layer in read_image(path):
+        if layer[0] is not None:
+            viewer.add_layer(Layer.create(*layer))
+
+
 def image_layer(opened: Opened) -> LayerData:
     """An image as layer data; level 0 decides the scale, all levels are shown."""
     rgb = opened.stack().info.rgb
@@ -108,16 +119,11 @@ def _attributes(opened: Opened, axes: str) -> dict[str, Any]:
         "name": opened.name,
         "scale": [opened.sizes.get(letter, 1.0) for letter in axes],
         "translate": [opened.offsets.get(letter, 0.0) for letter in axes],
-        "units": [_unit(opened.units.get(letter, PIXEL)) for letter in axes],
+        "units": [shown_unit(opened.units.get(letter, PIXEL)) for letter in axes],
         "axis_labels": tuple(axes.lower()),
         "multiscale": bool(opened.pyramid),
         "metadata": {ORIGIN: opened.origin},
     }
-
-
-def _unit(name: str) -> str:
-    """A unit as napari knows it; a name that means nothing to it is left out."""
-    return _SHOWN_UNITS.get(name, name) if is_known(name) else PIXEL
 
 
 def _is_open(opened: Opened) -> bool:

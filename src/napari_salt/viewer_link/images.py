@@ -11,10 +11,11 @@ from napari.layers import Image
 
 from napari_salt.errors import InputError
 from napari_salt.geometry import Place, StackGeometry, level_steps, unit_name
+from napari_salt.io.units import PIXEL, is_known
 from napari_salt.records import Affine, Origin
 from napari_salt.regions import LARGE
 from napari_salt.session.stack import Stack
-from napari_salt.viewer_link.file_levels import levels_of
+from napari_salt.viewer_link.file_facts import VoxelSize, levels_of, size_in_file
 from napari_salt.viewer_link.ownership import is_ours, levels
 from napari_salt.views import AxisEntry, ImageEntry
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 ORIGIN = "napari_salt_origin"
 """Under this key of its metadata an image layer keeps the `records.Origin` of its file."""
+
+
+_SHOWN_UNITS = {"A": "angstrom"}
+"""napari reads "A" as ampere."""
 
 
 class ViewerImages:
@@ -116,6 +121,17 @@ class ViewerImages:
             if point[axis] != index and 0 <= point[axis] < shape[axis]
         )
 
+    def size_in_file(self, place: Place) -> VoxelSize | None:
+        """Size of a voxel that the file of an image tells and its layer does not; see `file_facts`."""
+        image = self._find(place.key)
+        return None if image is None else size_in_file(image)
+
+    def take_size(self, key: str, size: VoxelSize) -> None:
+        """Have the layer of an image say how large its voxels are."""
+        image = self.get(key)
+        image.units = tuple(map(shown_unit, size.units))
+        image.scale = size.lengths
+
     def open_stack(self, place: Place) -> Stack:
         """The image as a stack; nothing is read yet."""
         image, geometry = self.get(place.key), place.geometry
@@ -167,6 +183,11 @@ def layer_key(layer: Layer) -> str:
 def pixels_of(image: Image, level: int = 0) -> Any:
     """The array of an image, or of one level of its pyramid."""
     return levels_of(image)[level]
+
+
+def shown_unit(name: str) -> str:
+    """A unit as napari knows it; a name that means nothing to it is left out."""
+    return _SHOWN_UNITS.get(name, name) if is_known(name) else PIXEL
 
 
 def _level_count(image: Image) -> int:

@@ -1,4 +1,4 @@
-"""A pyramid whose layer another reader has made: its levels come from its file, if the layer still shows that."""
+"""A TIFF whose layer another reader has made: levels and sizes come from its file, if the layer still shows that."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tifffile
 
 from napari_salt.io.opening import open_path
 from napari_salt.session.session import Session
-from napari_salt.viewer_link import file_levels, images
+from napari_salt.viewer_link import file_facts, images
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 60_000, (3, 96, 80), np.uint16)
@@ -110,7 +110,51 @@ def test_a_file_is_looked_at_once(link, viewer, tmp_path, monkeypatch):
         asked.append(path)
         return open_path(path)
 
-    monkeypatch.setattr(file_levels, "open_path", counted)
+    monkeypatch.setattr(file_facts, "open_path", counted)
     for _ in range(3):
         assert link.images.levels(link.images.place(link.images.active()))
     assert asked == [str(tmp_path / "slide.tif")]
+
+
+IMAGEJ = {
+    "imagej": True,
+    "resolution": (1 / 0.2, 1 / 0.1),
+    "metadata": {"axes": "ZYX", "spacing": 0.5, "unit": "um"},
+}
+
+
+@pytest.fixture
+def sized(link, viewer, tmp_path):
+    """A stack with sizes in its file, as napari's own reader shows it."""
+    tifffile.imwrite(tmp_path / "cells.tif", GREY, **IMAGEJ)
+    return opened(viewer, tmp_path / "cells.tif")
+
+
+def test_the_size_in_the_file_can_be_taken(link, sized):
+    key = link.images.active()
+    size = link.images.size_in_file(link.images.place(key))
+    assert (size.lengths, size.units) == ((0.5, 0.1, 0.2), ("um", "um", "um"))
+    link.images.take_size(key, size)
+    assert link.images.size_in_file(link.images.place(key)) is None, "the layer says it now"
+    info = link.images.open_stack(link.images.place(key)).info
+    assert (info.spacing, info.units) == ((0.5, 0.1, 0.2), ("um", "um", "um"))
+
+
+@pytest.mark.parametrize("change", ["scale", "units", "pixels", "shape"])
+def test_what_the_user_said_or_made_stays(link, sized, change):
+    if change == "scale":
+        sized.scale = (2, 1, 1)
+    elif change == "units":
+        sized.units = ("mm", "mm", "mm")
+    elif change == "pixels":
+        sized.data = sized.data // 2
+    else:
+        sized.data = sized.data[1:]
+    assert link.images.size_in_file(link.images.place(link.images.active())) is None
+
+
+@pytest.mark.parametrize("metadata", [{}, {"unit": "parsec", "spacing": 2.0}])
+def test_a_file_that_says_nothing_of_use(link, viewer, tmp_path, metadata):
+    tifffile.imwrite(tmp_path / "a.tif", GREY, imagej=True, metadata={"axes": "ZYX", **metadata})
+    opened(viewer, tmp_path / "a.tif")
+    assert link.images.size_in_file(link.images.place(link.images.active())) is None
