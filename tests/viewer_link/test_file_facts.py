@@ -130,14 +130,32 @@ def sized(link, viewer, tmp_path):
     return opened(viewer, tmp_path / "cells.tif")
 
 
-def test_the_size_in_the_file_can_be_taken(link, sized):
+def test_the_size_in_the_file_can_be_taken(link, viewer, sized):
     key = link.images.active()
     size = link.images.size_in_file(link.images.place(key))
     assert (size.lengths, size.units) == ((0.5, 0.1, 0.2), ("um", "um", "um"))
-    link.images.take_size(key, size)
+    place = link.images.place(key)
+    link.attach(place, Session(link.images.open_stack(place)))
+    link.take_size(size)
     assert link.images.size_in_file(link.images.place(key)) is None, "the layer says it now"
     info = link.images.open_stack(link.images.place(key)).info
     assert (info.spacing, info.units) == ((0.5, 0.1, 0.2), ("um", "um", "um"))
+    assert viewer.scene.camera.center[1:] == pytest.approx((4.75, 7.9)), "all of it is in sight"
+
+
+def test_the_place_on_screen_stays_also_in_time(link, viewer, tmp_path):
+    sizes = {"axes": "TZYX", "spacing": 0.5, "unit": "um", "finterval": 7.0}
+    movie = np.stack([GREY, GREY])
+    tifffile.imwrite(tmp_path / "m.tif", movie, **{**IMAGEJ, "metadata": sizes})
+    opened(viewer, tmp_path / "m.tif")
+    viewer.dims.set_point((0, 1), (1, 2))
+    key = link.images.active()
+    place = link.images.place(key)
+    link.attach(place, Session(link.images.open_stack(place)))
+    link.take_size(link.images.size_in_file(place))
+    assert tuple(viewer.dims.point[:2]) == (7.0, 1.0)
+    assert link.current_slice() == 2
+    assert link.images.place(key) == place
 
 
 @pytest.mark.parametrize("change", ["scale", "units", "pixels", "shape"])

@@ -139,7 +139,9 @@ def test_a_size_that_naparis_reader_left_in_the_file_is_offered(bench, viewer, t
     bench.stroke(name="cells paint")
     assert "0.5 × 0.1 × 0.2 um" in bench.image.note.text
     assert bench.image.note.offer
+    bench.link.go_to(4)
     bench.wishes.image_offer_taken.emit()
+    assert bench.link.current_slice() == 4, "what is shown stays"
     assert bench.session.stack.info.spacing == (0.5, 0.1, 0.2)
     assert bench.session.stack.info.units == ("um", "um", "um")
     assert not bench.image.note.offer

@@ -70,7 +70,7 @@ class ArrivalsController:
         size = link.images.size_in_file(place)
         if size is not None:
             told = wording.voxel(size.lengths, size.units)
-            return ImageNote(f"Its file gives {told} a voxel; napari has not read that.", _SIZE)
+            return ImageNote(f"Its file gives {told} a voxel, which napari has not read.", _SIZE)
         return ImageNote(session.stack.plane_name(index) if index is not None else "")
 
     def take_offer(self) -> None:
@@ -85,7 +85,7 @@ class ArrivalsController:
         else:
             size = link.images.size_in_file(place)
             if size is not None:
-                link.images.take_size(place.key, size)
+                link.take_size(size)
 
     # ---- changes of the image
 

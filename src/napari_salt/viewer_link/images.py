@@ -126,12 +126,6 @@ class ViewerImages:
         image = self._find(place.key)
         return None if image is None else size_in_file(image)
 
-    def take_size(self, key: str, size: VoxelSize) -> None:
-        """Have the layer of an image say how large its voxels are."""
-        image = self.get(key)
-        image.units = tuple(map(shown_unit, size.units))
-        image.scale = size.lengths
-
     def open_stack(self, place: Place) -> Stack:
         """The image as a stack; nothing is read yet."""
         image, geometry = self.get(place.key), place.geometry

@@ -14,7 +14,7 @@ from napari_salt.viewer_link.compare import CompareLayers
 from napari_salt.viewer_link.custody import Custody
 from napari_salt.viewer_link.image_readers import image_layer
 from napari_salt.viewer_link.image_watch import ImageWatch
-from napari_salt.viewer_link.images import ViewerImages, layer_key
+from napari_salt.viewer_link.images import ViewerImages, layer_key, shown_unit
 from napari_salt.viewer_link.keys import ViewerKeys
 from napari_salt.viewer_link.listening import Listening
 from napari_salt.viewer_link.making import LayerMaking
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from napari_salt.key_table import KeysState
     from napari_salt.records import SlicePrediction
     from napari_salt.session.session import Session
+    from napari_salt.viewer_link.file_facts import VoxelSize
     from napari_salt.viewer_link.layers import Role
     from napari_salt.viewer_link.predicted import StackArray
     from napari_salt.views import DisplayState, LabelRow
@@ -192,6 +193,18 @@ class ViewerLink:
         """Show a slice of the stack."""
         if self._image is not None and self._place is not None:
             show_slice(self._viewer.dims, self._image, self._place.geometry, index)
+
+    def take_size(self, size: VoxelSize) -> None:
+        """Have the image say how large its voxels are; the same place of it stays on screen, as a whole."""
+        image, dims = self._image, self._viewer.dims
+        if image is None:
+            return
+        axes = range(dims.ndim - image.ndim, dims.ndim)
+        at = image.world_to_data([dims.point[axis] for axis in axes])
+        image.units = tuple(map(shown_unit, size.units))
+        image.scale = size.lengths
+        dims.set_point(axes, image.data_to_world(at))
+        self._viewer.reset_view()
 
     def set_contrast(self, low: float, high: float) -> None:
         """Show the image between two intensities, black to white."""
