@@ -57,12 +57,12 @@ def test_report(report, text):
         (StackInfo((152, 233, 197), units=("mm",) * 3), "152 slices · 233 × 197 · 1 mm"),
         (
             StackInfo((9, 4, 5), spacing=(2.0, 0.5, 0.5), units=("um",) * 3),
-            "9 slices · 4 × 5 · 2 × 0.5 × 0.5 um",
+            "9 slices · 4 × 5 · 2 × 0.5 × 0.5 µm",
         ),
         (StackInfo((1, 4, 5), channels=3, rgb=True), "1 slice · 4 × 5 · colour"),
         (
             StackInfo((7, 4, 5), units=("s", "um", "um")),
-            "7 slices · 4 × 5 · 1 s × 1 um × 1 um",
+            "7 slices · 4 × 5 · 1 s × 1 µm × 1 µm",
         ),
     ],
 )

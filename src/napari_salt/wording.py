@@ -79,6 +79,10 @@ def level(shapes: Sequence[Sequence[int]], number: int) -> str:
     return f"{name} ({f'level {number} of {len(shapes) - 1}' if number else 'full resolution'})"
 
 
+_SIGNS = {"um": "µm", "us": "µs", "A": "Å"}
+"""Units as people write them; files keep to ASCII."""
+
+
 def facts(info: StackInfo) -> str:
     """``152 slices · 233 × 197 · 1 mm``; the three lengths of a voxel where they differ."""
     slices = info.shape[0]
@@ -90,7 +94,8 @@ def facts(info: StackInfo) -> str:
 
 
 def voxel(lengths: Sequence[float], units: Sequence[str]) -> str:
-    """``0.5 × 0.1 × 0.1 um``, ``1 mm`` where all are alike; empty for pixels that are as long as wide."""
+    """``0.5 × 0.1 × 0.1 µm``, ``1 mm`` where all are alike; empty for pixels that are as long as wide."""
+    units = [unit_sign(unit) for unit in units]
     told = [f"{length:.3g}" for length in lengths]
     alike = told[:1] if len(set(told)) == 1 else told
     if set(units) == {"pixel"}:
@@ -113,6 +118,11 @@ def difference(info: StackInfo, wanted: StackInfo) -> str:
     if info.dtype != wanted.dtype:
         return f"holds {info.dtype} instead of {wanted.dtype}"
     return "holds other pixels"
+
+
+def unit_sign(unit: str) -> str:
+    """A unit as people write it: ``µm`` for ``um``."""
+    return _SIGNS.get(unit, unit)
 
 
 def position(places: Sequence[tuple[str, int]]) -> str:

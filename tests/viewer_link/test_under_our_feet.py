@@ -137,7 +137,7 @@ def test_a_size_that_naparis_reader_left_in_the_file_is_offered(bench, viewer, t
     (layer,) = viewer.open(str(tmp_path / "cells.tif"), plugin="napari")
     bench.wishes.image_chosen.emit(bench.key("cells"))
     bench.stroke(name="cells paint")
-    assert "0.5 × 0.1 × 0.2 um" in bench.image.note.text
+    assert "0.5 × 0.1 × 0.2 µm" in bench.image.note.text
     assert bench.image.note.offer
     bench.link.go_to(4)
     bench.wishes.image_offer_taken.emit()
@@ -145,7 +145,7 @@ def test_a_size_that_naparis_reader_left_in_the_file_is_offered(bench, viewer, t
     assert bench.session.stack.info.spacing == (0.5, 0.1, 0.2)
     assert bench.session.stack.info.units == ("um", "um", "um")
     assert not bench.image.note.offer
-    assert "0.5 × 0.1 × 0.2 um" in bench.image.facts
+    assert "0.5 × 0.1 × 0.2 µm" in bench.image.facts
     for name in ("cells", "cells paint"):
         np.testing.assert_allclose(viewer.layers[name].scale, (0.5, 0.1, 0.2))
     assert bench.paint[2, 4, 4] == 1, "no paint is lost"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt
 
+from napari_salt import wording
 from napari_salt.session.coverage import COMPLETE, OUTDATED, PAINTED, PREDICTED, SKIPPED, in_words
 from napari_salt.session.slice_table import NO_AREA, SliceTable
 from napari_salt.widgets.plain import plain_text
@@ -106,7 +107,7 @@ class SlicesModel(QAbstractTableModel):
     def _title(self, column: int) -> str:
         if column < FIRST_LABEL:
             return _TITLES[column]
-        unit = f"{self._table.unit}²" if self._table.unit else "pixels"
+        unit = f"{wording.unit_sign(self._table.unit)}²" if self._table.unit else "pixels"
         return f"{self._table.labels[column - FIRST_LABEL]} ({unit})"
 
     def _tip(self, column: int) -> str:
