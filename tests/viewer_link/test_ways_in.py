@@ -17,7 +17,7 @@ from napari_salt.errors import InputError
 from napari_salt.io.read import read_labels
 from napari_salt.records import Origin
 from napari_salt.session.session import Session
-from napari_salt.viewer_link import ViewerLink
+from napari_salt.viewer_link import ViewerLink, menu_actions
 from napari_salt.viewer_link.images import ORIGIN
 from napari_salt.viewer_link.readers import adapter_reader, folder_reader
 from napari_salt.viewer_link.stacking import stack_images
@@ -240,3 +240,30 @@ def test_the_save_dialog_tells_our_writer_from_napari_s(viewer):
     ]
     assert ("napari-salt", "Labels with names, colours and sizes") in names
     assert len(set(names)) == len(names)
+
+
+# ---- the plugin's own entries in the menus
+
+
+def test_files_and_folders_are_asked_for(viewer, qapp, folder, monkeypatch):
+    tifffile.imwrite(folder / "x.tif", np.zeros((3, 4, 5), np.uint8), photometric="minisblack")
+    asked = []
+
+    def answer(parent, title, **options):
+        asked.append(options["filter"])
+        return answers.pop(), ""
+
+    answers = ["", str(folder / "x.tif")]
+    monkeypatch.setattr(menu_actions.QFileDialog, "getOpenFileName", answer)
+    menu_actions.open_image_file(viewer)
+    assert [layer.name for layer in viewer.layers] == ["x"]
+    menu_actions.open_image_file(viewer)
+    assert len(viewer.layers) == 1, "nothing was chosen"
+    assert "*.nii.gz" in asked[0]
+    assert "*.svs" in asked[0]
+    (folder / "x.tif").unlink()
+    answers = ["", str(folder)]
+    monkeypatch.setattr(menu_actions.QFileDialog, "getExistingDirectory", lambda *_: answers.pop())
+    menu_actions.open_image_folder(viewer)
+    menu_actions.open_image_folder(viewer)
+    assert [layer.name for layer in viewer.layers] == ["x", folder.name]
