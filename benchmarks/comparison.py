@@ -58,26 +58,15 @@ def counted(pairs: Sequence[Pair]) -> str:
     return f"{won}/{len(gaps) - won - lost}/{lost}"
 
 
-def means(results: Iterable[Result]) -> dict[tuple[str, int], dict[str, float]]:
-    """Mean Dice by (task, n) and method, over the shifts that every method of that (task, n) has run.
-
-    A method that has run none of the shifts that ours has is left out.
-    """
-    cells: dict[tuple[str, int], dict[str, dict[int, float]]] = {}
-    for result in results:
-        cell = cells.setdefault((result.task, result.n), {})
-        cell.setdefault(result.method, {})[result.shift] = result.dice
-    found = {}
-    for place, cell in cells.items():
-        if OURS not in cell:
-            continue
-        others = {key: dices for key, dices in cell.items() if dices.keys() & cell[OURS].keys()}
-        shifts = set.intersection(*(set(dices) for dices in others.values()))
-        if shifts:
-            found[place] = {
-                key: float(np.mean([dices[shift] for shift in shifts]))
-                for key, dices in others.items()
-            }
+def gaps(results: Sequence[Result]) -> dict[tuple[str, int], dict[str, float]]:
+    """By (task, n): how far each other method is above ours, over the choices of painted slices that both have run."""
+    found: dict[tuple[str, int], dict[str, float]] = {}
+    for rival in sorted({result.method for result in results} - {OURS}):
+        places: dict[tuple[str, int], list[Pair]] = {}
+        for ours, other in pair_up(results, OURS, rival):
+            places.setdefault((ours.task, ours.n), []).append((other, ours))
+        for place, pairs in places.items():
+            found.setdefault(place, {})[rival] = round(difference(pairs), 4)
     return found
 
 
@@ -97,16 +86,15 @@ def verdicts(results: Sequence[Result]) -> list[Verdict]:
 
 
 def _best_everywhere(results: Sequence[Result]) -> Verdict:
-    others = {place: cell for place, cell in means(results).items() if len(cell) > 1}
     target = f"best, or within {LEVEL} of the best, at every (task, n)"
+    others = gaps(results)
     if not others:
         return Verdict(target, "", 0, None)
     behind = {}
-    for (task, n), cell in others.items():
-        best = max(cell, key=lambda key: cell[key])
-        gap = round(cell[best] - cell[OURS], 4)
-        if gap > LEVEL:
-            behind[f"{task}, {n} (−{gap:.3f} to {best})"] = gap
+    for (task, n), above in others.items():
+        best = max(above, key=lambda key: above[key])
+        if above[best] > LEVEL:
+            behind[f"{task}, {n} (−{above[best]:.3f} to {best})"] = above[best]
     found = f"at {len(others) - len(behind)} of {len(others)}"
     if behind:
         found += "; behind at " + "; ".join(sorted(behind, key=lambda place: -behind[place]))

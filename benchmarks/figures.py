@@ -47,12 +47,8 @@ def write_figures(path: Path, results: Sequence[Result]) -> None:
 
 
 def figures(results: Sequence[Result]) -> str:
-    """The table and what it comes to, of the first choice of painted slices."""
-    dice = {
-        (one.task, one.n, one.method): one.dice
-        for one in results
-        if one.shift == 0 and one.method in (OURS, *AGAINST)
-    }
+    """The table and what it comes to: means over the choices of painted slices that all three have run."""
+    dice = _means(results)
     rows = [
         [TITLES[task.rpartition("/")[2]], *(_cell(dice, task, n) for n in COUNTS)]
         for task in ROWS
@@ -60,6 +56,23 @@ def figures(results: Sequence[Result]) -> str:
     ]
     head = ["ours / forest / probe, painted slices", *(str(n) for n in COUNTS)]
     return f"{table(head, rows)}\n\n{_sum(dice)}"
+
+
+def _means(results: Sequence[Result]) -> dict[tuple[str, int, str], float]:
+    """By task, number and method; where no choice has all three, what there is of the first one."""
+    methods = (OURS, *AGAINST)
+    every = {(r.task, r.n, r.shift, r.method): r.dice for r in results if r.method in methods}
+    found: dict[tuple[str, int, str], float] = {}
+    for task, n in {key[:2] for key in every}:
+        shifts = {key[2] for key in every if key[:2] == (task, n)}
+        common = [s for s in sorted(shifts) if all((task, n, s, m) in every for m in methods)]
+        for method in methods:
+            values = [
+                every[task, n, s, method] for s in common or [0] if (task, n, s, method) in every
+            ]
+            if values:
+                found[task, n, method] = sum(values) / len(values)
+    return found
 
 
 def _cell(dice: Mapping[tuple[str, int, str], float], task: str, n: int) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 import plot
 import report
-from comparison import FORESTS, OURS, Verdict, counted, difference, means, pair_up, verdicts
+from comparison import FORESTS, OURS, Verdict, counted, difference, gaps, pair_up, verdicts
 from results import Result
 
 PLAIN = Result(
@@ -56,9 +56,10 @@ def test_level_is_within_half_a_hundredth() -> None:
     assert counted(pairs) == "1/1/0"
 
 
-def test_means_at_a_task_are_over_the_same_choices_of_slices() -> None:
+def test_gaps_are_over_the_choices_of_slices_that_both_have_run() -> None:
     found = [result(OURS, 0.9), result(OURS, 0.1, shift=1), result("probe", 0.8)]
-    assert means(found) == {("a", 3): {OURS: pytest.approx(0.9), "probe": pytest.approx(0.8)}}
+    found += [result("unet", 0.8), result("unet", 0.4, shift=1), result("lora", 0.9, task="b")]
+    assert gaps(found) == {("a", 3): {"probe": pytest.approx(-0.1), "unet": pytest.approx(0.1)}}
 
 
 def test_the_better_forest_is_the_one_to_beat() -> None:

@@ -40,10 +40,14 @@ def test_cells_name_the_best_and_leave_out_what_was_not_run():
     assert "best, in 1. Behind: coins with 3 (-0.200)." in text
 
 
-def test_other_choices_of_painted_slices_and_other_methods_do_not_count():
+def test_other_methods_and_choices_that_not_all_have_run_do_not_count():
     (one, *_) = results("coins", 1, 0.5)
     others = [replace(one, shift=1, dice=0.9), replace(one, method="unet", dice=0.9)]
     assert figures([one, *others]) == figures([one])
+    first, second = results("coins", 1, 0.5, 0.6, 0.7), results("coins", 1, 0.9, 0.8, 0.7)
+    third = replace(one, shift=2, dice=0.1)
+    text = figures([*first, *(replace(each, shift=1) for each in second), third])
+    assert "| **.700** / **.700** / **.700** |" in text
 
 
 def test_the_rest_of_the_page_stays(tmp_path: Path):
