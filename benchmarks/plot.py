@@ -48,7 +48,8 @@ def draw(path: Path, results: Sequence[Result]) -> str:
     averaged = [r for r in results if r.method in shown and (r.task, r.shift) in cases]
     _panel(panels[0], averaged, counts, "mean over tasks")
     for panel, task in zip(panels[1:], tasks, strict=True):
-        _panel(panel, [r for r in results if r.task == task], counts, task.replace("_", " "))
+        first = [r for r in results if r.task == task and r.shift == 0]
+        _panel(panel, first, counts, task.replace("_", " "))
     panels[0].set_ylabel("Dice on unseen slices", fontsize=11)
     keys = _keys(results)
     lines: list[Any] = [panels[0].plot([], [], **_style(key))[0] for key in keys]
@@ -93,7 +94,7 @@ def caption(results: Sequence[Result], shown: Sequence[str], cases: set[tuple[st
     text = (
         f"The mean is over the tasks that every method shown there has run for every number of painted slices: "
         f"{', '.join(tasks)} ({choices} choice{'s' if choices > 1 else ''} of painted slices). The "
-        "small panels show each task by itself, over the choices that a method has run."
+        "small panels show each task by itself, of the first choice, which every method has run."
     )
     left_out = [method(key).title for key in _keys(results) if key not in shown]
     if left_out:
