@@ -5,6 +5,7 @@ The whole application without a window (`torture_office`); one engine for all ru
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import shutil
@@ -280,8 +281,19 @@ def _problem_of(work: Callable[[], None]) -> str:
 
 
 def shared_memory() -> set[str]:
-    """Names of the shared memory of all processes."""
-    return {one.name for one in SHARED_MEMORY.iterdir()} if SHARED_MEMORY.is_dir() else set()
+    """Names of shared memory, but for what other processes than this one and its children have in use."""
+    if not SHARED_MEMORY.is_dir():
+        return set()
+    names = {one.name for one in SHARED_MEMORY.iterdir()}
+    here = psutil.Process(os.getpid())
+    ours = {one.pid for one in (here, *here.children(recursive=True))}
+    others: set[str] = set()
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        if int(maps.parent.name) not in ours:
+            with contextlib.suppress(OSError):  # ended meanwhile, or somebody else's
+                lines = maps.read_text().splitlines()
+                others |= {Path(line).name for line in lines if f"{SHARED_MEMORY}/" in line}
+    return {name for name in names - others if (SHARED_MEMORY / name).exists()}
 
 
 def open_files(folder: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,22 @@ def test_an_image_deleted_while_a_job_runs_ends_the_job_and_keeps_the_paint(tmp_
     assert office.said.startswith("round 2 done")
     office.close()
     office.runner.engine.close()
+
+
+@on_linux
+def test_shared_memory_of_programs_beside_is_not_ours(monkeypatch):
+    memory = SharedMemory(create=True, size=16)
+    try:
+        assert memory.name in torture_loop.shared_memory()
+        with subprocess.Popen(["sleep", "60"]) as other:
+            monkeypatch.setattr(torture_loop.os, "getpid", lambda: other.pid)
+            assert memory.name not in torture_loop.shared_memory()
+            other.kill()
+    finally:
+        monkeypatch.undo()
+        memory.close()
+        memory.unlink()
+    assert memory.name not in torture_loop.shared_memory()
 
 
 @on_linux
