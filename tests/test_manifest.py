@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from npe2 import PluginManifest
 
+from napari_salt.io import tiff_read
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -43,6 +45,8 @@ def test_what_can_be_dropped_saved_and_found_in_menus(manifest):
     contributions = manifest.contributions
     readers = {reader.command: reader for reader in contributions.readers}
     assert {"*.nii.gz", "*.dcm", "*.h5"} <= set(readers["napari-salt.read_image"].filename_patterns)
+    slides = {f"*{ending}" for ending in tiff_read.SUFFIXES} - {"*.tif", "*.tiff"}
+    assert slides <= set(readers["napari-salt.read_image"].filename_patterns)
     assert readers["napari-salt.read_folder"].accepts_directories
     assert readers["napari-salt.read_folder"].filename_patterns == []
     assert readers["napari-salt.read_adapter"].filename_patterns == ["*.salt.safetensors"]

@@ -171,6 +171,18 @@ def test_what_the_user_said_or_made_stays(link, sized, change):
     assert link.images.size_in_file(link.images.place(link.images.active())) is None
 
 
+def test_an_axis_without_a_length_stays_in_pixels(link, viewer, tmp_path):
+    tags = {"resolution": (20, 10), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(tmp_path / "a.tif", GREY, photometric="minisblack", **tags)
+    opened(viewer, tmp_path / "a.tif")
+    place = link.images.place(link.images.active())
+    size = link.images.size_in_file(place)
+    assert (size.lengths, size.units) == ((1.0, 0.1, 0.05), ("pixel", "cm", "cm"))
+    link.attach(place, Session(link.images.open_stack(place)))
+    link.take_size(size)
+    assert link.images.open_stack(place).info.units == ("pixel", "cm", "cm")
+
+
 @pytest.mark.parametrize("metadata", [{}, {"unit": "parsec", "spacing": 2.0}])
 def test_a_file_that_says_nothing_of_use(link, viewer, tmp_path, metadata):
     tifffile.imwrite(tmp_path / "a.tif", GREY, imagej=True, metadata={"axes": "ZYX", **metadata})

@@ -14,6 +14,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
 from napari_salt.control.controller import Controller
+from napari_salt.errors import InputError
 from napari_salt.records import SlicePrediction, SliceSummary
 from napari_salt.viewer_link import ViewerLink
 from napari_salt.views import DockView, Wishes
@@ -150,6 +151,19 @@ def test_a_size_that_naparis_reader_left_in_the_file_is_offered(bench, viewer, t
         np.testing.assert_allclose(viewer.layers[name].scale, (0.5, 0.1, 0.2))
     assert bench.paint[2, 4, 4] == 1, "no paint is lost"
     assert layer.units == viewer.layers["cells paint"].units
+
+
+def test_an_image_that_cannot_be_opened_leaves_the_name_of_the_open_one(bench, monkeypatch):
+    def refuse(key):
+        raise InputError("It has no slices.")
+
+    monkeypatch.setattr(bench.link, "first_place", refuse)
+    before = bench.image.key
+    bench.view.set_image.reset_mock()
+    bench.wishes.image_chosen.emit("another")
+    assert bench.view.set_image.called, "the list has run ahead, so it is told again"
+    assert bench.image.key == before
+    assert bench.status.level == "error"
 
 
 def test_an_image_that_moved_while_another_was_open(bench, viewer):

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from napari_salt.control.job_controller import JobController
 
 
-_SIZE = "Use the size in the file"
-
-
 class ArrivalsController:
     """Follows the image in use, and takes in what the viewer brings.
 
@@ -55,37 +52,38 @@ class ArrivalsController:
     # ---- single images and positions
 
     def note(self, index: int | None) -> ImageNote:
-        """What is worth knowing of the image in use: elsewhere, single images, a slice's name."""
-        place, session, link = self._desk.place, self._desk.session, self._desk.link
-        if place is None or session is None:
-            return ImageNote()
+        """What is worth knowing of the image in use: elsewhere, single images, its size, a slice's name."""
+        session, (note, _) = self._desk.session, self._offered()
+        if session is None or note.offer or index is None:
+            return note
+        return ImageNote(session.stack.plane_name(index))
+
+    def take_offer(self) -> None:
+        """Do what the note of the image offers."""
+        _, take = self._offered()
+        take()
+
+    def _offered(self) -> tuple[ImageNote, Callable[[], None]]:
+        """The note that comes with an offer, and what takes it; an empty one where there is nothing to offer."""
+        place, link = self._desk.place, self._desk.link
+        if place is None or self._desk.session is None:
+            return ImageNote(), lambda: None
         elsewhere = link.images.elsewhere(place)
         if elsewhere:
             here = wording.position(link.images.position(place))
             there = wording.position(elsewhere)
-            return ImageNote(f"This is {here}; the viewer shows {there}.", f"Work on {there}")
-        if place.geometry.ndim == 2 and link.single_images() > 1:
-            count = link.single_images()
-            return ImageNote(f"One of {count} single images.", f"Make one stack of {count}")
+            note = ImageNote(f"This is {here}; the viewer shows {there}.", f"Work on {there}")
+            return note, lambda: self._choose(place.key)
+        count = link.single_images() if place.geometry.ndim == 2 else 0
+        if count > 1:
+            note = ImageNote(f"One of {count} single images.", f"Make one stack of {count}")
+            return note, lambda: self._choose(link.stack_images())
         size = link.images.size_in_file(place)
         if size is not None:
             told = wording.voxel(size.lengths, size.units)
-            return ImageNote(f"Its file gives {told} a voxel, which napari has not read.", _SIZE)
-        return ImageNote(session.stack.plane_name(index) if index is not None else "")
-
-    def take_offer(self) -> None:
-        """Do what the note of the image offers."""
-        place, link = self._desk.place, self._desk.link
-        if place is None:
-            return
-        if link.images.elsewhere(place):
-            self._choose(place.key)
-        elif place.geometry.ndim == 2 and link.single_images() > 1:
-            self._choose(link.stack_images())
-        else:
-            size = link.images.size_in_file(place)
-            if size is not None:
-                link.take_size(size)
+            text = f"Its file gives {told} a voxel, which napari has not read."
+            return ImageNote(text, "Use the size in the file"), lambda: link.take_size(size)
+        return ImageNote(), lambda: None
 
     # ---- changes of the image
 

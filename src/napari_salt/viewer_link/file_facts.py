@@ -90,10 +90,10 @@ def _look(image: Image) -> _Facts:
 
 
 def _size(opened: Opened, ndim: int) -> VoxelSize | None:
-    """What a file says of ``ndim`` axes; None where it says nothing that napari could show."""
+    """What a file says of ``ndim`` axes, pixels where it gives no length; None where that is nothing napari shows."""
     axes = opened.axes[:ndim]
     lengths = tuple(opened.sizes.get(letter, 1.0) for letter in axes)
-    units = tuple(opened.units.get(letter, PIXEL) for letter in axes)
+    units = tuple(opened.units.get(x, PIXEL) if x in opened.sizes else PIXEL for x in axes)
     told = any(length != 1 for length in lengths) or any(unit != PIXEL for unit in units)
     fine = all(np.isfinite(lengths)) and min(lengths) > 0 and all(map(is_known, units))
     return VoxelSize(lengths, units) if told and fine else None
