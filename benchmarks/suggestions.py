@@ -21,7 +21,7 @@ import numpy as np
 
 import results
 from data import Dataset, load
-from methods import RECIPE
+from methods import RECIPE, still_stands
 from methods.ours import ArrayPlanes, adapt
 from napari_salt.model.feature_cache import FeatureCache
 from napari_salt.model.metrics import score_stack
@@ -229,7 +229,9 @@ def read(path: Path = STORE) -> list[Step]:
         return []
     lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
     steps = [Step(**{**line, "painted": tuple(line["painted"])}) for line in lines]
-    newest = {(s.run, s.n): s for s in steps if s.recipe == RECIPE}
+    newest = {
+        (s.run, s.n): s for s in steps if s.recipe == RECIPE or still_stands(s.recipe, s.task)
+    }
     return list(newest.values())
 
 

@@ -123,7 +123,7 @@ class Variant:
                 _load(changes)
                 yield from product.masks(dataset, outcome.adapter, slices, context)
 
-        return product.trained(outcome, segment)
+        return product.trained(outcome, segment, elsewhere=case.test is not case.train)
 
 
 def _load(changes: Mapping[str, Any]) -> None:

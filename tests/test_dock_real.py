@@ -19,7 +19,7 @@ from napari_salt.records import FitSettings
 from napari_salt.samples import load_mni_brain
 from napari_salt.widgets.dock import Dock
 
-QUICK = FitSettings(steps=2, device="cpu")
+QUICK = FitSettings(steps=2, device="cpu", other_stacks=False)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_stop_and_a_killed_engine_cost_only_the_job(viewer, dock, brain, qtbot):
     named(dock)
     paint_like(dock, viewer, 3, brain[1])
     dock.adapt._then_segment.setChecked(False)
-    dock.settings.valueChanged.emit(FitSettings(steps=200, device="cpu"))
+    dock.settings.valueChanged.emit(FitSettings(steps=200, device="cpu", other_stacks=False))
     before = viewer.layers["t1 paint"].data.copy()
 
     dock.adapt.adaptRequested.emit()

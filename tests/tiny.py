@@ -71,7 +71,9 @@ def adapt(stack: Stack, labels: np.ndarray, checkpoint: Path, out: Path) -> Path
     for index in (1, len(labels) - 2):
         targets = np.where(labels[index] > 0, labels[index], BACKGROUND).astype(np.uint16)
         painted.append(AnnotatedSlice(index, targets, complete=True))
-    settings = FitSettings(kind="none", backbone=str(checkpoint), steps=0, device="cpu")
+    settings = FitSettings(
+        kind="none", backbone=str(checkpoint), steps=0, device="cpu", other_stacks=False
+    )
     finish(run_task(AdaptRequest(tuple(painted), LABELS, settings, out), stack))
     return out
 

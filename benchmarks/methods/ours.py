@@ -70,7 +70,7 @@ def train(case: Case, **options: str) -> Trained:
     def segment(dataset: Dataset, slices: Sequence[int]) -> Iterator[NDArray[np.unsignedinteger]]:
         yield from masks(dataset, outcome.adapter, slices)
 
-    return trained(outcome, segment)
+    return trained(outcome, segment, elsewhere=case.test is not case.train)
 
 
 def adapt(
@@ -119,18 +119,25 @@ def _masks(
     return [prediction.labels for prediction in found if prediction is not None]
 
 
-def trained(outcome: FitOutcome, segment: Any) -> Trained:
-    """What the tables tell of a fit."""
+def trained(outcome: FitOutcome, segment: Any, *, elsewhere: bool) -> Trained:
+    """What the tables tell of a fit, of what it is on the painted stack or ``elsewhere``."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "adapter.salt.safetensors"
         save_adapter(path, outcome.adapter)
         size = path.stat().st_size
     record = outcome.record
-    held_out = None
-    if record.held_out_before is not None and record.held_out_after is not None:
-        held_out = (round(record.held_out_before, 4), round(record.held_out_after, 4))
-    note = f"kept {record.kept} after {record.steps} steps"
-    return Trained(segment, record.trainable_parameters, size, note, record.kept, held_out)
+    scores, steps = (record.held_out_before, record.held_out_after), record.steps
+    if elsewhere:
+        steps = record.elsewhere_steps
+        scores = (
+            record.elsewhere_before,
+            record.elsewhere_after if steps else record.elsewhere_before,
+        )
+    before, after = scores
+    held_out = None if before is None or after is None else (round(before, 4), round(after, 4))
+    kept = "adapted" if steps else "first fit"
+    note = f"kept {kept} after {steps} steps"
+    return Trained(segment, record.trainable_parameters, size, note, kept, held_out)
 
 
 def run(work: Generator[Any, None, T]) -> T:

@@ -148,6 +148,11 @@ def _add_adapt(commands: Subcommands) -> None:
     add("--low-rank", type=_whole, metavar="Q", help="rank of the update on the rest")
     add("--steps", type=_whole, metavar="N", help="steps of fine-tuning")
     add("--time-budget", type=_seconds, metavar="SECONDS", help="wall time, after loading")
+    add(
+        "--this-stack-only",
+        action="store_true",
+        help="do not learn to find the labels on other stacks as well; sooner done",
+    )
     add("--seed", type=_whole, default=0, metavar="N")
     add(
         "--window",

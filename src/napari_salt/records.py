@@ -148,7 +148,7 @@ class FitSettings:
     seconds after loading, ``backbone`` a registry name or the path of a checkpoint, ``text_model`` a
     sentence-transformers name or path, ``device`` one of auto, cpu, cuda, cuda:i, mps, ``intensity`` what the network
     is shown as black and white, ``cluster`` the address of a scheduler whose workers segment whole stacks; empty for
-    this computer.
+    this computer, ``other_stacks`` whether to learn to find the labels on other stacks as well.
     """
 
     kind: AdapterKind = "salt"
@@ -162,6 +162,7 @@ class FitSettings:
     text_model: str | None = None
     intensity: IntensityChoice = IntensityChoice()
     cluster: str = ""
+    other_stacks: bool = True
 
 
 Phase = Literal["loading", "embedding", "first fit", "adapting", "scoring", "segmenting"]
@@ -224,7 +225,9 @@ class FitRecord:
     of the first fit and of the kept state; None where no honest score exists (``score_note``
     says why). ``kept`` tells which state won. ``trainable_parameters`` counts label queries and adapter.
     ``no_gain`` says of the last trial that found no gain in changing the backbone how many slices were painted, and
-    its steps, rank and low rank (-1: the method's own); empty where no such trial counts.
+    its steps, rank and low rank (-1: the method's own); empty where no such trial counts. ``elsewhere_steps`` counts
+    the steps kept of the adapter for other stacks; ``elsewhere_before`` / ``elsewhere_after`` are Dice without and with
+    it, on a painted slice left out, as other instruments would show it (None: not tried).
     """
 
     kind: AdapterKind
@@ -241,6 +244,9 @@ class FitRecord:
     seed: int = 0
     device: str = "cpu"
     no_gain: tuple[int, ...] = ()
+    elsewhere_steps: int = 0
+    elsewhere_before: float | None = None
+    elsewhere_after: float | None = None
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,15 @@ def score(active: Round | None, rounds: Sequence[Round]) -> str:
     return text
 
 
+def other_stacks(record: FitRecord) -> str:
+    """``12 steps kept, Dice 0.41 → 0.45 as other …``, of the adapter for them; empty where nothing was tried."""
+    before, after = record.elsewhere_before, record.elsewhere_after
+    if before is None or after is None:
+        return ""
+    found = f"Dice {before:.2f} → {after:.2f} as other instruments would show a slice left out"
+    return f"{count(record.elsewhere_steps, 'step')} kept, {found}"
+
+
 def round_detail(round_: Round) -> str:
     """Everything known about a round, as lines of a tooltip."""
     record = round_.record
@@ -171,6 +180,9 @@ def round_detail(round_: Round) -> str:
     if record.held_out_before is not None and record.held_out_after is not None:
         lines.append(f"held-out Dice {record.held_out_before:.3f} → {record.held_out_after:.3f}")
     lines += [f"  {name} {value:.3f}" for name, value in record.held_out_by_label]
+    elsewhere = other_stacks(record)
+    if elsewhere:
+        lines.append(f"for other stacks: {elsewhere}")
     if record.score_note:
         lines.append(record.score_note)
     return "\n".join(lines)

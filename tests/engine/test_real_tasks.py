@@ -45,14 +45,14 @@ def stack():
 
 def request(stack, out, *, steps=1, preview=None):
     targets = np.where(stack.plane(1) > 100, 1, BACKGROUND).astype(np.uint16)
-    settings = FitSettings(steps=steps, device="cpu")
+    settings = FitSettings(steps=steps, device="cpu", other_stacks=False)
     annotated = (AnnotatedSlice(1, targets, complete=True),)
     return AdaptRequest(annotated, LABELS, settings, out, preview=preview)
 
 
 def test_adapt_and_segment_in_the_child(engine, stack, tmp_path):
     out = tmp_path / "a.salt.safetensors"
-    finish(engine.submit(WarmUpRequest(FitSettings(device="cpu")), stack))
+    finish(engine.submit(WarmUpRequest(FitSettings(device="cpu", other_stacks=False)), stack))
     reports, result = finish(engine.submit(request(stack, out, preview=2), stack))
     saved = [report for report in reports if isinstance(report, AdapterSaved)]
     assert [one.provisional for one in saved] == [True, True, False], "before and after a preview"
@@ -75,7 +75,7 @@ def test_adapt_and_segment_in_the_child(engine, stack, tmp_path):
 
 
 def test_what_was_looked_ahead_at_is_not_computed_again(stack, tmp_path, monkeypatch):
-    settings = FitSettings(steps=0, device="cpu")
+    settings = FitSettings(steps=0, device="cpu", other_stacks=False)
     for index in (1, 0):
         ahead = LookAheadRequest("k", index, settings)
         reports, result = finish(run_task(ahead, stack))
@@ -103,7 +103,7 @@ def test_a_look_ahead_frames_slices_as_the_paint_asks_and_goes_on_where_it_was(
     dots = (rows % 20 < 6) & (columns % 20 < 6)
     stack = Stack(np.where(dots, 200, 30).astype(np.uint8)[None])
     painted = (AnnotatedSlice(0, np.where(dots, 1, BACKGROUND).astype(np.uint16), complete=True),)
-    settings, frame, seen = FitSettings(device="cpu"), 0, 0
+    settings, frame, seen = FitSettings(device="cpu", other_stacks=False), 0, 0
     request, zoom = LookAheadRequest("dots", 0, settings, painted), None
     while True:
         _, result = finish(run_task(request, stack))
@@ -122,7 +122,9 @@ def test_a_look_ahead_frames_slices_as_the_paint_asks_and_goes_on_where_it_was(
 def test_a_cache_that_holds_nothing_is_not_looked_into(stack, monkeypatch):
     monkeypatch.setenv("NAPARI_SALT_CACHE_MB", "0")
     monkeypatch.setattr(Encoder, "_run", lambda self, frames: pytest.fail("for nothing"))
-    _, result = finish(run_task(LookAheadRequest("k", 1, FitSettings(device="cpu")), stack))
+    _, result = finish(
+        run_task(LookAheadRequest("k", 1, FitSettings(device="cpu", other_stacks=False)), stack)
+    )
     assert result == LookAheadResult(None, 0, room=False)
 
 

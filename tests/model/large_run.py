@@ -75,7 +75,7 @@ def main() -> None:
     fit_module.choose_framing = lambda *_: FRAMING
     large_paint.MOST_FRAMES = 16
     planes, told = MadePlane(), {}
-    settings = FitSettings(kind="none", device="cpu")
+    settings = FitSettings(kind="none", device="cpu", other_stacks=False)
     running = fit_module.fit(planes, [strokes(False)], [Label(1, "bright")], settings)
     told["baseline"] = peak()
     began = time.process_time()

@@ -273,7 +273,7 @@ def adapter(tiny_backbone, planes, annotated, monkeypatch) -> AdapterFile:
     backbone = tiny_backbone()
     monkeypatch.setattr(fit_module, "warm_backbone", lambda *_: backbone)
     monkeypatch.setattr(predict_module, "warm_backbone", lambda *_: backbone)
-    settings = FitSettings(kind="none", device="cpu")
+    settings = FitSettings(kind="none", device="cpu", other_stacks=False)
     _, outcome = drain(fit(planes, annotated, [Label(1, "left")], settings))
     assert isinstance(outcome, FitOutcome)
     return outcome.adapter

@@ -41,7 +41,7 @@ def adapter(tiny_backbone, planes_of, image, monkeypatch):
         monkeypatch.setattr(module, "warm_backbone", lambda *_: backbone)
     targets = np.where(np.arange(24) < 10, 1, BACKGROUND).astype(np.uint16)
     painted = AnnotatedSlice(3, np.tile(targets, (16, 1)), complete=True)
-    settings = FitSettings(kind="none", device="cpu")
+    settings = FitSettings(kind="none", device="cpu", other_stacks=False)
     return result(fit(planes_of(image), [painted], [Label(1, "left")], settings)).adapter
 
 

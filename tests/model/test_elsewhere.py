@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from napari_salt.model import elsewhere
-from napari_salt.model.adapter_file import ELSEWHERE, load_adapter, save_adapter
+from napari_salt.model.adapter_file import load_adapter, save_adapter
 from napari_salt.model.fit import fit
 from napari_salt.model.framing import Framing, Intensity, measure_intensity
 from napari_salt.model.predict import predict
@@ -144,7 +144,7 @@ def test_the_painted_stack_is_known_again_after_a_file(trained, planes_of, tmp_p
 def test_another_stack_is_segmented_whatever_its_order(trained, planes_of):
     """Its slices come in another order, so their position says nothing; what they show is the same."""
     adapter, data, truth = trained
-    assert any(name.startswith(ELSEWHERE) for name in adapter.tensors)
+    assert adapter.has_other_head
     assert adapter.along_stack(elsewhere=False)
     assert not adapter.along_stack(elsewhere=True)
     turned = np.concatenate([data[::-1], data[:1]])

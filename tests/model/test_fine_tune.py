@@ -532,10 +532,13 @@ def test_a_trial_that_has_no_time_for_enough_steps_ends_at_once(tuned, monkeypat
         assert found.no_gain == ()
 
 
-def test_with_two_slices_there_is_no_trial(tuned):
-    found, same, reports = tuned(1.0, 2, FitSettings(device="cpu"))
+def test_unless_steps_are_asked_for_the_backbone_stays_as_it_is(tuned):
+    found, same, reports = tuned(1.0, 5, FitSettings(device="cpu"))
     assert same
-    assert (reports, found.note) == ([], tuning.FEW_NOTE)
+    assert (reports, found.note, found.steps) == ([], "", 0)
+
+
+def test_with_two_slices_there_is_no_trial(tuned):
     found, same, _ = tuned(-1.0, 2)  # steps are asked for: no trial stands in their way
     assert not same
     assert found.steps == SETTINGS.steps

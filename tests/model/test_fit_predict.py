@@ -44,8 +44,8 @@ pytestmark = pytest.mark.usefixtures("same_random_state")
 
 DISC, SQUARE = Label(1, "disc"), Label(300, "square")
 LABELS = [DISC, SQUARE]
-QUICK = FitSettings(steps=1, device="cpu")
-FIRST_FIT_ONLY = FitSettings(kind="none", device="cpu")
+QUICK = FitSettings(steps=1, device="cpu", other_stacks=False)
+FIRST_FIT_ONLY = FitSettings(kind="none", device="cpu", other_stacks=False)
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def whole(stack, painted, cache, planes_of, backbone):
     """A fit with SALT on three painted slices, and all that it yields."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit_module, "warm_backbone", lambda *_, **__: backbone)
-        settings = FitSettings(steps=2, device="cpu")
+        settings = FitSettings(steps=2, device="cpu", other_stacks=False)
         annotated = painted(stack[1], [0, 2, 5], every=3)
         return run(fit(planes_of(stack[0]), annotated, LABELS, settings, preview=3, cache=cache))
 
@@ -368,7 +368,9 @@ def test_fine_tuning_is_kept_only_where_it_helps(planes, stack, painted, cache, 
 
 
 def test_two_slices_are_not_fine_tuned_unless_asked_to(planes, two, cache):
-    outcome, reports = run(fit(planes, two, LABELS, FitSettings(device="cpu"), cache=cache))
+    outcome, reports = run(
+        fit(planes, two, LABELS, FitSettings(device="cpu", other_stacks=False), cache=cache)
+    )
     assert outcome.record.kept == "first fit"
     assert not any(getattr(one, "phase", "") == "adapting" for one in reports)
 

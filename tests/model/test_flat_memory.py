@@ -55,7 +55,7 @@ def test_memory_stays_flat_along_a_stack(tiny_backbone, monkeypatch):
         planes,
         [AnnotatedSlice(0, targets, complete=True)],
         [Label(1, "left")],
-        FitSettings(kind="none", device="cpu"),
+        FitSettings(kind="none", device="cpu", other_stacks=False),
     )
     while True:
         try:

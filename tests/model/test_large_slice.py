@@ -90,7 +90,9 @@ def all_are_large(monkeypatch):
 
 
 def adapter_of(planes, annotated):
-    running = fit(planes, annotated, LABELS, FitSettings(kind="none", device="cpu"))
+    running = fit(
+        planes, annotated, LABELS, FitSettings(kind="none", device="cpu", other_stacks=False)
+    )
     while True:
         try:
             next(running)
@@ -113,7 +115,7 @@ def test_windows_give_the_masks_of_the_whole_slice(
     data, truth = scene
     planes = planes_of(data)
     adapter = adapter_of(planes, [AnnotatedSlice(0, truth[0], complete=True)])
-    segmenter = build_segmenter(adapter, network, along_stack=False)
+    segmenter = build_segmenter(adapter, network, elsewhere=True)
     encoder = Encoder(network, measure_intensity(planes), framing, along_stack=False)
 
     def masks():

@@ -146,7 +146,7 @@ def test_noise_costs_the_masks_less(tiny_backbone, planes_of, monkeypatch):
         [np.broadcast_to(np.arange(SIZE[1])[None] >= 30 + 0.1 * i, SIZE) for i in range(COUNT)]
     )
     paint = AnnotatedSlice(5, np.where(truth[5], 1, BACKGROUND).astype(np.uint16), complete=True)
-    settings = FitSettings(kind="none", device="cpu")
+    settings = FitSettings(kind="none", device="cpu", other_stacks=False)
     adapter = result(fit(planes_of(calm), [paint], [Label(1, "right")], settings)).adapter
     planes = planes_of(noisy)
     conditions = result(prepare(planes, adapter, device="cpu"))

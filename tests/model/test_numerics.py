@@ -29,7 +29,7 @@ from napari_salt.session.stack import Stack
 
 SIDE = 24
 LABELS = (Label(1, "disk"),)
-FAST = FitSettings(kind="none", device="cpu")
+FAST = FitSettings(kind="none", device="cpu", other_stacks=False)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -152,7 +152,7 @@ def test_pixels_that_are_no_real_numbers_are_refused(dtype):
 
 def test_a_window_of_constant_slices(out):
     image = grey("int16") * 10 - 1024
-    settings = FitSettings(kind="none", device="cpu", intensity=WINDOWS["lung"])
+    settings = FitSettings(kind="none", device="cpu", other_stacks=False, intensity=WINDOWS["lung"])
     assert dice(through(Stack(image), out, settings=settings)) > 0.9
     assert read_info(out).intensity_choice == WINDOWS["lung"]
 

@@ -130,10 +130,25 @@ def test_a_changed_setting_is_told_once(qtbot):
     assert [settings.steps for settings in told] == [30]
 
 
+def checkbox(panel, name):
+    return next(one for one in panel.findChildren(QCheckBox) if one.accessibleName() == name)
+
+
+def test_other_stacks_are_prepared_for_until_that_is_turned_off(qtbot):
+    panel = SettingsPanel()
+    qtbot.addWidget(panel)
+    assert panel.value().other_stacks
+    with qtbot.waitSignal(panel.valueChanged) as told:
+        checkbox(panel, "Other stacks").click()
+    assert told.args == [FitSettings(other_stacks=False)]
+    panel.setValue(FitSettings())
+    assert checkbox(panel, "Other stacks").isChecked()
+
+
 def test_looking_ahead_is_on_until_it_is_turned_off(qtbot):
     panel = SettingsPanel()
     qtbot.addWidget(panel)
-    box = panel.findChild(QCheckBox)
+    box = checkbox(panel, "Look ahead")
     assert box.isChecked()
     told = []
     panel.lookingAheadChanged.connect(told.append)

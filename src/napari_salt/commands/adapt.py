@@ -67,6 +67,7 @@ def _settings(args: argparse.Namespace) -> FitSettings:
         seed=args.seed,
         device=args.device,
         text_model=args.text_model,
+        other_stacks=not args.this_stack_only,
     )
 
 
@@ -140,10 +141,12 @@ def _text(result: AdaptResult) -> str:
     score = record.score_note or "no held-out score"
     if dice is not None:
         score = f"held-out Dice {dice:.3f}"
+    elsewhere = wording.other_stacks(record)
     return (
         f"Adapted to {wording.count(len(record.slices), 'slice')} in "
         f"{wording.duration(record.seconds)}, {wording.count(record.steps, 'step')}: {score}\n"
-        f"{result.adapter_path} ({wording.size(result.size_bytes)})"
+        + (f"For other stacks: {elsewhere}\n" if elsewhere else "")
+        + f"{result.adapter_path} ({wording.size(result.size_bytes)})"
     )
 
 
@@ -168,4 +171,7 @@ def _data(result: AdaptResult, paint: Paint) -> dict[str, Any]:
         "dice_first_fit": record.held_out_before,
         "dice_by_label": dict(record.held_out_by_label),
         "score_note": record.score_note,
+        "elsewhere_steps": record.elsewhere_steps,
+        "elsewhere_dice_without": record.elsewhere_before,
+        "elsewhere_dice": record.elsewhere_after,
     }

@@ -52,6 +52,7 @@ def _text(info: AdapterInfo, size: int, dice: float | None) -> str:
         "training": f"{record.steps} steps in {wording.duration(record.seconds)} on "
         f"{record.device}, kept: {record.kept}",
         "held-out Dice": score,
+        "other stacks": wording.other_stacks(record) or "no adapter of their own",
         "written": f"{info.created} by napari-salt {info.version}",
         "size": wording.size(size),
     }

@@ -192,6 +192,7 @@ def _settings(content: dict[str, Any]) -> FitSettings:
     for name in ("rank", "low_rank", "steps"):
         if found.get(name) is not None:
             found[name] = checked.whole(found[name], 0)
+    found["other_stacks"] = checked.truth(found.get("other_stacks", True))
     if found.get("time_budget") is not None:
         found["time_budget"] = checked.number(found["time_budget"], 0)
     return FitSettings(**found)

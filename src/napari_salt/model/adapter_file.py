@@ -27,19 +27,24 @@ from napari_salt.model.filters import FILTERS_PER_CHANNEL
 from napari_salt.model.forest import Forest
 from napari_salt.model.framing import Framing, Intensity
 from napari_salt.model.head import LabelHead
+from napari_salt.model.probe import LINEAR_SHARE
 from napari_salt.model.segmenter import Segmenter
 
 if TYPE_CHECKING:
     from napari_salt.model.backbones.base import Backbone
+    from napari_salt.model.other_stacks import OtherStacks
     from napari_salt.records import Label
 
 __all__ = ["SUFFIX", "AdapterFile", "build_segmenter", "load_adapter", "read_info", "save_adapter"]
 
 LAYERS = "adapter."
 HEAD = "head."
-FOREST, ELSEWHERE = "forest.", "elsewhere."
-"""The forest, and the one that does not look at the position along the stack, where there is one."""
+FOREST = "forest."
 STANDARD = "standard."
+OTHER_LAYERS, OTHER_HEAD = "elsewhere_adapter.", "elsewhere_head."
+OTHER_FOREST, OTHER_STANDARD = "elsewhere.", "elsewhere_standard."
+"""The same for other stacks than the painted one, blind to the position along it, where there is such a head. Older
+files have only a forest of their own there."""
 KINDS = (
     *(torch.float32, torch.float16, torch.bfloat16),
     *(torch.int16, torch.int32, torch.int64, torch.uint8, torch.bool),
@@ -63,14 +68,18 @@ class AdapterFile:
         """Unit text embeddings (K, E) of the trained label names."""
         return self.tensors[HEAD + "embeddings"][1:]
 
-    def layer_state(self) -> dict[str, Tensor]:
-        """State of the adapted layers, as `adapters.adapter_state` gave it."""
-        return _group(self, LAYERS)
+    def layer_state(self, *, elsewhere: bool = False) -> dict[str, Tensor]:
+        """State of the adapted layers, as `adapters.adapter_state` gave it, of the painted stack or those elsewhere."""
+        return (_group(self, OTHER_LAYERS) if elsewhere else {}) or _group(self, LAYERS)
+
+    @property
+    def has_other_head(self) -> bool:
+        """Whether there is a head for other stacks than the painted one."""
+        return any(name.startswith(OTHER_FOREST) for name in self.tensors)
 
     def along_stack(self, elsewhere: bool) -> bool:
         """Whether to look at the position along a stack that is the painted one or is ``elsewhere``."""
-        has_other = any(name.startswith(ELSEWHERE) for name in self.tensors)
-        return self.info.along_stack and not (elsewhere and has_other)
+        return self.info.along_stack and not (elsewhere and self.has_other_head)
 
     def check_base(self, backbone: Backbone) -> None:
         """AdapterError with both hashes when ``backbone`` has other base weights."""
@@ -104,32 +113,39 @@ def pack(
     segmenter: Segmenter,
     layers: Mapping[str, Tensor],
     info: AdapterInfo,
-    elsewhere: Forest | None = None,
+    other: OtherStacks | None = None,
 ) -> AdapterFile:
-    """Gather a segmenter's head, the state of its adapted layers and a forest for other stacks into an adapter."""
-    head = segmenter.head
-    assert head.forest is not None, "a segmenter is packed after a fit"
+    """Gather a segmenter's head, the state of its adapted layers and what is for other stacks into an adapter."""
     tensors = {LAYERS + name: values for name, values in layers.items()}
-    tensors |= {HEAD + name: values for name, values in head.state_dict().items()}
-    tensors |= {FOREST + name: values for name, values in head.forest.tensors().items()}
-    if elsewhere is not None:
-        tensors |= {ELSEWHERE + name: values for name, values in elsewhere.tensors().items()}
-    tensors |= {
-        STANDARD + "tap_mean": head.tap_standard.mean,
-        STANDARD + "tap_deviation": head.tap_standard.deviation,
-    }
+    tensors |= _head_tensors(segmenter.head, HEAD, FOREST, STANDARD)
+    if other is not None:
+        tensors |= {OTHER_LAYERS + name: values for name, values in other.layers.items()}
+        tensors |= _head_tensors(other.head, OTHER_HEAD, OTHER_FOREST, OTHER_STANDARD)
     copies = {
         name: values.detach().to("cpu", copy=True).contiguous() for name, values in tensors.items()
     }
     return AdapterFile(info, copies)
 
 
+def _head_tensors(
+    head: LabelHead, at_head: str, at_forest: str, at_standard: str
+) -> dict[str, Tensor]:
+    assert head.forest is not None, "a head is packed after a fit"
+    standard = head.tap_standard
+    return {
+        **{at_head + name: values for name, values in head.state_dict().items()},
+        **{at_forest + name: values for name, values in head.forest.tensors().items()},
+        at_standard + "tap_mean": standard.mean,
+        at_standard + "tap_deviation": standard.deviation,
+    }
+
+
 def build_segmenter(
-    adapter: AdapterFile, backbone: Backbone, *, along_stack: bool | None = None
+    adapter: AdapterFile, backbone: Backbone, *, elsewhere: bool = False
 ) -> Segmenter:
     """The finished segmenter, with the adapter merged into an own copy of the backbone's tail.
 
-    ``along_stack`` False takes the forest for other stacks; None the one that the adapter was scored with.
+    For a stack ``elsewhere`` than the painted one it has the head for those, where there is one.
 
     Raises
     ------
@@ -137,27 +153,11 @@ def build_segmenter(
         Other base weights, or tensors that do not fit them.
     """
     adapter.check_base(backbone)
-    info = adapter.info
     tail = backbone.make_tail()
     try:
-        load_adapter_state(tail, adapter.layer_state())
+        load_adapter_state(tail, adapter.layer_state(elsewhere=elsewhere))
         merge(tail)
-        embeddings = adapter.tensors[HEAD + "embeddings"]
-        _check_sizes(adapter, embeddings)
-        head = LabelHead(
-            info.taps,
-            embeddings,
-            Standard(
-                adapter.tensors[STANDARD + "tap_mean"], adapter.tensors[STANDARD + "tap_deviation"]
-            ),
-            directions=info.directions,
-        )
-        head.set_mix(info.linear_share, info.row_scale)
-        head.load_state_dict(_group(adapter, HEAD))
-        along = info.along_stack if along_stack is None else along_stack
-        group = FOREST if along == info.along_stack else ELSEWHERE
-        features = info.channels * FILTERS_PER_CHANNEL + (3 if along else 2) + info.directions
-        head.forest = Forest.from_tensors(_group(adapter, group), features, len(embeddings))
+        head = _head(adapter, elsewhere and adapter.has_other_head)
     except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise AdapterError(
             "The adapter file is damaged: some of its tensors are missing or of another shape; "
@@ -166,13 +166,34 @@ def build_segmenter(
     return Segmenter(tail, head).eval().requires_grad_(False)
 
 
-def _check_sizes(adapter: AdapterFile, embeddings: Tensor) -> None:
+def _head(adapter: AdapterFile, other: bool) -> LabelHead:
+    """The head for the painted stack or ``other`` ones; errors where its tensors are not those of one."""
+    info = adapter.info
+    embeddings = adapter.tensors[HEAD + "embeddings"]
+    _check_sizes(adapter, HEAD, embeddings)
+    at_head, at_forest, at_standard, share = HEAD, FOREST, STANDARD, info.linear_share
+    if other:
+        at_forest = OTHER_FOREST
+        if OTHER_HEAD + "embeddings" in adapter.tensors:
+            at_head, at_standard, share = OTHER_HEAD, OTHER_STANDARD, LINEAR_SHARE
+            _check_sizes(adapter, OTHER_HEAD, adapter.tensors[OTHER_HEAD + "embeddings"])
+    standard = (adapter.tensors[at_standard + name] for name in ("tap_mean", "tap_deviation"))
+    head = LabelHead(info.taps, embeddings, Standard(*standard), directions=info.directions)
+    head.set_mix(share, info.row_scale)
+    head.load_state_dict(_group(adapter, at_head))
+    place = 3 if adapter.along_stack(other) else 2
+    features = info.channels * FILTERS_PER_CHANNEL + place + info.directions
+    head.forest = Forest.from_tensors(_group(adapter, at_forest), features, len(embeddings))
+    return head
+
+
+def _check_sizes(adapter: AdapterFile, at_head: str, embeddings: Tensor) -> None:
     """ValueError where description and tensors speak of other sizes, before anything of those sizes is made."""
     info = adapter.info
     rows, length = len(info.labels) + 1, tap_length(info.taps)
     found = [
-        tuple(adapter.tensors[name].shape)
-        for name in (HEAD + "text_map", HEAD + "residual", HEAD + "directions")
+        tuple(adapter.tensors[at_head + name].shape)
+        for name in ("text_map", "residual", "directions")
     ]
     expected = [(rows, length), (rows, length), (info.directions, length)]
     told = len(info.row_scale) in (0, rows)

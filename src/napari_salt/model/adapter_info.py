@@ -227,13 +227,14 @@ def record_from(content: dict[str, Any]) -> FitRecord:
         ),
         "no_gain": tuple(whole(count, -1) for count in items(fields.get("no_gain", []), 16)),
         "steps": whole(fields["steps"], 0),
+        "elsewhere_steps": whole(fields.get("elsewhere_steps", 0), 0),
         "seconds": number(fields["seconds"], 0),
         "trainable_parameters": whole(fields["trainable_parameters"], 0),
         "seed": whole(fields.get("seed", 0), 0),
         "score_note": text(fields.get("score_note", "")),
         "device": text(fields.get("device", "cpu")),
     }
-    for name in ("held_out_before", "held_out_after"):
+    for name in ("held_out_before", "held_out_after", "elsewhere_before", "elsewhere_after"):
         dice = fields.get(name)
         fields[name] = None if dice is None else number(dice, 0, 1)
     return FitRecord(**fields)

@@ -34,8 +34,9 @@ LOOKED_AT = 4
 
 
 def fingerprint(stack: StackInfo, measured: Intensity | Limits) -> str:
-    """Tells one stack from another by its shape, its type and its measured percentiles."""
-    told = repr((stack.shape, stack.channels, stack.dtype, measured.low, measured.high))
+    """Tells one stack from another by its shape, its type and its measured percentiles; alpha says nothing."""
+    channels = 3 if stack.rgb else stack.channels
+    told = repr((stack.shape, channels, stack.dtype, measured.low, measured.high))
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 

@@ -52,6 +52,10 @@ class Standard:
         """Standardise (M, D)."""
         return (values - self.mean.to(values.device)) / self.deviation.to(values.device)
 
+    def undo(self, values: Tensor) -> Tensor:
+        """Inverse of standardising (M, D)."""
+        return values * self.deviation.to(values.device) + self.mean.to(values.device)
+
 
 @dataclass(frozen=True, eq=False)
 class SliceView:

@@ -86,7 +86,7 @@ def fine_tune(
     judges = {fold: (w.to(data.device), b.to(data.device)) for fold, (w, b) in judges.items()}
     generator = torch.Generator().manual_seed(seed)
     last_loss: float | None = None
-    good, done, faults = _LastGood(trained), 0, 0
+    good, done, faults = LastGood(trained), 0, 0
     for step in range(1, steps + 1):
         share = min(1.0, step / WARM_UP) * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
         for group, (_, rate) in zip(optimiser.param_groups, groups, strict=True):
@@ -117,7 +117,7 @@ def fine_tune(
     return good.checked(done)
 
 
-class _LastGood:
+class LastGood:
     """Parameters, and steps behind them, when the loss was last a number."""
 
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:

@@ -31,6 +31,7 @@ from napari_salt.model.input_checks import (
 )
 from napari_salt.model.label_prompts import embed_names
 from napari_salt.model.limits import measure_limits
+from napari_salt.model.other_stacks import OtherStacks, fit_other_stacks
 from napari_salt.model.segment_slices import segment_slices
 from napari_salt.model.segmenter import Encoder, Segmenter
 from napari_salt.model.training_set import TrainingSet
@@ -53,8 +54,6 @@ if TYPE_CHECKING:
 
     from napari_salt.model.backbones.base import Backbone
     from napari_salt.model.feature_cache import FeatureCache
-    from napari_salt.model.forest import Forest
-    from napari_salt.model.probe import Fitted
 
 
 _T = TypeVar("_T")
@@ -182,7 +181,7 @@ class _Fit:
         self.began = time.monotonic()
         encoder = self._encoder(backbone)
         data = yield from self._encode(encoder, backbone, embeddings)
-        fitted, segmenter = yield from self._first_fit(encoder, data)
+        segmenter = yield from self._first_fit(encoder, data)
         deadline = self._deadline()
         folds = yield from _progress("scoring", data.fit_folds(), deadline)
         scores: dict[int, float] = {}
@@ -202,15 +201,20 @@ class _Fit:
             tuned = yield from tune(
                 data, segmenter, folds, self.settings, deadline, self._no_gain()
             )
-        last, samples = tuned.fit or (fitted, data.samples)
-        elsewhere = data.fit_elsewhere(last, samples)
-        other = None if elsewhere is None else (yield from _progress("scoring", elsewhere))
+        other = yield from self._fit_other(encoder, data, segmenter, tuned, deadline)
         record = self._record(segmenter, tuned, scores)
+        if other is not None:
+            trained = self._queries(segmenter) + other.parameters
+            record = replace(
+                record,
+                trainable_parameters=max(record.trainable_parameters, trained),
+                elsewhere_steps=other.steps,
+                elsewhere_before=other.before,
+                elsewhere_after=other.after,
+            )
         return FitOutcome(self._pack(encoder, segmenter, tuned.layers, record, other), record)
 
-    def _first_fit(
-        self, encoder: Encoder, data: TrainingSet
-    ) -> Generator[Report, None, tuple[Fitted, Segmenter]]:
+    def _first_fit(self, encoder: Encoder, data: TrainingSet) -> Generator[Report, None, Segmenter]:
         """Fit, with the preview as soon as there is enough for a look."""
         if self.preview is None or not self._quick(encoder):
             fitted = yield from _progress("first fit", data.fit_all())
@@ -228,7 +232,32 @@ class _Fit:
             assert fitted is not None
             segmenter.head.set_fit(fitted)
         yield FirstFit(self._pack(encoder, segmenter, {}, self._record(segmenter)))
-        return fitted, segmenter
+        return segmenter
+
+    def _fit_other(
+        self,
+        encoder: Encoder,
+        data: TrainingSet,
+        segmenter: Segmenter,
+        tuned: Tuned,
+        deadline: float | None,
+    ) -> Generator[StepReport, None, OtherStacks | None]:
+        """What is fitted for other stacks, from where the earlier round left it."""
+        layers = tuned.layers
+        if self.init is not None:
+            layers = layers or self.init.layer_state(elsewhere=True)
+        return (
+            yield from fit_other_stacks(
+                data,
+                tuned.samples or data.samples,
+                segmenter.tail,
+                encoder,
+                self.planes,
+                self.settings,
+                layers=layers,
+                deadline=deadline,
+            )
+        )
 
     def _quick(self, encoder: Encoder) -> bool:
         """Whether a slice is segmented soon enough for a first look."""
@@ -285,7 +314,7 @@ class _Fit:
         first_scores: dict[int, float] | None = None,
     ) -> FitRecord:
         tuned, scores = tuned or Tuned(), first_scores or {}
-        queries = segmenter.head.residual.numel() + segmenter.head.bias.numel()
+        queries = self._queries(segmenter)
         note = ""
         if not scores:
             note = "No slice could be held out that is new to the network: no score."
@@ -314,6 +343,10 @@ class _Fit:
             held_out_by_label=self._named(tuned.after),
         )
 
+    def _queries(self, segmenter: Segmenter) -> int:
+        """How many numbers the queries have."""
+        return segmenter.head.residual.numel() + segmenter.head.bias.numel()
+
     def _named(self, scores: dict[int, float]) -> tuple[tuple[str, float], ...]:
         return tuple((self.labels[row - 1].name, round(dice, 4)) for row, dice in scores.items())
 
@@ -331,7 +364,7 @@ class _Fit:
         segmenter: Segmenter,
         layers: dict[str, Tensor],
         record: FitRecord,
-        elsewhere: Forest | None = None,
+        other: OtherStacks | None = None,
     ) -> AdapterFile:
         stack, settings = self.planes.info, self.settings
         identity = encoder.backbone.identity
@@ -366,7 +399,7 @@ class _Fit:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             version=__version__,
         )
-        return pack(segmenter, layers, info, elsewhere)
+        return pack(segmenter, layers, info, other)
 
 
 def _check_kind(init: AdapterFile, kind: AdapterKind) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,14 +26,7 @@ def measure_limits(planes: Planes, choice: IntensityChoice = AUTO) -> Limits:
     Pixels that are not finite do not count; a colour image has one scale for its channels, alpha left out.
     """
     info = planes.info
-    samples = []
-    for index in measured_slices(info.shape[0]):
-        large = is_large(info)
-        plane = np.asarray(_blocks(planes, index) if large else planes.plane(index))
-        pixels = plane.reshape(-1, plane.shape[-1] if plane.ndim == 3 else 1)
-        step = max(1, len(pixels) // SAMPLED_PIXELS)
-        samples.append(pixels[::step].astype(np.float64))
-    pixels = np.concatenate(samples)
+    pixels = sampled_pixels(planes, measured_slices(info.shape[0]))
     if info.rgb:
         pixels = pixels[:, :3].reshape(-1, 1)
     percentile = choice if choice.method == "percentile" else AUTO
@@ -40,6 +34,18 @@ def measure_limits(planes: Planes, choice: IntensityChoice = AUTO) -> Limits:
     low, high, least, most = zip(*found, strict=True)
     repeat = 3 if info.rgb else 1
     return Limits(low * repeat, high * repeat, least * repeat, most * repeat)
+
+
+def sampled_pixels(planes: Planes, slices: Sequence[int]) -> NDArray[np.float64]:
+    """(M, C): pixels of these ``slices``, about `SAMPLED_PIXELS` of each."""
+    large = is_large(planes.info)
+    samples = []
+    for index in slices:
+        plane = np.asarray(_blocks(planes, index) if large else planes.plane(index))
+        pixels = plane.reshape(-1, plane.shape[-1] if plane.ndim == 3 else 1)
+        step = max(1, len(pixels) // SAMPLED_PIXELS)
+        samples.append(pixels[::step].astype(np.float64))
+    return np.concatenate(samples)
 
 
 def measured_slices(count: int) -> list[int]:

@@ -183,7 +183,7 @@ def _network(
     set_threads()
     backbone = warm_backbone(adapter.info.backbone, device)
     along = adapter.along_stack(other)
-    segmenter = build_segmenter(adapter, backbone, along_stack=along).to(device)
+    segmenter = build_segmenter(adapter, backbone, elsewhere=other).to(device)
     return segmenter, Encoder(
         backbone,
         intensity,

@@ -32,7 +32,7 @@ AREA_POWERS = (0.25, 0.5)
 """Powers of how many pixels of a label one drawn pixel stands for, by which its probability may be multiplied."""
 AREA_WORTH = 0.01
 """Dice on slices left out that must be gained for that."""
-TREES, FOLD_TREES, ELSEWHERE_TREES = 48, 16, 32
+TREES, FOLD_TREES, OTHER_TREES = 48, 16, 32
 FIRST_TREES = 16
 """Trees that a first look is taken with, while the others are still to grow."""
 DIRECTIONS = 32
@@ -234,13 +234,11 @@ def fit_rest(
     return replace(first, queries=queries, bias=bias, forest=forest)
 
 
-def fit_elsewhere(
-    samples: Samples, fitted: Fitted, *, seed: int = 0, jobs: int = 1
-) -> Generator[float, None, Forest]:
-    """A forest for other stacks: like that of ``fitted``, but blind to the last column of ``detail``, the slice."""
-    blind = replace(samples, detail=samples.detail[:, :-1])
-    seen, targets = seen_by_forest(blind, fitted.directions), samples.targets.numpy()
-    return grow(seen, targets, len(fitted.bias), ELSEWHERE_TREES, seed=seed, jobs=jobs)
+def fit_other(
+    samples: Samples, rows: int, *, seed: int = 0, jobs: int = 1
+) -> Generator[float, None, Fitted]:
+    """What `fit_all` fits, with fewer trees; yields the share done, 0..1."""
+    return _fit(samples, rows, samples.directions, ITERATIONS, OTHER_TREES, seed, jobs)
 
 
 def fit_folds(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_salt.model.backbones.base import Backbone
-    from napari_salt.model.forest import Forest
+    from napari_salt.model.features import Taps
     from napari_salt.model.framing import Layout
 
 MOST_SAMPLES, FEWEST_A_SLICE, MOST_A_SLICE = 30000, 1500, 20000
@@ -50,6 +50,17 @@ class TrainingSlice:
     targets: Tensor
     weights: Tensor
     fold: Tensor
+
+    def at(self, kept: Tensor) -> TrainingSlice:
+        """The same with those of the pixels that are ``kept`` (indices or truths)."""
+        return replace(
+            self,
+            rows=self.rows[kept],
+            columns=self.columns[kept],
+            targets=self.targets[kept],
+            weights=self.weights[kept],
+            fold=self.fold[kept],
+        )
 
 
 class TrainingSet:
@@ -85,11 +96,7 @@ class TrainingSet:
         self.layers = dict(layers or {})
         self._learned_from = frozenset(learned_from) if self.layers else frozenset()
         self.rows = len(embeddings)
-        if isinstance(encoded, Painting):
-            self.frames = _frames_of(encoded, annotated)
-        else:
-            drawn = _draw(encoded, annotated, labels, seed)
-            self.frames = [_split_frames(one) for one in drawn]
+        self.frames = drawn_frames(encoded, annotated, labels, seed)
         self.taps = head_taps(backbone)
         self.linear_share = probe.LINEAR_SHARE
         self.row_scale: tuple[float, ...] = ()
@@ -149,14 +156,6 @@ class TrainingSet:
     def fit_rest(self, begun: Begun) -> Generator[float, None, Fitted]:
         """What `fit_all` gives, from what `fit_first` gave."""
         return probe.fit_rest(self.samples, begun, seed=self.seed, jobs=_jobs())
-
-    def fit_elsewhere(
-        self, fitted: Fitted, samples: Samples
-    ) -> Generator[float, None, Forest] | None:
-        """A forest for other stacks; None where the first one does not look along the stack anyway."""
-        if self.count == 1:
-            return None
-        return probe.fit_elsewhere(samples, fitted, seed=self.seed, jobs=_jobs())
 
     def fit_folds(self) -> Generator[float, None, dict[int, Fitted]]:
         """The same, smaller, without each fold in turn."""
@@ -228,29 +227,50 @@ class TrainingSet:
 
     def segmenter(self, fitted: Fitted) -> Segmenter:
         """A segmenter of the starting tail with a fit of all samples."""
+        head = self.head(fitted, self.tap_standard)
+        return Segmenter(self.starting_tail(), head).to(self.device)
+
+    def head(self, fitted: Fitted, tap_standard: Standard) -> LabelHead:
+        """A head with a fit to taps of this standard, on the device."""
         absent = torch.ones(self.rows, dtype=torch.bool)
         absent[self.samples.targets.unique()] = False
         head = LabelHead(
             self.taps,
             self.embeddings,
-            self.tap_standard,
+            tap_standard,
             directions=len(fitted.directions),
             absent=absent,
-        )
-        segmenter = Segmenter(self.starting_tail(), head).to(self.device)
-        segmenter.head.set_fit(fitted)
-        return segmenter
+        ).to(self.device)
+        head.set_fit(fitted)
+        return head
 
     def _tap_values(self, tail: torch.nn.Module) -> Generator[float, None, Tensor]:
-        """(M, C) taps at the drawn pixels, not standardised, on the CPU."""
-        found: list[Tensor] = []
-        each = self.everything()
-        for one in each:
-            with torch.no_grad():
-                taps = join_taps(self.taps, one.encoded, tail)
-                found.append(one.encoded.view.taps_at(taps, one.rows, one.columns).cpu())
-            yield len(found) / len(each)
-        return torch.cat(found)
+        return tap_values(self.taps, self.everything(), tail)
+
+
+def tap_values(
+    taps: Taps, each: Sequence[TrainingSlice], tail: torch.nn.Module
+) -> Generator[float, None, Tensor]:
+    """(M, C) taps at the drawn pixels, not standardised, on the CPU; yields the share done, 0..1."""
+    found: list[Tensor] = []
+    for one in each:
+        with torch.no_grad():
+            seen = join_taps(taps, one.encoded, tail)
+            found.append(one.encoded.view.taps_at(seen, one.rows, one.columns).cpu())
+        yield len(found) / len(each)
+    return torch.cat(found)
+
+
+def drawn_frames(
+    encoded: Sequence[EncodedSlice] | Painting,
+    annotated: Sequence[AnnotatedSlice],
+    labels: Sequence[Label],
+    seed: int,
+) -> list[list[TrainingSlice]]:
+    """Frames of each painted slice with the pixels drawn from it."""
+    if isinstance(encoded, Painting):
+        return _frames_of(encoded, annotated)
+    return [_split_frames(one) for one in _draw(encoded, annotated, labels, seed)]
 
 
 def _jobs() -> int:
@@ -365,15 +385,5 @@ def _split_frames(whole: TrainingSlice) -> list[TrainingSlice]:
             whole.encoded.tail_input[frame : frame + 1],
             {name: values[frame : frame + 1] for name, values in whole.encoded.taps.items()},
         )
-        found.append(
-            replace(
-                whole,
-                encoded=encoded,
-                rows=whole.rows[here],
-                columns=whole.columns[here],
-                targets=whole.targets[here],
-                weights=whole.weights[here],
-                fold=whole.fold[here],
-            )
-        )
+        found.append(replace(whole.at(here), encoded=encoded))
     return found

@@ -33,8 +33,6 @@ FEWEST_SLICES = 5
 """Painted slices from which one can be spared for the trial; with fewer, those left judge at random (measured)."""
 TRIAL_SHARE = 0.5
 """Share of the remaining time budget that the trial may take."""
-DEFAULT_BUDGET = 50.0
-"""Seconds for both runs where neither steps nor a time budget were asked for."""
 FEWEST_STEPS = 8
 """Steps that a trial must have time for: after three or four, still at the full rate, what it gained on one fold was
 lost on other slices (measured)."""
@@ -45,14 +43,10 @@ WORTH = 0.01
 TRY_AGAIN = 1.5
 """Times as many painted slices, after which a trial that gained nothing is worth repeating."""
 TIME_NOTE = "The time was up after the first fit, which is kept."
-FEW_NOTE = f"With fewer than {FEWEST_SLICES} painted slices the backbone stays as it is."
 NO_GAIN_NOTE = "Fine-tuning the backbone gained nothing on held-out slices; the first fit is kept."
 SCORE_NOTE = "Dice on slices left out of a trial run."
 EARLIER_NOTE = "An earlier round found that changing the backbone gains nothing; tried again at {} painted slices."
-SLOW_NOTE = (
-    "Changing the backbone would take minutes on this computer, so the first fit is kept; "
-    f"ask for {DEFAULT_STEPS} steps to do it all the same."
-)
+SLOW_NOTE = "There was no time to find out whether to change the backbone; the first fit is kept."
 FAULT_NOTE = (
     "The loss was not a number ({}); the last good state was taken up again at a lower rate."
 )
@@ -65,7 +59,7 @@ class Tuned:
 
     ``layers`` is its portable state (empty: unchanged), ``steps`` those kept, ``parameters`` how many
     numbers it trains, ``before`` and ``after`` held-out Dice by row (empty: nothing new was learned of it),
-    ``fit`` the fit to what it sees and the samples of that (None: unchanged), ``no_gain`` what
+    ``samples`` those that it sees (None: unchanged), ``no_gain`` what
     `FitRecord.no_gain` says.
     """
 
@@ -75,7 +69,7 @@ class Tuned:
     before: dict[int, float] = field(default_factory=dict)
     after: dict[int, float] = field(default_factory=dict)
     note: str = ""
-    fit: tuple[Fitted, Samples] | None = None
+    samples: Samples | None = None
     no_gain: tuple[int, ...] = ()
 
 
@@ -89,21 +83,18 @@ def tune(
 ) -> Generator[StepReport, None, Tuned]:
     """Fine-tune ``segmenter`` in place where that helps on held-out slices; else leave it as it is.
 
+    Only where steps are asked for: on the painted stack it was never worth its time (measured in ``benchmarks/``).
     A trial is not repeated before there are `TRY_AGAIN` times as many slices as at the last one without gain
     (``no_gain``, see `FitRecord`) if that was with the same steps and ranks: a slice more rarely changes the verdict,
     and a trial is most of a round's time.
     """
-    steps = DEFAULT_STEPS if settings.steps is None else settings.steps
-    if settings.kind == "none" or steps == 0:
+    steps = settings.steps
+    if settings.kind == "none" or not steps:
         return Tuned()
-    if deadline is None and settings.steps is None:
-        deadline = time.monotonic() + DEFAULT_BUDGET
     if deadline is not None and time.monotonic() >= deadline:
         return Tuned(note=TIME_NOTE)
     run = _Run(data, settings)
     if data.count < FEWEST_SLICES:
-        if settings.steps is None:
-            return Tuned(note=FEW_NOTE)
         return (yield from run.final(segmenter, folds, steps, deadline))
     ranks = (settings.rank, settings.low_rank)
     asked = (steps, *(-1 if rank is None else rank for rank in ranks))
@@ -185,8 +176,8 @@ class _Run:
         fitted = yield from _reports(data.fit_all(samples), doing)
         segmenter.tail = tail
         segmenter.head.set_fit(fitted)
-        note, kept = self.noted(""), (fitted, samples)
-        return Tuned(adapter_state(tail), done, self.parameters, note=note, fit=kept)
+        note = self.noted("")
+        return Tuned(adapter_state(tail), done, self.parameters, note=note, samples=samples)
 
     def _tail(self) -> nn.Module:
         """A tail with the adapter, which sits on the pretrained weights also when it continues an earlier round."""

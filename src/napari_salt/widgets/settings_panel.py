@@ -57,6 +57,10 @@ class SettingsPanel(QWidget):
             "Segment all on the workers of a Dask scheduler at tls://host:8786; see docs/cluster.md. "
             "Empty: on this computer"
         )
+        self._other_stacks = QCheckBox("as well", self)
+        self._other_stacks.setToolTip(
+            "Learn to find the labels on stacks of other contrast, noise or resolution too; else Adapt is done sooner"
+        )
         self._looking_ahead = QCheckBox("in pauses", self)
         self._looking_ahead.setToolTip(
             "While nobody paints, run slices through the frozen part of the network: Adapt and Segment are sooner done"
@@ -81,6 +85,7 @@ class SettingsPanel(QWidget):
             ("Steps", self._steps),
             ("Seed", self._seed),
             ("Device", self._device),
+            ("Other stacks", self._other_stacks),
             ("Look ahead", self._looking_ahead),
             ("Cluster address", self._cluster),
         ):
@@ -100,6 +105,7 @@ class SettingsPanel(QWidget):
             guard.guard(spin)
             spin.valueChanged.connect(self._emit)
 
+        self._other_stacks.toggled.connect(self._emit)
         self.intensity.valueChanged.connect(self._emit)
 
     def value(self) -> FitSettings:
@@ -121,6 +127,7 @@ class SettingsPanel(QWidget):
             text_model=self._base.text_model,
             intensity=self.intensity.value(),
             cluster=self._cluster.text().strip(),
+            other_stacks=self._other_stacks.isChecked(),
         )
 
     def setValue(self, settings: FitSettings) -> None:
@@ -139,6 +146,7 @@ class SettingsPanel(QWidget):
         self._device.setCurrentText(settings.device)
         self.intensity.setValue(settings.intensity)
         self._cluster.setText(settings.cluster)
+        self._other_stacks.setChecked(settings.other_stacks)
         self.blockSignals(was_blocked)
 
     def _combo(self, names: tuple[str, ...], *, editable: bool = False) -> QComboBox:

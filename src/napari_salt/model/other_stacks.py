@@ -1,0 +1,285 @@
+"""What is fitted for other stacks than the painted one: a head blind to the place along the stack, and an adapter.
+
+Beside the painted slices themselves it learns from what made-up instruments show of them, see `instruments`. The
+adapter draws both together, see `invariance`, and is kept where labels are found at least as well for it on a slice
+left out. On the painted stack neither is asked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from napari_salt.model import probe
+from napari_salt.model.adapters import adapter_state, attach, count_parameters
+from napari_salt.model.device import spare_threads
+from napari_salt.model.elsewhere import slices_to_look_at
+from napari_salt.model.features import Standard
+from napari_salt.model.glances import Glance, glances_at, seen_through
+from napari_salt.model.instruments import seen_planes
+from napari_salt.model.invariance import draw_together
+from napari_salt.model.probe import Samples
+from napari_salt.model.queries import fit_queries
+from napari_salt.records import StepReport
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_salt.model.head import LabelHead
+    from napari_salt.model.segmenter import Encoder
+    from napari_salt.model.training_set import TrainingSet
+    from napari_salt.records import FitSettings, Planes
+
+_T = TypeVar("_T")
+
+SEEN_SHARE = 2
+"""Pixels seen through instruments, for each of the painted slices themselves."""
+DEFAULT_STEPS = 12
+DEFAULT_SECONDS = 45.0
+"""For the steps where neither those nor a time budget were asked for."""
+JUDGE_ITERATIONS = 30
+NO_SLICE_SPARED = 2
+"""Painted slices up to which the adapter sees all of them; labels it never sees."""
+LOOKING = "seeing the painted slices as other instruments would"
+DRAWING = "changing the backbone so that other stacks look alike"
+JUDGING = "finding out whether that helps"
+FITTING = "fitting for other stacks"
+
+
+@dataclass(frozen=True, eq=False)
+class OtherStacks:
+    """``head`` for other stacks, ``layers`` the state of its adapter (empty: the tail of the painted stack).
+
+    ``steps`` are those kept, ``parameters`` how many numbers the adapter trains, ``before`` and ``after`` the Dice on a
+    slice left out, seen through the instruments (None: not tried).
+    """
+
+    head: LabelHead
+    layers: dict[str, Tensor] = field(default_factory=dict)
+    steps: int = 0
+    parameters: int = 0
+    before: float | None = None
+    after: float | None = None
+
+
+def fit_other_stacks(
+    data: TrainingSet,
+    samples: Samples,
+    tail: nn.Module,
+    encoder: Encoder,
+    planes: Planes,
+    settings: FitSettings,
+    *,
+    layers: Mapping[str, Tensor],
+    deadline: float | None = None,
+) -> Generator[StepReport, None, OtherStacks | None]:
+    """Fit head and adapter for other stacks; None where that is not wanted and the head does not look along the stack.
+
+    Parameters
+    ----------
+    samples
+        The painted slices themselves, as ``tail`` sees them.
+    tail
+        Tail of the backbone for the painted stack, adapted or not.
+    encoder, planes
+        What ``data`` was made of.
+    layers
+        State of adapted layers to start from; empty for the pretrained ones.
+    deadline
+        `time.monotonic` at which no instrument is looked through any more.
+    """
+    work = _Work(data, samples, tail, encoder, planes, settings)
+    if settings.other_stacks:
+        yield from work.look(deadline)
+    if not (work.glances or encoder.along_stack):
+        return None
+    if settings.kind != "none" and settings.steps != 0 and work.glances:
+        seconds = None if settings.steps else DEFAULT_SECONDS
+        if deadline is not None:
+            seconds = max(0.0, deadline - time.monotonic())
+        yield from work.adapt(layers, settings.steps or DEFAULT_STEPS, seconds)
+    return (yield from work.fit())
+
+
+class _Work:
+    """The parts of `fit_other_stacks`, in the order in which it calls them."""
+
+    def __init__(
+        self,
+        data: TrainingSet,
+        samples: Samples,
+        tail: nn.Module,
+        encoder: Encoder,
+        planes: Planes,
+        settings: FitSettings,
+    ) -> None:
+        self.data, self.samples, self.tail = data, samples, tail
+        self.encoder, self.planes, self.settings = encoder, planes, settings
+        self.own: list[Glance] = []
+        self.glances: list[Glance] = []
+        self.layers: dict[str, Tensor] = {}
+        self.steps = self.parameters = 0
+        self.before: float | None = None
+        self.after: float | None = None
+
+    def look(self, deadline: float | None) -> Generator[StepReport, None, None]:
+        """See the painted slices through the instruments."""
+        data, encoder = self.data, self.encoder
+        by_index = {frames[0].index: frames for frames in data.frames}
+        looked_at = slices_to_look_at(self.planes.info.shape[0])
+        choice = self.settings.intensity
+        seen = seen_planes(self.planes, encoder.intensity, choice, list(by_index), looked_at)
+        total = sum(len(shown) for _, shown in seen)
+        most = -(-SEEN_SHARE * len(self.samples.targets) // total)
+        kept = self._kept(most)
+        self.own = [
+            one
+            for frames, its in zip(data.frames, kept, strict=True)
+            for one in glances_at(frames, its)
+        ]
+        done, began = 0, time.monotonic()
+        for planes, shown in seen:
+            for index in shown:
+                if deadline is not None and time.monotonic() > deadline:
+                    return
+                left = (time.monotonic() - began) / done * (total - done) if done else None
+                told = StepReport("embedding", done, total, seconds_left=left, message=LOOKING)
+                yield told
+                for frames in seen_through(encoder, planes, by_index[index]):
+                    yield told
+                    if frames is not None:
+                        self.glances += glances_at(frames, kept[frames[0].number])
+                done += 1
+
+    def _kept(self, most: int) -> list[list[Tensor]]:
+        """For each painted slice and frame some of its drawn pixels, no more than about ``most`` a slice."""
+        generator = torch.Generator().manual_seed(self.data.seed)
+        found = []
+        for frames in self.data.frames:
+            part = min(1.0, most / sum(len(one.rows) for one in frames))
+            counts = [len(one.rows) for one in frames]
+            found.append(
+                [
+                    torch.randperm(count, generator=generator)[: max(1, round(part * count))]
+                    for count in counts
+                ]
+            )
+        return found
+
+    def adapt(
+        self, layers: Mapping[str, Tensor], steps: int, seconds: float | None
+    ) -> Generator[StepReport, None, None]:
+        """Train an adapter and keep it where it helps."""
+        data, settings = self.data, self.settings
+        tail = data.tail()
+        names = data.backbone.adaptable_layers(tail)
+        attach(
+            tail,
+            settings.kind,
+            names,
+            rank=settings.rank,
+            low_rank=settings.low_rank,
+            seed=settings.seed,
+            state=dict(layers) or None,
+        )
+        self.parameters = count_parameters(tail)
+        with torch.no_grad():
+            plain = {one.key: one.tail_taps(self.tail) for one in self.own}
+        standard = Standard.measure(torch.cat(list(plain.values())))
+        targets = {key: standard(values) for key, values in plain.items()}
+        fold = data.trial_fold() if data.count > 1 else 0
+        spared = fold if data.count > NO_SLICE_SPARED else None
+        training = [
+            one for one in self.glances if spared is None or bool((one.fold != spared).any())
+        ]
+        drawing = draw_together(
+            tail, training, targets, standard, steps=steps, seconds=seconds, seed=data.seed
+        )
+        began = time.monotonic()
+        while True:
+            try:
+                report = next(drawing)
+            except StopIteration as stop:
+                done = int(stop.value)
+                break
+            left = None
+            if report.step:
+                spent = time.monotonic() - began
+                left = spent / report.step * (report.steps - report.step)
+            step, of = report.step, report.steps
+            yield StepReport("adapting", step, of, report.loss, left, message=DRAWING)
+        if not done:
+            return
+        self.before = yield from _told(self._judge(fold, self.tail), JUDGING)
+        self.after = yield from _told(self._judge(fold, tail), JUDGING)
+        if self.before is not None and self.after is not None and self.after >= self.before:
+            self.layers, self.steps, self.tail = adapter_state(tail), done, tail
+
+    def _judge(self, fold: int, tail: nn.Module) -> Generator[float, None, float | None]:
+        """Mean Dice of queries that have not seen the ``fold``, on its pixels through the instruments."""
+        each = [*self.own, *self.glances]
+        deep = yield from self._taps(each, tail)
+        standard = Standard.measure(deep)
+        deep = standard(deep)
+        targets = torch.cat([one.targets for one in each])
+        outside = torch.cat([one.fold for one in each]) != fold
+        seen = torch.cat(
+            [torch.full_like(one.fold, number >= len(self.own)) for number, one in enumerate(each)]
+        )
+        judged = ~outside & seen.bool() & torch.isin(targets, targets[outside].unique())
+        if not bool(judged.any()):
+            return None
+        queries, bias = yield from fit_queries(
+            deep[outside], targets[outside], self.data.rows, probe.PENALTY, JUDGE_ITERATIONS
+        )
+        rows = (deep[judged] @ queries.T + bias).argmax(1)
+        scores = probe.sampled_dice(rows, targets[judged], torch.ones(len(rows)))
+        return sum(scores.values()) / len(scores) if scores else None
+
+    def _taps(self, each: Sequence[Glance], tail: nn.Module) -> Generator[float, None, Tensor]:
+        """(M, C) of all glances as ``tail`` sees them."""
+        found = []
+        for one in each:
+            found.append(one.taps(self.data.taps, tail))
+            yield len(found) / len(each)
+        return torch.cat(found)
+
+    def fit(self) -> Generator[StepReport, None, OtherStacks]:
+        """The head, on what the tail kept sees of the painted slices and through the instruments."""
+        return (yield from _told(self._fit(), FITTING))
+
+    def _fit(self) -> Generator[float, None, OtherStacks]:
+        data, samples = self.data, self.samples
+        if self.steps:
+            samples = yield from data.with_tail(self.tail)
+        raw = [data.tap_standard.undo(samples.deep)]
+        if self.glances:
+            raw.append((yield from self._taps(self.glances, self.tail)))
+        own = samples.detail[:, :-1] if self.encoder.along_stack else samples.detail
+        detail = torch.cat([own, *(one.detail for one in self.glances)])
+        targets = torch.cat([samples.targets, *(one.targets for one in self.glances)])
+        deep = torch.cat(raw)
+        standard = Standard.measure(deep)
+        zeros = torch.zeros_like(targets)
+        everything = Samples(
+            standard(deep), detail, targets, zeros, zeros, torch.ones(len(targets))
+        )
+        fitting = probe.fit_other(everything, data.rows, seed=data.seed, jobs=spare_threads())
+        fitted = yield from fitting
+        head = data.head(replace(fitted, row_scale=data.row_scale), standard)
+        return OtherStacks(head, self.layers, self.steps, self.parameters, self.before, self.after)
+
+
+def _told(work: Generator[float, None, _T], message: str) -> Generator[StepReport, None, _T]:
+    """Reports of a share of work done, 0..1, in hundredths."""
+    while True:
+        try:
+            share = next(work)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        yield StepReport("scoring", round(100 * share), 100, message=message)
