@@ -16,6 +16,7 @@ from napari_salt.model.adapter_file import build_segmenter
 from napari_salt.model.filters import REACH, filters, filters_of_part
 from napari_salt.model.fit import fit
 from napari_salt.model.framing import Framing, measure_intensity, resize
+from napari_salt.model.instruments import SeenPlanes
 from napari_salt.model.large_paint import draw_large
 from napari_salt.model.predict import predict
 from napari_salt.model.resampling import Axis, resize_part
@@ -89,15 +90,39 @@ def all_are_large(monkeypatch):
     return change
 
 
-def adapter_of(planes, annotated):
-    running = fit(
-        planes, annotated, LABELS, FitSettings(kind="none", device="cpu", other_stacks=False)
-    )
+def adapter_of(planes, annotated, *, other_stacks=False):
+    settings = FitSettings(kind="none", device="cpu", other_stacks=other_stacks)
+    running = fit(planes, annotated, LABELS, settings)
     while True:
         try:
             next(running)
         except StopIteration as stop:
             return stop.value.adapter
+
+
+def test_large_slices_are_seen_through_instruments_frame_by_frame(
+    network, scene, planes_of, all_are_large, monkeypatch
+):
+    """What is fitted for other stacks finds the labels under another instrument, and pixels are asked for in parts."""
+    data, truth = scene
+    monkeypatch.setattr(fit_module, "choose_framing", lambda *_: Framing(16, zoom=0.3, fine=1.7))
+    all_are_large()
+    whole_planes = []
+    real = SeenPlanes.plane
+
+    def plane(self, index):
+        whole_planes.append(index)
+        return real(self, index)
+
+    monkeypatch.setattr(SeenPlanes, "plane", plane)
+    paint = [AnnotatedSlice(0, truth[0], complete=True)]
+    adapter = adapter_of(planes_of(data), paint, other_stacks=True)
+    assert whole_planes == []
+    assert adapter.has_other_head
+    worse = (255 * (data / 255) ** 0.8).astype(np.uint8)
+    (found,) = (one for one in predict(planes_of(worse), adapter, [1]) if one is not None)
+    labelled = truth[1] != BACKGROUND
+    assert np.mean(found.labels[labelled] == truth[1][labelled]) > 0.8
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from napari_salt.model.device import autocast
+from napari_salt.model.features import SampledView
 from napari_salt.model.framing import Intensity
 from napari_salt.model.instruments import SeenPlanes
 from napari_salt.model.large_paint import DrawnPixels
 from napari_salt.model.segmenter import EncodedSlice, Encoder
-from napari_salt.regions import is_large, with_regions
+from napari_salt.regions import with_regions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -99,7 +100,8 @@ def seen_through(
     )
     index, count = frames[0].index, planes.info.shape[0]
     found: list[EncodedSlice] = []
-    if is_large(planes.info):
+    large = isinstance(frames[0].encoded.view, SampledView)
+    if large:
         steps = seeing.painted_steps(with_regions(planes), index, _drawn(encoder, planes, frames))
     else:
         steps = seeing.steps(planes.plane(index), index, count)
@@ -108,7 +110,7 @@ def seen_through(
             yield None
         else:
             found.append(encoded)
-    if not is_large(planes.info):
+    if not large:
         found = [_frame(found[0], one) for one in frames]
     yield [replace(one, encoded=seen) for one, seen in zip(frames, found, strict=True)]
 
