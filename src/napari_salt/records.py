@@ -227,7 +227,8 @@ class FitRecord:
     ``no_gain`` says of the last trial that found no gain in changing the backbone how many slices were painted, and
     its steps, rank and low rank (-1: the method's own); empty where no such trial counts. ``elsewhere_steps`` counts
     the steps kept of the adapter for other stacks; ``elsewhere_before`` / ``elsewhere_after`` are Dice without and with
-    it, on a painted slice left out, as other instruments would show it (None: not tried).
+    it, on a painted slice left out, as other instruments would show it (None: not tried), ``elsewhere_tried`` how many
+    slices were painted then.
     """
 
     kind: AdapterKind
@@ -247,6 +248,7 @@ class FitRecord:
     elsewhere_steps: int = 0
     elsewhere_before: float | None = None
     elsewhere_after: float | None = None
+    elsewhere_tried: int = 0
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,6 @@ from napari_salt.model.filters import FILTERS_PER_CHANNEL
 from napari_salt.model.forest import Forest
 from napari_salt.model.framing import Framing, Intensity
 from napari_salt.model.head import LabelHead
-from napari_salt.model.probe import LINEAR_SHARE
 from napari_salt.model.segmenter import Segmenter
 
 if TYPE_CHECKING:
@@ -171,15 +170,15 @@ def _head(adapter: AdapterFile, other: bool) -> LabelHead:
     info = adapter.info
     embeddings = adapter.tensors[HEAD + "embeddings"]
     _check_sizes(adapter, HEAD, embeddings)
-    at_head, at_forest, at_standard, share = HEAD, FOREST, STANDARD, info.linear_share
+    at_head, at_forest, at_standard = HEAD, FOREST, STANDARD
     if other:
         at_forest = OTHER_FOREST
         if OTHER_HEAD + "embeddings" in adapter.tensors:
-            at_head, at_standard, share = OTHER_HEAD, OTHER_STANDARD, LINEAR_SHARE
+            at_head, at_standard = OTHER_HEAD, OTHER_STANDARD
             _check_sizes(adapter, OTHER_HEAD, adapter.tensors[OTHER_HEAD + "embeddings"])
     standard = (adapter.tensors[at_standard + name] for name in ("tap_mean", "tap_deviation"))
     head = LabelHead(info.taps, embeddings, Standard(*standard), directions=info.directions)
-    head.set_mix(share, info.row_scale)
+    head.set_mix(info.linear_share, info.row_scale)
     head.load_state_dict(_group(adapter, at_head))
     place = 3 if adapter.along_stack(other) else 2
     features = info.channels * FILTERS_PER_CHANNEL + place + info.directions

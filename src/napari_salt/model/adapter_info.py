@@ -65,6 +65,8 @@ class AdapterInfo:
         Scale of the probability of background and each label, which add up to one again after it; () = all alike.
     taps
         Name and channels of each tap of the backbone, in order.
+    instruments
+        Whether the head for other stacks has learned from what made-up instruments show.
     text_model
         None = the embedded one.
     record
@@ -94,6 +96,7 @@ class AdapterInfo:
     record: FitRecord
     linear_share: float = 0.25
     row_scale: tuple[float, ...] = ()
+    instruments: bool = False
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
     units: tuple[str, str, str] = ("pixel", "pixel", "pixel")
     created: str = ""
@@ -159,6 +162,7 @@ def _checked(content: Mapping[str, Any]) -> dict[str, Any]:
             number(scale, LEAST_SCALE, 1)
             for scale in items(found.get("row_scale", []), MOST_LABELS + 1)
         ),
+        "instruments": truth(found.get("instruments", False)),
         "spacing": tuple(number(size) for size in items(found.get("spacing", [1.0] * 3), 3, 3)),
         "units": tuple(text(unit) for unit in items(found.get("units", ["pixel"] * 3), 3, 3)),
     }
@@ -228,6 +232,7 @@ def record_from(content: dict[str, Any]) -> FitRecord:
         "no_gain": tuple(whole(count, -1) for count in items(fields.get("no_gain", []), 16)),
         "steps": whole(fields["steps"], 0),
         "elsewhere_steps": whole(fields.get("elsewhere_steps", 0), 0),
+        "elsewhere_tried": whole(fields.get("elsewhere_tried", 0), 0),
         "seconds": number(fields["seconds"], 0),
         "trainable_parameters": whole(fields["trainable_parameters"], 0),
         "seed": whole(fields.get("seed", 0), 0),

@@ -24,6 +24,9 @@ GAMMAS = (1.0, 0.7, 1.4)
 """Exponents that are tried on intensities of 0..1; the first one leaves them as they are."""
 CLEARLY = 0.12
 """Part of its doubt that a mask must lose for a change of contrast."""
+CLEARLY_THROUGH_INSTRUMENTS = 0.06
+"""The same of masks by a head that has learned from what instruments show: noise and blur it knows, and is in more
+doubt of everything (of stacks looked at, those of another contrast lost .086 or more, the others .037 or less)."""
 CLEARLY_ON_ONE_SCALE = 0.35
 """The same where the intensities span the painted range already: there the contrast rarely differs, and masks of other
 content were surer by up to a quarter under a gamma that ruined them (measured)."""
@@ -53,12 +56,17 @@ def doubt(predictions: Sequence[SlicePrediction | Decision]) -> float | None:
     return float(inside.mean()) if len(inside) else None
 
 
-def clearly(trained: Intensity, measured: Intensity) -> float:
-    """Part of its doubt that a mask must lose on a stack of these ``measured`` limits."""
+def clearly(trained: Intensity, measured: Intensity, *, instruments: bool = False) -> float:
+    """Part of its doubt that a mask must lose on a stack of these ``measured`` limits.
+
+    ``instruments`` tells whether its head has learned through any.
+    """
     span = np.subtract(trained.high, trained.low)
     lower = np.abs(np.subtract(measured.low, trained.low)) <= ONE_SCALE[0] * span
     upper = np.abs(np.subtract(measured.high, trained.high)) <= ONE_SCALE[1] * span
-    return CLEARLY_ON_ONE_SCALE if lower.all() and upper.all() else CLEARLY
+    if lower.all() and upper.all():
+        return CLEARLY_ON_ONE_SCALE
+    return CLEARLY_THROUGH_INSTRUMENTS if instruments else CLEARLY
 
 
 def surest(doubts: Mapping[float, float | None], lost: float = CLEARLY) -> float:

@@ -204,14 +204,8 @@ class _Fit:
         other = yield from self._fit_other(encoder, data, segmenter, tuned, deadline)
         record = self._record(segmenter, tuned, scores)
         if other is not None:
-            trained = self._queries(segmenter) + other.parameters
-            record = replace(
-                record,
-                trainable_parameters=max(record.trainable_parameters, trained),
-                elsewhere_steps=other.steps,
-                elsewhere_before=other.before,
-                elsewhere_after=other.after,
-            )
+            trained = max(record.trainable_parameters, self._queries(segmenter) + other.parameters)
+            record = other.told_in(replace(record, trainable_parameters=trained))
         return FitOutcome(self._pack(encoder, segmenter, tuned.layers, record, other), record)
 
     def _first_fit(self, encoder: Encoder, data: TrainingSet) -> Generator[Report, None, Segmenter]:
@@ -243,9 +237,11 @@ class _Fit:
         deadline: float | None,
     ) -> Generator[StepReport, None, OtherStacks | None]:
         """What is fitted for other stacks, from where the earlier round left it."""
-        layers = tuned.layers
-        if self.init is not None:
-            layers = layers or self.init.layer_state(elsewhere=True)
+        layers, earlier = tuned.layers, None
+        if self.init is not None and not layers:
+            layers, info = self.init.layer_state(elsewhere=True), self.init.info
+            ranks = (self.settings.kind, self.settings.rank, self.settings.low_rank)
+            earlier = info.record if (info.kind, info.rank, info.low_rank) == ranks else None
         return (
             yield from fit_other_stacks(
                 data,
@@ -255,6 +251,7 @@ class _Fit:
                 self.planes,
                 self.settings,
                 layers=layers,
+                earlier=earlier,
                 deadline=deadline,
             )
         )
@@ -391,6 +388,7 @@ class _Fit:
             directions=len(segmenter.head.directions),
             linear_share=segmenter.head.linear_share,
             row_scale=segmenter.head.row_scale,
+            instruments=other is not None and other.instruments,
             taps=segmenter.head.taps,
             text_model=settings.text_model,
             record=record,

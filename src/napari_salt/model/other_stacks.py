@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_salt.model import probe
-from napari_salt.model.adapters import adapter_state, attach, count_parameters
+from napari_salt.model.adapters import adapter_state, attach, count_parameters, merge
 from napari_salt.model.device import spare_threads
 from napari_salt.model.elsewhere import slices_to_look_at
 from napari_salt.model.features import Standard
@@ -25,6 +25,7 @@ from napari_salt.model.instruments import seen_planes
 from napari_salt.model.invariance import draw_together
 from napari_salt.model.probe import Samples
 from napari_salt.model.queries import fit_queries
+from napari_salt.model.tuning import TRY_AGAIN
 from napari_salt.records import StepReport
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from napari_salt.model.head import LabelHead
     from napari_salt.model.segmenter import Encoder
     from napari_salt.model.training_set import TrainingSet
-    from napari_salt.records import FitSettings, Planes
+    from napari_salt.records import FitRecord, FitSettings, Planes
 
 _T = TypeVar("_T")
 
@@ -56,7 +57,8 @@ class OtherStacks:
     """``head`` for other stacks, ``layers`` the state of its adapter (empty: the tail of the painted stack).
 
     ``steps`` are those kept, ``parameters`` how many numbers the adapter trains, ``before`` and ``after`` the Dice on a
-    slice left out, seen through the instruments (None: not tried).
+    slice left out, seen through the instruments (None: not tried), ``tried`` how many slices were painted then,
+    ``instruments`` whether the head has learned from what those show.
     """
 
     head: LabelHead
@@ -65,6 +67,18 @@ class OtherStacks:
     parameters: int = 0
     before: float | None = None
     after: float | None = None
+    tried: int = 0
+    instruments: bool = False
+
+    def told_in(self, record: FitRecord) -> FitRecord:
+        """The record with what it is to tell of this."""
+        return replace(
+            record,
+            elsewhere_steps=self.steps,
+            elsewhere_before=self.before,
+            elsewhere_after=self.after,
+            elsewhere_tried=self.tried,
+        )
 
 
 def fit_other_stacks(
@@ -76,6 +90,7 @@ def fit_other_stacks(
     settings: FitSettings,
     *,
     layers: Mapping[str, Tensor],
+    earlier: FitRecord | None = None,
     deadline: float | None = None,
 ) -> Generator[StepReport, None, OtherStacks | None]:
     """Fit head and adapter for other stacks; None where that is not wanted and the head does not look along the stack.
@@ -90,6 +105,9 @@ def fit_other_stacks(
         What ``data`` was made of.
     layers
         State of adapted layers to start from; empty for the pretrained ones.
+    earlier
+        Of the round that ``layers`` come from, where that had the same method and ranks. It is not tried again before
+        there are `TRY_AGAIN` times as many painted slices: the adapter hardly depends on a slice more.
     deadline
         `time.monotonic` at which no instrument is looked through any more.
     """
@@ -98,12 +116,23 @@ def fit_other_stacks(
         yield from work.look(deadline)
     if not (work.glances or encoder.along_stack):
         return None
-    if settings.kind != "none" and settings.steps != 0 and work.glances:
+    unasked = settings.steps is None and not data.linear_share  # the queries have no say
+    if settings.kind == "none" or settings.steps == 0 or unasked or not work.glances:
+        return (yield from work.fit())
+    if earlier is not None and _still_good(earlier, data.count, settings.steps):
+        work.go_on(layers, earlier)
+    else:
         seconds = None if settings.steps else DEFAULT_SECONDS
         if deadline is not None:
             seconds = max(0.0, deadline - time.monotonic())
         yield from work.adapt(layers, settings.steps or DEFAULT_STEPS, seconds)
     return (yield from work.fit())
+
+
+def _still_good(earlier: FitRecord, slices: int, steps: int | None) -> bool:
+    """Whether what an earlier round found is not worth finding again."""
+    asked = steps in (None, earlier.elsewhere_steps)
+    return asked and slices < TRY_AGAIN * earlier.elsewhere_tried
 
 
 class _Work:
@@ -126,6 +155,7 @@ class _Work:
         self.steps = self.parameters = 0
         self.before: float | None = None
         self.after: float | None = None
+        self.tried = 0
 
     def look(self, deadline: float | None) -> Generator[StepReport, None, None]:
         """See the painted slices through the instruments."""
@@ -175,19 +205,7 @@ class _Work:
         self, layers: Mapping[str, Tensor], steps: int, seconds: float | None
     ) -> Generator[StepReport, None, None]:
         """Train an adapter and keep it where it helps."""
-        data, settings = self.data, self.settings
-        tail = data.tail()
-        names = data.backbone.adaptable_layers(tail)
-        attach(
-            tail,
-            settings.kind,
-            names,
-            rank=settings.rank,
-            low_rank=settings.low_rank,
-            seed=settings.seed,
-            state=dict(layers) or None,
-        )
-        self.parameters = count_parameters(tail)
+        data, tail = self.data, self._adapted_tail(layers)
         with torch.no_grad():
             plain = {one.key: one.tail_taps(self.tail) for one in self.own}
         standard = Standard.measure(torch.cat(list(plain.values())))
@@ -215,10 +233,35 @@ class _Work:
             yield StepReport("adapting", step, of, report.loss, left, message=DRAWING)
         if not done:
             return
+        self.tried = data.count
         self.before = yield from _told(self._judge(fold, self.tail), JUDGING)
         self.after = yield from _told(self._judge(fold, tail), JUDGING)
         if self.before is not None and self.after is not None and self.after >= self.before:
             self.layers, self.steps, self.tail = adapter_state(tail), done, tail
+
+    def _adapted_tail(self, layers: Mapping[str, Tensor]) -> nn.Module:
+        """A tail with an adapter that starts from ``layers``, on the pretrained weights."""
+        settings, tail = self.settings, self.data.tail()
+        attach(
+            tail,
+            settings.kind,
+            self.data.backbone.adaptable_layers(tail),
+            rank=settings.rank,
+            low_rank=settings.low_rank,
+            seed=settings.seed,
+            state=dict(layers) or None,
+        )
+        self.parameters = count_parameters(tail)
+        return tail
+
+    def go_on(self, layers: Mapping[str, Tensor], earlier: FitRecord) -> None:
+        """Take over what an earlier round found."""
+        self.before, self.after = earlier.elsewhere_before, earlier.elsewhere_after
+        self.tried = earlier.elsewhere_tried
+        if earlier.elsewhere_steps:
+            tail = self._adapted_tail(layers)
+            merge(tail)
+            self.layers, self.steps, self.tail = dict(layers), earlier.elsewhere_steps, tail
 
     def _judge(self, fold: int, tail: nn.Module) -> Generator[float, None, float | None]:
         """Mean Dice of queries that have not seen the ``fold``, on its pixels through the instruments."""
@@ -272,7 +315,16 @@ class _Work:
         fitting = probe.fit_other(everything, data.rows, seed=data.seed, jobs=spare_threads())
         fitted = yield from fitting
         head = data.head(replace(fitted, row_scale=data.row_scale), standard)
-        return OtherStacks(head, self.layers, self.steps, self.parameters, self.before, self.after)
+        return OtherStacks(
+            head,
+            self.layers,
+            self.steps,
+            self.parameters,
+            self.before,
+            self.after,
+            self.tried,
+            bool(self.glances),
+        )
 
 
 def _told(work: Generator[float, None, _T], message: str) -> Generator[StepReport, None, _T]:

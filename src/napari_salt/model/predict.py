@@ -203,7 +203,8 @@ def _match_contrast(
 ) -> Generator[None, None, None]:
     """Change the encoder's contrast where the masks of another stack are clearly surer for it."""
     plain = encoder.intensity
-    lost = elsewhere.clearly(adapter.trained_intensity(), plain)
+    instruments = adapter.info.instruments
+    lost = elsewhere.clearly(adapter.trained_intensity(), plain, instruments=instruments)
     looked_at = elsewhere.slices_to_look_at(planes.info.shape[0])
     doubts: dict[float, float | None] = {}
     for gamma in elsewhere.GAMMAS:
