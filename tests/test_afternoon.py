@@ -271,7 +271,9 @@ def desk(make_napari_viewer, qtbot, tmp_path, monkeypatch):
     viewer.window.resize(1200, 800)
     dock = Dock(viewer)
     viewer.window.add_dock_widget(dock, name="Few-shot segmentation")
-    dock.settings.valueChanged.emit(FitSettings(kind="salt", steps=2, device="cpu"))
+    dock.settings.valueChanged.emit(
+        FitSettings(kind="salt", steps=2, device="cpu", other_stacks=False)
+    )
     yield Desk(viewer, dock, qtbot, reference, tmp_path, monkeypatch)
     dock.controller.close()
 

@@ -118,3 +118,27 @@ def test_position():
 )
 def test_dice_before_and_after(changes, text):
     assert wording.dice_change(record(**changes)) == text
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({}, ""),
+        ({"elsewhere_before": 0.4}, ""),
+        (
+            {"elsewhere_steps": 12, "elsewhere_before": 0.406, "elsewhere_after": 0.45},
+            "12 steps kept, Dice 0.41 → 0.45 as other instruments would show a slice left out",
+        ),
+        (
+            {"elsewhere_before": 0.5, "elsewhere_after": 0.4},
+            "0 steps kept, Dice 0.50 → 0.40 as other instruments would show a slice left out",
+        ),
+    ],
+)
+def test_what_was_done_for_other_stacks_is_told_where_something_was(changes, text):
+    told = record(**changes)
+    assert wording.other_stacks(told) == text
+    detail = wording.round_detail(Round(1, told, "a", 10)).splitlines()
+    assert [line for line in detail if "other stacks" in line] == (
+        [f"for other stacks: {text}"] if text else []
+    )

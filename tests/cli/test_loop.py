@@ -16,7 +16,7 @@ from cli_data import disks
 
 NAMES = "1=small disk,2=wide box"
 ADAPT = ("adapt", "image.tif", "labels.tif", "--names", NAMES, "--complete", "--slices", "1,5")
-FAST = ("--steps", "2", "--device", "cpu")
+FAST = ("--steps", "2", "--device", "cpu", "--this-stack-only")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -56,6 +56,7 @@ def test_adapt_says_what_it_did(adapted, data):
     assert adapted["seconds"] > 0
     assert adapted["steps"] <= 2
     assert adapted["trainable_parameters"] > 0
+    assert (adapted["elsewhere_steps"], adapted["elsewhere_dice"]) == (0, None), "this stack only"
     assert adapted["size_bytes"] == (data / "a.salt.safetensors").stat().st_size
 
 

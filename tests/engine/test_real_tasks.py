@@ -43,9 +43,9 @@ def stack():
     return Stack(np.stack([np.where(disk, 180 + i, 40 + i) for i in range(4)]).astype(np.uint8))
 
 
-def request(stack, out, *, steps=1, preview=None):
+def request(stack, out, *, steps=1, preview=None, other_stacks=False):
     targets = np.where(stack.plane(1) > 100, 1, BACKGROUND).astype(np.uint16)
-    settings = FitSettings(steps=steps, device="cpu", other_stacks=False)
+    settings = FitSettings(steps=steps, device="cpu", other_stacks=other_stacks)
     annotated = (AnnotatedSlice(1, targets, complete=True),)
     return AdaptRequest(annotated, LABELS, settings, out, preview=preview)
 
@@ -53,7 +53,9 @@ def request(stack, out, *, steps=1, preview=None):
 def test_adapt_and_segment_in_the_child(engine, stack, tmp_path):
     out = tmp_path / "a.salt.safetensors"
     finish(engine.submit(WarmUpRequest(FitSettings(device="cpu", other_stacks=False)), stack))
-    reports, result = finish(engine.submit(request(stack, out, preview=2), stack))
+    reports, result = finish(
+        engine.submit(request(stack, out, preview=2, other_stacks=True), stack)
+    )
     saved = [report for report in reports if isinstance(report, AdapterSaved)]
     assert [one.provisional for one in saved] == [True, True, False], "before and after a preview"
     assert {one.path for one in saved} == {out}

@@ -30,6 +30,7 @@ from napari_salt.model.filters import FILTERS_PER_CHANNEL
 from napari_salt.model.forest import grow
 from napari_salt.model.framing import Framing, Intensity
 from napari_salt.model.head import LabelHead
+from napari_salt.model.other_stacks import OtherStacks
 from napari_salt.model.probe import LINEAR_SHARE, Fitted
 from napari_salt.model.segmenter import Encoder, Segmenter, head_taps
 from napari_salt.records import FitRecord, Label
@@ -415,6 +416,46 @@ def test_a_file_without_a_part_of_the_head_is_refused(fitted, name):
     segmenter, info, backbone = fitted
     with pytest.raises(AdapterError, match="damaged"):
         build_segmenter(damaged(pack(segmenter, {}, info), name, None), backbone)
+
+
+def blind(fitted):
+    """With trees that ask for nothing behind the last feature of a head that does not look along the stack."""
+    segmenter, info, _ = fitted
+    feature = segmenter.head.forest.feature
+    np.minimum(feature, FILTERS_PER_CHANNEL + 1 + info.directions, out=feature)
+    return fitted
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("elsewhere_head.embeddings", "elsewhere_head.residual", "elsewhere_head.bias"),
+        *("elsewhere_standard.tap_mean", "elsewhere_standard.tap_deviation"),
+    ],
+)
+@pytest.mark.parametrize("part", [None, slice(0, 1)])
+def test_a_head_for_other_stacks_that_is_damaged_is_refused_there_alone(fitted, name, part):
+    segmenter, info, backbone = blind(fitted)
+    adapter = pack(segmenter, {}, info, OtherStacks(segmenter.head))
+    build_segmenter(adapter, backbone, elsewhere=True)
+    values = None if part is None else adapter.tensors[name][part].contiguous()
+    broken = damaged(adapter, name, values)
+    build_segmenter(broken, backbone)
+    with pytest.raises(AdapterError, match="damaged"):
+        build_segmenter(broken, backbone, elsewhere=True)
+
+
+def test_a_file_with_no_more_than_a_forest_for_other_stacks_is_read(fitted):
+    """As they were written at first."""
+    segmenter, info, backbone = blind(fitted)
+    adapter = pack(segmenter, {}, info, OtherStacks(segmenter.head))
+    kept = {
+        name: values
+        for name, values in adapter.tensors.items()
+        if not name.startswith(("elsewhere_head.", "elsewhere_standard."))
+    }
+    built = build_segmenter(AdapterFile(info, kept), backbone, elsewhere=True)
+    assert torch.equal(built.head.residual, segmenter.head.residual)
 
 
 @pytest.mark.parametrize("change", [{"directions": 4}, {"directions": 6}, {"taps": (("neck", 8),)}])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from generators import run
-from napari_salt.model import instruments, invariance, other_stacks
+from napari_salt.model import instruments, invariance, other_stacks, probe
 from napari_salt.model.adapter_file import load_adapter, save_adapter
 from napari_salt.model.adapters import adapter_parameters, attach
 from napari_salt.model.features import Standard
@@ -29,6 +29,7 @@ LABELS = [Label(1, "square")]
 def few_steps_and_instruments(monkeypatch):
     monkeypatch.setattr(other_stacks, "DEFAULT_STEPS", STEPS)
     monkeypatch.setattr(instruments, "INSTRUMENTS", instruments.INSTRUMENTS[:2])
+    monkeypatch.setattr(probe, "SMALLER_SHARES", ())  # the queries have a say
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +158,22 @@ def test_what_is_kept_survives_a_file_and_the_next_round_goes_on_from_it(
     assert record.elsewhere_after == earlier.elsewhere_after
     kept = again.adapter.layer_state(elsewhere=True)
     assert all(torch.equal(kept[name], state[name]) for name in state)
+
+
+def test_where_the_queries_have_no_say_steps_are_taken_only_if_asked_for(fitted, monkeypatch):
+    monkeypatch.setattr(probe, "choose_share", lambda *_: 0.0)
+    assert fitted((2,))[0].record.elsewhere_tried == 0
+    assert fitted((2,), replace(SETTINGS, steps=1))[0].record.elsewhere_tried == 1
+
+
+def test_another_method_starts_anew(fitted, monkeypatch):
+    monkeypatch.setattr(other_stacks, "_told", _always_better(other_stacks._told))
+    first, _ = fitted((2,))
+    assert first.record.elsewhere_steps == STEPS
+    other, _ = fitted((2,), replace(SETTINGS, kind="lora"), first.adapter)
+    assert other.record.elsewhere_steps == STEPS
+    names = {name.rpartition(".")[2] for name in other.adapter.layer_state(elsewhere=True)}
+    assert "scale" not in names
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
     rows: list[_Row] = []
     console.text(_head(loop))
     for number in range(1, args.rounds + 1):
-        rows.append(_round(loop, number, new, console))
+        rows.append(_round(loop, number, new, console, last=number == args.rounds))
         console.text(_line(rows[-1], loop))
         if number < args.rounds:
             new = _correct(loop)
@@ -137,12 +137,15 @@ def _folder(out: Path) -> Path:
     return out
 
 
-def _round(loop: _Loop, number: int, new: tuple[str, ...], console: Console) -> _Row:
-    """Adapt to the painted slices, segment the whole stack, and score it where nobody painted."""
+def _round(loop: _Loop, number: int, new: tuple[str, ...], console: Console, *, last: bool) -> _Row:
+    """Adapt to the painted slices, segment the whole stack, and score it where nobody painted.
+
+    The adapter of the ``last`` round is the one to give away, so it is fitted for other stacks as well.
+    """
     prefix = f"round {number}: "
     annotated = tuple(_painted_slice(loop, index) for index in sorted(loop.painted))
     init = loop.adapter if number > 1 else None
-    settings = FitSettings(device=loop.device, time_budget=SECONDS_TO_ADAPT)
+    settings = FitSettings(device=loop.device, time_budget=SECONDS_TO_ADAPT, other_stacks=last)
     request = AdaptRequest(annotated, loop.labels, settings, loop.adapter, init=init)
     adapted: AdaptResult = run_here(request, loop.stack, console, prefix=prefix)
     started = time.monotonic()

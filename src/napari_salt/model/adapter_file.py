@@ -168,14 +168,13 @@ def build_segmenter(
 def _head(adapter: AdapterFile, other: bool) -> LabelHead:
     """The head for the painted stack or ``other`` ones; errors where its tensors are not those of one."""
     info = adapter.info
-    embeddings = adapter.tensors[HEAD + "embeddings"]
-    _check_sizes(adapter, HEAD, embeddings)
     at_head, at_forest, at_standard = HEAD, FOREST, STANDARD
     if other:
         at_forest = OTHER_FOREST
-        if OTHER_HEAD + "embeddings" in adapter.tensors:
+        if any(name.startswith(OTHER_HEAD) for name in adapter.tensors):
             at_head, at_standard = OTHER_HEAD, OTHER_STANDARD
-            _check_sizes(adapter, OTHER_HEAD, adapter.tensors[OTHER_HEAD + "embeddings"])
+    _check_sizes(adapter, at_head, at_standard)
+    embeddings = adapter.tensors[at_head + "embeddings"]
     standard = (adapter.tensors[at_standard + name] for name in ("tap_mean", "tap_deviation"))
     head = LabelHead(info.taps, embeddings, Standard(*standard), directions=info.directions)
     head.set_mix(info.linear_share, info.row_scale)
@@ -186,17 +185,21 @@ def _head(adapter: AdapterFile, other: bool) -> LabelHead:
     return head
 
 
-def _check_sizes(adapter: AdapterFile, at_head: str, embeddings: Tensor) -> None:
+def _check_sizes(adapter: AdapterFile, at_head: str, at_standard: str) -> None:
     """ValueError where description and tensors speak of other sizes, before anything of those sizes is made."""
     info = adapter.info
     rows, length = len(info.labels) + 1, tap_length(info.taps)
-    found = [
-        tuple(adapter.tensors[at_head + name].shape)
-        for name in ("text_map", "residual", "directions")
-    ]
-    expected = [(rows, length), (rows, length), (info.directions, length)]
+    expected = {
+        at_head + "text_map": (rows, length),
+        at_head + "residual": (rows, length),
+        at_head + "directions": (info.directions, length),
+        at_standard + "tap_mean": (length,),
+        at_standard + "tap_deviation": (length,),
+    }
+    embeddings = adapter.tensors[at_head + "embeddings"]
+    sized = all(tuple(adapter.tensors[name].shape) == size for name, size in expected.items())
     told = len(info.row_scale) in (0, rows)
-    if found != expected or embeddings.ndim != 2 or len(embeddings) != rows or not told:
+    if not sized or embeddings.ndim != 2 or len(embeddings) != rows or not told:
         raise ValueError("sizes")
 
 

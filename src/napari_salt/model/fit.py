@@ -5,20 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from torch import Tensor
 
-from napari_salt import __version__
 from napari_salt.errors import AdapterError
 from napari_salt.intensity import check_choice
 from napari_salt.model.adapter_file import AdapterFile, pack
-from napari_salt.model.adapter_info import AdapterInfo
 from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.model.batches import with_fallback
+from napari_salt.model.description import describe
 from napari_salt.model.device import pick_device, set_threads
-from napari_salt.model.elsewhere import fingerprint
 from napari_salt.model.encode_painted import encode_painted
 from napari_salt.model.framing import choose_framing, intensity_for
 from napari_salt.model.input_checks import (
@@ -239,9 +236,11 @@ class _Fit:
         """What is fitted for other stacks, from where the earlier round left it."""
         layers, earlier = tuned.layers, None
         if self.init is not None and not layers:
-            layers, info = self.init.layer_state(elsewhere=True), self.init.info
-            ranks = (self.settings.kind, self.settings.rank, self.settings.low_rank)
-            earlier = info.record if (info.kind, info.rank, info.low_rank) == ranks else None
+            info, settings = self.init.info, self.settings
+            if info.kind == settings.kind:
+                layers = self.init.layer_state(elsewhere=True)
+                same = (info.rank, info.low_rank) == (settings.rank, settings.low_rank)
+                earlier = info.record if same else None
         return (
             yield from fit_other_stacks(
                 data,
@@ -347,14 +346,6 @@ class _Fit:
     def _named(self, scores: dict[int, float]) -> tuple[tuple[str, float], ...]:
         return tuple((self.labels[row - 1].name, round(dice, 4)) for row, dice in scores.items())
 
-    def _intensity(self, encoder: Encoder) -> dict[str, Any]:
-        """What the adapter tells of it, see `AdapterInfo.intensity`."""
-        scale, choice, limits = encoder.intensity, self.settings.intensity, self.limits
-        told = {"method": scale.method, "low": list(scale.low), "high": list(scale.high)}
-        if choice.method == "percentile":
-            return told | {"percentiles": [choice.low, choice.high]}
-        return told | {"least": list(limits.least), "most": list(limits.most)}
-
     def _pack(
         self,
         encoder: Encoder,
@@ -363,39 +354,20 @@ class _Fit:
         record: FitRecord,
         other: OtherStacks | None = None,
     ) -> AdapterFile:
-        stack, settings = self.planes.info, self.settings
-        identity = encoder.backbone.identity
-        kind = settings.kind
+        kind = self.settings.kind
         if not layers and self.init is not None:
             layers = self.init.layer_state()
             kind = self.init.info.kind if layers else kind
-        info = AdapterInfo(
-            labels=tuple(self.labels),
-            backbone=identity.name,
-            architecture=identity.architecture,
-            weights_sha256=identity.weights_sha256,
+        info = describe(
+            self.planes.info,
+            self.limits,
+            self.labels,
+            encoder,
+            segmenter.head,
+            self.settings,
+            record,
             kind=kind,
-            rank=settings.rank,
-            low_rank=settings.low_rank,
-            intensity=self._intensity(encoder),
-            stack=fingerprint(stack, self.limits),
-            channels=stack.channels,
-            rgb=stack.rgb,
-            frame_size=encoder.framing.frame_size,
-            zoom=encoder.framing.zoom,
-            fine=encoder.framing.detail_ratio(*stack.shape[1:]),
-            along_stack=encoder.along_stack,
-            directions=len(segmenter.head.directions),
-            linear_share=segmenter.head.linear_share,
-            row_scale=segmenter.head.row_scale,
             instruments=other is not None and other.instruments,
-            taps=segmenter.head.taps,
-            text_model=settings.text_model,
-            record=record,
-            spacing=stack.spacing,
-            units=stack.units,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            version=__version__,
         )
         return pack(segmenter, layers, info, other)
 

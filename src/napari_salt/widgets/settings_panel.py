@@ -43,7 +43,10 @@ class SettingsPanel(QWidget):
             self._kind.setItemData(place, _KIND_TIPS[kind], 3)
         self._rank = self._spin(4096, "Leading singular values that are scaled and shifted")
         self._low_rank = self._spin(1024, "Rank of the update on the rest")
-        self._steps = self._spin(100_000, "Fine-tuning steps after the first fit")
+        self._steps = self._spin(100_000, "")
+        self._steps.setToolTip(
+            "Steps of fine-tuning; a number tries them on this stack as well, auto for other stacks alone"
+        )
         self._seed = self._spin(2**31 - 1, "")
         self._seed.setMinimum(0)
         self._seed.setSpecialValueText("")
