@@ -27,6 +27,7 @@ from napari_salt.model.filters import FILTERS_PER_CHANNEL
 from napari_salt.model.forest import Forest
 from napari_salt.model.framing import Framing, Intensity
 from napari_salt.model.head import LabelHead
+from napari_salt.model.probe import LINEAR_SHARE
 from napari_salt.model.segmenter import Segmenter
 
 if TYPE_CHECKING:
@@ -169,15 +170,17 @@ def _head(adapter: AdapterFile, other: bool) -> LabelHead:
     """The head for the painted stack or ``other`` ones; errors where its tensors are not those of one."""
     info = adapter.info
     at_head, at_forest, at_standard = HEAD, FOREST, STANDARD
+    linear_share = info.linear_share
     if other:
         at_forest = OTHER_FOREST
         if any(name.startswith(OTHER_HEAD) for name in adapter.tensors):
             at_head, at_standard = OTHER_HEAD, OTHER_STANDARD
+            linear_share = LINEAR_SHARE  # these queries have seen more
     _check_sizes(adapter, at_head, at_standard)
     embeddings = adapter.tensors[at_head + "embeddings"]
     standard = (adapter.tensors[at_standard + name] for name in ("tap_mean", "tap_deviation"))
     head = LabelHead(info.taps, embeddings, Standard(*standard), directions=info.directions)
-    head.set_mix(info.linear_share, info.row_scale)
+    head.set_mix(linear_share, info.row_scale)
     head.load_state_dict(_group(adapter, at_head))
     place = 3 if adapter.along_stack(other) else 2
     features = info.channels * FILTERS_PER_CHANNEL + place + info.directions
