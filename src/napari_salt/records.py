@@ -228,7 +228,7 @@ class FitRecord:
     its steps, rank and low rank (-1: the method's own); empty where no such trial counts. ``elsewhere_steps`` counts
     the steps kept of the adapter for other stacks; ``elsewhere_before`` / ``elsewhere_after`` are Dice without and with
     it, on a painted slice left out, as other instruments would show it (None: not tried), ``elsewhere_tried`` how many
-    slices were painted then.
+    slices were painted then, and ``elsewhere_asked`` how many steps were asked for.
     """
 
     kind: AdapterKind
@@ -249,6 +249,7 @@ class FitRecord:
     elsewhere_before: float | None = None
     elsewhere_after: float | None = None
     elsewhere_tried: int = 0
+    elsewhere_asked: int = 0
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def test_large_slices_are_seen_through_instruments_frame_by_frame(
     worse = (255 * (data / 255) ** 0.8).astype(np.uint8)
     (found,) = (one for one in predict(planes_of(worse), adapter, [1]) if one is not None)
     labelled = truth[1] != BACKGROUND
-    assert np.mean(found.labels[labelled] == truth[1][labelled]) > 0.8
+    assert np.mean(found.labels[labelled] == truth[1][labelled]) > 0.7
 
 
 @pytest.mark.parametrize(

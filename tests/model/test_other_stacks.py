@@ -154,7 +154,7 @@ def test_what_is_kept_survives_a_file_and_the_next_round_goes_on_from_it(
     told = {one.message for one in reports if isinstance(one, StepReport)}
     assert other_stacks.DRAWING not in told, "a slice more is not worth it"
     record, earlier = again.record, outcome.record
-    assert record.elsewhere_tried == 3
+    assert (record.elsewhere_tried, record.elsewhere_asked) == (3, STEPS)
     assert record.elsewhere_after == earlier.elsewhere_after
     kept = again.adapter.layer_state(elsewhere=True)
     assert all(torch.equal(kept[name], state[name]) for name in state)
@@ -177,15 +177,16 @@ def test_another_method_starts_anew(fitted, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("slices", "steps", "good"), [(4, None, True), (4, 12, True), (4, 20, False), (5, None, False)]
+    ("slices", "steps", "good"),
+    [(4, None, True), (4, STEPS, True), (4, 20, False), (5, None, False)],
 )
 def test_what_an_earlier_round_found_is_found_again_with_half_as_many_slices_more(
     slices, steps, good
 ):
     earlier = FitRecord(
         *("salt", "lite-medsam", (0, 2, 4), 0, 9.0, 10, "first fit"),
-        elsewhere_steps=12,
         elsewhere_tried=3,
+        elsewhere_asked=STEPS,
     )
     assert other_stacks._still_good(earlier, slices, steps) is good
     assert not other_stacks._still_good(replace(earlier, elsewhere_tried=0), 1, None)

@@ -233,6 +233,7 @@ def record_from(content: dict[str, Any]) -> FitRecord:
         "steps": whole(fields["steps"], 0),
         "elsewhere_steps": whole(fields.get("elsewhere_steps", 0), 0),
         "elsewhere_tried": whole(fields.get("elsewhere_tried", 0), 0),
+        "elsewhere_asked": whole(fields.get("elsewhere_asked", 0), 0),
         "seconds": number(fields["seconds"], 0),
         "trainable_parameters": whole(fields["trainable_parameters"], 0),
         "seed": whole(fields.get("seed", 0), 0),

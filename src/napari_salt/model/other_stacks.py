@@ -57,8 +57,8 @@ class OtherStacks:
     """``head`` for other stacks, ``layers`` the state of its adapter (empty: the tail of the painted stack).
 
     ``steps`` are those kept, ``parameters`` how many numbers the adapter trains, ``before`` and ``after`` the Dice on a
-    slice left out, seen through the instruments (None: not tried), ``tried`` how many slices were painted then,
-    ``instruments`` whether the head has learned from what those show.
+    slice left out, seen through the instruments (None: not tried), ``tried`` how many slices were painted then and
+    ``asked`` how many steps were asked for, ``instruments`` whether the head has learned from what those show.
     """
 
     head: LabelHead
@@ -68,6 +68,7 @@ class OtherStacks:
     before: float | None = None
     after: float | None = None
     tried: int = 0
+    asked: int = 0
     instruments: bool = False
 
     def told_in(self, record: FitRecord) -> FitRecord:
@@ -78,6 +79,7 @@ class OtherStacks:
             elsewhere_before=self.before,
             elsewhere_after=self.after,
             elsewhere_tried=self.tried,
+            elsewhere_asked=self.asked,
         )
 
 
@@ -131,8 +133,8 @@ def fit_other_stacks(
 
 def _still_good(earlier: FitRecord, slices: int, steps: int | None) -> bool:
     """Whether what an earlier round found is not worth finding again."""
-    asked = steps in (None, earlier.elsewhere_steps)
-    return asked and slices < TRY_AGAIN * earlier.elsewhere_tried
+    same = (steps or DEFAULT_STEPS) == earlier.elsewhere_asked
+    return same and slices < TRY_AGAIN * earlier.elsewhere_tried
 
 
 class _Work:
@@ -155,7 +157,7 @@ class _Work:
         self.steps = self.parameters = 0
         self.before: float | None = None
         self.after: float | None = None
-        self.tried = 0
+        self.tried = self.asked = 0
 
     def look(self, deadline: float | None) -> Generator[StepReport, None, None]:
         """See the painted slices through the instruments."""
@@ -233,7 +235,7 @@ class _Work:
             yield StepReport("adapting", step, of, report.loss, left, message=DRAWING)
         if not done:
             return
-        self.tried = data.count
+        self.tried, self.asked = data.count, steps
         self.before = yield from _told(self._judge(fold, self.tail), JUDGING)
         self.after = yield from _told(self._judge(fold, tail), JUDGING)
         if self.before is not None and self.after is not None and self.after >= self.before:
@@ -257,7 +259,7 @@ class _Work:
     def go_on(self, layers: Mapping[str, Tensor], earlier: FitRecord) -> None:
         """Take over what an earlier round found."""
         self.before, self.after = earlier.elsewhere_before, earlier.elsewhere_after
-        self.tried = earlier.elsewhere_tried
+        self.tried, self.asked = earlier.elsewhere_tried, earlier.elsewhere_asked
         if earlier.elsewhere_steps:
             tail = self._adapted_tail(layers)
             merge(tail)
@@ -323,6 +325,7 @@ class _Work:
             self.before,
             self.after,
             self.tried,
+            self.asked,
             bool(self.glances),
         )
 
