@@ -374,6 +374,17 @@ def test_labels_that_were_never_painted_are_never_chosen():
         torch.testing.assert_close(grid.sum(0), torch.ones(20, 20))
 
 
+def test_queries_that_have_no_say_are_not_asked(monkeypatch):
+    head = add_forest(make_head(), place=3)
+    view, taps = make_view(plane_of(24, 20), Framing(32), 0.25)
+    frames = [head.frame_maps(taps)]
+    head.linear_share = 1e-12
+    hardly = head.assemble(view, frames)
+    head.linear_share = 0.0
+    monkeypatch.setattr(LabelHead, "_query_map", lambda *_: pytest.fail("asked"))
+    torch.testing.assert_close(head.assemble(view, frames), hardly)
+
+
 def test_rows_that_a_fit_has_not_seen_get_nothing():
     head = make_head()
     head.bias[1] = NEVER

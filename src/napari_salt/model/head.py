@@ -157,14 +157,19 @@ class LabelHead(nn.Module):
 
     def assemble(self, view: SliceView, frames: Sequence[FrameMaps]) -> Tensor:
         """(K + 1, *view.layout.grid): probabilities, from the `frame_maps` of all frames in order."""
+        if self.forest is None:
+            return self._query_map(view, frames)
+        found = self._forest_map(view, frames).to(self.bias.device)
+        if self.linear_share:  # else the queries have no say
+            found = mix(self._query_map(view, frames), found, self.linear_share)
+        return rescaled(found, self.row_scale, 0)
+
+    def _query_map(self, view: SliceView, frames: Sequence[FrameMaps]) -> Tensor:
+        """(K + 1, *view.layout.grid): what the queries alone say."""
         total = self.bias[:, None, None].expand(-1, *view.layout.grid)
         for size in frames[0].logits:
             total = total + view.layout.paste([one for maps in frames for one in maps.logits[size]])
-        linear = total.masked_fill(self.absent[:, None, None], NEVER).softmax(0)
-        if self.forest is None:
-            return linear
-        forest = self._forest_map(view, frames).to(linear.device)
-        return rescaled(mix(linear, forest, self.linear_share), self.row_scale, 0)
+        return total.masked_fill(self.absent[:, None, None], NEVER).softmax(0)
 
     def _forest_map(self, view: SliceView, frames: Sequence[FrameMaps]) -> Tensor:
         """(K + 1, *view.layout.grid): coarse first, then every pixel where neighbours are not sure of one label."""
