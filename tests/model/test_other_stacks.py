@@ -15,6 +15,7 @@ from napari_salt.model.adapters import adapter_parameters, attach
 from napari_salt.model.features import Standard
 from napari_salt.model.fit import fit
 from napari_salt.model.invariance import draw_together
+from napari_salt.model.other_stacks import _Work
 from napari_salt.model.predict import predict
 from napari_salt.records import BACKGROUND, FitRecord, FitSettings, Label, StepReport
 
@@ -103,7 +104,7 @@ def test_an_adapter_is_kept_where_labels_are_found_at_least_as_well(
         yield 1.0
         return next(scores)
 
-    monkeypatch.setattr(other_stacks._Work, "_judge", judge)
+    monkeypatch.setattr(_Work, "_judge", judge)
     outcome, reports = fitted(slices)
     record = outcome.record
     assert (record.elsewhere_before, record.elsewhere_after) == found
@@ -128,7 +129,7 @@ def test_without_other_stacks_no_instrument_is_looked_through(scene, planes_of, 
 def test_what_is_kept_survives_a_file_and_the_next_round_goes_on_from_it(
     scene, planes_of, fitted, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(other_stacks, "_told", _always_better(other_stacks._told))
+    monkeypatch.setattr(_Work, "_judge", _always_better(_Work._judge))
     outcome, _ = fitted((0, 2, 4))
     assert outcome.record.elsewhere_steps == STEPS
     save_adapter(tmp_path / "a.salt.safetensors", outcome.adapter)
@@ -167,7 +168,7 @@ def test_where_the_queries_have_no_say_steps_are_taken_only_if_asked_for(fitted,
 
 
 def test_another_method_starts_anew(fitted, monkeypatch):
-    monkeypatch.setattr(other_stacks, "_told", _always_better(other_stacks._told))
+    monkeypatch.setattr(_Work, "_judge", _always_better(_Work._judge))
     first, _ = fitted((2,))
     assert first.record.elsewhere_steps == STEPS
     other, _ = fitted((2,), replace(SETTINGS, kind="lora"), first.adapter)
@@ -196,11 +197,11 @@ def _always_better(real):
     """Scores of the judge that rise, whatever was found."""
     rising = iter(range(1, 100))
 
-    def told(work, message):
-        found = yield from real(work, message)
-        return next(rising) / 100 if message == other_stacks.JUDGING else found
+    def judge(self, fold, tail):
+        yield from real(self, fold, tail)
+        return next(rising) / 100
 
-    return told
+    return judge
 
 
 @pytest.mark.parametrize(

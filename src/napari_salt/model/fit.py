@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -29,6 +29,7 @@ from napari_salt.model.input_checks import (
 from napari_salt.model.label_prompts import embed_names
 from napari_salt.model.limits import measure_limits
 from napari_salt.model.other_stacks import OtherStacks, fit_other_stacks
+from napari_salt.model.progress import reports, reports_until
 from napari_salt.model.segment_slices import segment_slices
 from napari_salt.model.segmenter import Encoder, Segmenter
 from napari_salt.model.training_set import TrainingSet
@@ -40,7 +41,6 @@ from napari_salt.records import (
     FitRecord,
     FitSettings,
     Label,
-    Phase,
     Planes,
     SlicePrediction,
     StepReport,
@@ -52,8 +52,6 @@ if TYPE_CHECKING:
     from napari_salt.model.backbones.base import Backbone
     from napari_salt.model.feature_cache import FeatureCache
 
-
-_T = TypeVar("_T")
 
 MOST_PREVIEWED = 100
 """Frames of a slice up to which it is segmented in the middle of a fit."""
@@ -180,7 +178,7 @@ class _Fit:
         data = yield from self._encode(encoder, backbone, embeddings)
         segmenter = yield from self._first_fit(encoder, data)
         deadline = self._deadline()
-        folds = yield from _progress("scoring", data.fit_folds(), deadline)
+        folds = yield from reports_until(deadline, "scoring", data.fit_folds())
         scores: dict[int, float] = {}
         tuned = Tuned(note=TIME_NOTE)
         if folds is not None:
@@ -208,19 +206,16 @@ class _Fit:
     def _first_fit(self, encoder: Encoder, data: TrainingSet) -> Generator[Report, None, Segmenter]:
         """Fit, with the preview as soon as there is enough for a look."""
         if self.preview is None or not self._quick(encoder):
-            fitted = yield from _progress("first fit", data.fit_all())
-            assert fitted is not None  # it has no deadline: without it there is nothing to keep
+            fitted = yield from reports("first fit", data.fit_all())
             segmenter = data.segmenter(fitted)
         else:
-            begun = yield from _progress("first fit", data.fit_first())
-            assert begun is not None
+            begun = yield from reports("first fit", data.fit_first())
             segmenter = data.segmenter(begun.fitted)
             yield FirstFit(self._pack(encoder, segmenter, {}, self._record(segmenter)))
             looked_at = [self.preview]
             for found in segment_slices(segmenter, encoder, self.planes, looked_at, self.labels):
                 yield replace(found, provisional=True) if found else StepReport("segmenting", 0, 1)
-            fitted = yield from _progress("first fit", data.fit_rest(begun))
-            assert fitted is not None
+            fitted = yield from reports("first fit", data.fit_rest(begun))
             segmenter.head.set_fit(fitted)
         yield FirstFit(self._pack(encoder, segmenter, {}, self._record(segmenter)))
         return segmenter
@@ -300,7 +295,7 @@ class _Fit:
             layers=None if self.init is None else self.init.layer_state(),
             learned_from=() if self.init is None else self.init.info.record.slices,
         )
-        yield from _progress("embedding", data.measure(), message="sampling painted pixels")
+        yield from reports("embedding", data.measure(), "sampling painted pixels")
         return data
 
     def _record(
@@ -380,22 +375,3 @@ def _check_kind(init: AdapterFile, kind: AdapterKind) -> None:
             f"The adapter to start from was adapted with '{before}' and cannot be continued with '{kind}'; "
             f"choose '{before}', or start without it."
         )
-
-
-def _progress(
-    phase: Phase,
-    work: Generator[float, None, _T],
-    deadline: float | None = None,
-    message: str = "",
-) -> Generator[StepReport, None, _T | None]:
-    """Reports of a share of work done, 0..1, in hundredths; None when the ``deadline`` cut it short."""
-    began = time.monotonic()
-    while True:
-        try:
-            share = next(work)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
-        if deadline is not None and time.monotonic() > deadline:
-            return None
-        left = (time.monotonic() - began) * (1 - share) / share if share > 0 else None
-        yield StepReport(phase, round(100 * share), 100, seconds_left=left, message=message)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from napari_salt.model.glances import Glance, glances_at, seen_through
 from napari_salt.model.instruments import seen_planes
 from napari_salt.model.invariance import draw_together
 from napari_salt.model.probe import Samples
+from napari_salt.model.progress import reports, step_report
 from napari_salt.model.queries import fit_queries
 from napari_salt.model.tuning import TRY_AGAIN
 from napari_salt.records import StepReport
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from napari_salt.model.segmenter import Encoder
     from napari_salt.model.training_set import TrainingSet
     from napari_salt.records import FitRecord, FitSettings, Planes
-
-_T = TypeVar("_T")
 
 SEEN_SHARE = 2
 """Pixels seen through instruments, for each of the painted slices themselves."""
@@ -227,17 +226,12 @@ class _Work:
             except StopIteration as stop:
                 done = int(stop.value)
                 break
-            left = None
-            if report.step:
-                spent = time.monotonic() - began
-                left = spent / report.step * (report.steps - report.step)
-            step, of = report.step, report.steps
-            yield StepReport("adapting", step, of, report.loss, left, message=DRAWING)
+            yield step_report(report, began, DRAWING)
         if not done:
             return
         self.tried, self.asked = data.count, steps
-        self.before = yield from _told(self._judge(fold, self.tail), JUDGING)
-        self.after = yield from _told(self._judge(fold, tail), JUDGING)
+        self.before = yield from reports("scoring", self._judge(fold, self.tail), JUDGING)
+        self.after = yield from reports("scoring", self._judge(fold, tail), JUDGING)
         if self.before is not None and self.after is not None and self.after >= self.before:
             self.layers, self.steps, self.tail = adapter_state(tail), done, tail
 
@@ -296,7 +290,7 @@ class _Work:
 
     def fit(self) -> Generator[StepReport, None, OtherStacks]:
         """The head, on what the tail kept sees of the painted slices and through the instruments."""
-        return (yield from _told(self._fit(), FITTING))
+        return (yield from reports("scoring", self._fit(), FITTING))
 
     def _fit(self) -> Generator[float, None, OtherStacks]:
         data, samples = self.data, self.samples
@@ -328,13 +322,3 @@ class _Work:
             self.asked,
             bool(self.glances),
         )
-
-
-def _told(work: Generator[float, None, _T], message: str) -> Generator[StepReport, None, _T]:
-    """Reports of a share of work done, 0..1, in hundredths."""
-    while True:
-        try:
-            share = next(work)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
-        yield StepReport("scoring", round(100 * share), 100, message=message)

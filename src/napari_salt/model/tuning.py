@@ -11,11 +11,11 @@ import math
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from napari_salt.model.adapters import adapter_state, attach, count_parameters
 from napari_salt.model.fine_tune import MOST_FRAMES, TuneReport, fine_tune
-from napari_salt.records import StepReport
+from napari_salt.model.progress import reports, step_report
 from napari_salt.wording import count
 
 if TYPE_CHECKING:
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from napari_salt.model.probe import Fitted, Samples
     from napari_salt.model.segmenter import Segmenter
     from napari_salt.model.training_set import TrainingSet
-    from napari_salt.records import FitSettings
-
-_T = TypeVar("_T")
+    from napari_salt.records import FitSettings, StepReport
 
 DEFAULT_STEPS = 16
 FEWEST_SLICES = 5
@@ -137,7 +135,7 @@ class _Run:
         """Train and fit without one fold, and compare on it with the fit that had the unchanged backbone."""
         data, out = self.data, self.data.trial_fold()
         doing = "finding out whether to change the backbone"
-        judges = yield from _reports(data.judges(out), doing)
+        judges = yield from reports("adapting", data.judges(out), doing)
         tail, training = self._tail(), data.outside(out)
         tuning = fine_tune(
             data, tail, training, judges, steps=steps, deadline=deadline, seed=data.seed
@@ -146,8 +144,8 @@ class _Run:
         done = yield from self._steps(tuning, doing, enough, deadline)
         if not done:
             return Tuned()
-        samples = yield from _reports(data.with_tail(tail), doing)
-        fitted = yield from _reports(data.fit_without(out, samples), doing)
+        samples = yield from reports("adapting", data.with_tail(tail), doing)
+        fitted = yield from reports("adapting", data.fit_without(out, samples), doing)
         return Tuned(
             steps=done,
             before=data.score_on(out, folds[out]),
@@ -172,8 +170,8 @@ class _Run:
         if not done:
             note = self.noted("" if self.faults else TIME_NOTE)
             return Tuned(parameters=self.parameters, note=note)
-        samples = yield from _reports(data.with_tail(tail), doing)
-        fitted = yield from _reports(data.fit_all(samples), doing)
+        samples = yield from reports("adapting", data.with_tail(tail), doing)
+        fitted = yield from reports("adapting", data.fit_all(samples), doing)
         segmenter.tail = tail
         segmenter.head.set_fit(fitted)
         note = self.noted("")
@@ -218,28 +216,12 @@ class _Run:
             if before + report.faults > self.faults:
                 self.faults = before + report.faults
                 message = f"{message}, slower after a loss that was not a number"
-            left = None
-            if report.step:
-                spent = time.monotonic() - began
-                left = spent / report.step * (report.steps - report.step)
-            yield StepReport(
-                "adapting", report.step, report.steps, report.loss, left, message=message
-            )
+            yield step_report(report, began, message)
 
 
 def mean_dice(scores: Mapping[int, float]) -> float | None:
     """Mean over labels; None where there are none."""
     return sum(scores.values()) / len(scores) if scores else None
-
-
-def _reports(work: Generator[float, None, _T], message: str) -> Generator[StepReport, None, _T]:
-    """Reports of a share of work done, 0..1, in hundredths."""
-    while True:
-        try:
-            share = next(work)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
-        yield StepReport("adapting", round(100 * share), 100, message=message)
 
 
 def _part(deadline: float | None, share: float) -> float | None:
