@@ -75,7 +75,7 @@ def main() -> None:
 def stands(result: results.Result) -> bool:
     """Whether a result is of the present state of the recipe and of its variant."""
     known = BY_KEY.get(result.method)
-    return known is not None and known.stands(result.recipe, result.task)
+    return known is not None and known.stands(result.recipe, result.task, result.n)
 
 
 def _case(text: str) -> tuple[str, int, int]:

@@ -91,7 +91,7 @@ def main() -> None:
 def stands(result: results.Result) -> bool:
     """Whether a result is of the present state of its method."""
     try:
-        return method(result.method).stands(result.recipe, result.task)
+        return method(result.method).stands(result.recipe, result.task, result.n)
     except KeyError:
         return False
 

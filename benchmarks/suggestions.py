@@ -230,7 +230,7 @@ def read(path: Path = STORE) -> list[Step]:
     lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
     steps = [Step(**{**line, "painted": tuple(line["painted"])}) for line in lines]
     newest = {
-        (s.run, s.n): s for s in steps if s.recipe == RECIPE or still_stands(s.recipe, s.task)
+        (s.run, s.n): s for s in steps if s.recipe == RECIPE or still_stands(s.recipe, s.task, s.n)
     }
     return list(newest.values())
 

@@ -64,12 +64,12 @@ class Variant:
         """State of the recipe and of this variant's own definition."""
         return f"{RECIPE}/{self._definition()}"
 
-    def stands(self, recipe: str, task: str) -> bool:
+    def stands(self, recipe: str, task: str, n: int) -> bool:
         """Whether a result of ``recipe`` is what the present state would give."""
         state, _, definition = recipe.partition("/")
         if definition != self._definition():
             return False
-        return state == RECIPE or still_stands(state, task)
+        return state == RECIPE or still_stands(state, task, n)
 
     def _definition(self) -> str:
         settings, changes = _told(self.settings), _told(self.all_changes())

@@ -14,30 +14,49 @@ if TYPE_CHECKING:
     from data import Dataset
     from protocol import Case
 
-RECIPE = "7"
+RECIPE = "8"
 """State of our own defaults. Raise it whenever a change of the package changes results: the tables then leave out
 what an earlier recipe gave, and its runs are done again."""
 
+OLDEST = 4
+"""Results of an earlier recipe than this stand nowhere."""
+
 _NOISY = frozenset({"brain_tissue/degraded", "brain_regions/degraded", "vessels"})
-_SCALED = frozenset({"vessels"})
 _ELSEWHERE = frozenset(
     f"{name}/{variant}"
     for name in ("brain_regions", "brain_tissue", "nuclei")
     for variant in ("degraded", "transfer")
 )
-STANDING = {
-    "4": _NOISY | _SCALED | _ELSEWHERE,
-    "5": _SCALED | _ELSEWHERE,
-    "6": _ELSEWHERE,
-}
-"""Earlier recipes whose results stand, but on these tasks. Since recipe 5 neighbouring slices decide together where
-`noise.measure_noise` finds noise; since recipe 6 rows are scaled where `probe.choose_row_scale` finds it worth it;
-since recipe 7 other stacks than the painted one have a head and an adapter of their own, see `other_stacks`."""
 
 
-def still_stands(recipe: str, task: str) -> bool:
+@dataclass(frozen=True)
+class Change:
+    """What a ``recipe`` changed: results of earlier ones on these ``tasks``, with ``fewest`` painted slices or more."""
+
+    recipe: int
+    tasks: frozenset[str]
+    fewest: int = 1
+
+    def concerns(self, recipe: int, task: str, n: int) -> bool:
+        """Whether a result of this recipe would be another one now."""
+        return recipe < self.recipe and task in self.tasks and n >= self.fewest
+
+
+CHANGES = (
+    Change(
+        5, _NOISY
+    ),  # neighbouring slices decide together where `noise.measure_noise` finds noise
+    Change(6, frozenset({"vessels"})),  # `probe.choose_row_scale`, where it is worth it
+    Change(7, _ELSEWHERE),  # a head and an adapter of their own, see `other_stacks`
+    Change(8, _ELSEWHERE, fewest=6),  # `instruments.slices_to_see`
+)
+
+
+def still_stands(recipe: str, task: str, n: int) -> bool:
     """Whether results of an earlier ``recipe`` of ours are what the present one would give."""
-    return task not in STANDING.get(recipe, {task})
+    if not recipe.isdecimal() or int(recipe) < OLDEST:
+        return False
+    return not any(change.concerns(int(recipe), task, n) for change in CHANGES)
 
 
 Segment = Callable[["Dataset", Sequence[int]], Iterator[NDArray[np.unsignedinteger]]]
@@ -74,9 +93,9 @@ class Method:
         """State of the method that a result belongs to; results of another state do not count."""
         return RECIPE if self.module == "ours" else ""
 
-    def stands(self, recipe: str, task: str) -> bool:
+    def stands(self, recipe: str, task: str, n: int) -> bool:
         """Whether a result of ``recipe`` is what the present state would give."""
-        return recipe == self.recipe or (self.module == "ours" and still_stands(recipe, task))
+        return recipe == self.recipe or (self.module == "ours" and still_stands(recipe, task, n))
 
     def prepare(self) -> None:
         """Load what stays in memory from run to run, outside of the timing."""

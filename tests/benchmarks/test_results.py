@@ -61,17 +61,20 @@ def test_results_of_another_recipe_are_left_out(tmp_path: Path) -> None:
 
 def test_results_of_an_earlier_recipe_stand_where_the_present_one_changes_nothing() -> None:
     salt, unet = method("salt"), method("unet")
-    assert salt.stands(RECIPE, "vessels")
-    assert salt.stands("4", "nuclei")
-    assert not salt.stands("4", "vessels")
-    assert not salt.stands("3", "nuclei")
-    assert unet.stands("", "vessels")
-    assert not unet.stands("4", "nuclei")
+    assert salt.stands(RECIPE, "vessels", 3)
+    assert salt.stands("4", "nuclei", 3)
+    assert not salt.stands("4", "vessels", 3)
+    assert not salt.stands("3", "nuclei", 3)
+    assert salt.stands("7", "brain_regions/transfer", 5)
+    assert not salt.stands("7", "brain_regions/transfer", 10)
+    assert not salt.stands("6", "brain_regions/transfer", 5)
+    assert unet.stands("", "vessels", 3)
+    assert not unet.stands("4", "nuclei", 3)
     variant = next(iter(VARIANTS))
     definition = variant.recipe.partition("/")[2]
-    assert variant.stands(f"4/{definition}", "nuclei")
-    assert not variant.stands(f"4/{definition}", "vessels")
-    assert not variant.stands("4/another", "nuclei")
+    assert variant.stands(f"4/{definition}", "nuclei", 3)
+    assert not variant.stands(f"4/{definition}", "vessels", 3)
+    assert not variant.stands("4/another", "nuclei", 3)
 
 
 def test_lines_of_before_recipes_can_still_be_read(tmp_path: Path) -> None:

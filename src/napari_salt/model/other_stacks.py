@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,7 +22,7 @@ from napari_salt.model.device import spare_threads
 from napari_salt.model.elsewhere import slices_to_look_at
 from napari_salt.model.features import Standard
 from napari_salt.model.glances import Glance, glances_at, seen_through
-from napari_salt.model.instruments import seen_planes
+from napari_salt.model.instruments import seen_planes, slices_to_see
 from napari_salt.model.invariance import draw_together
 from napari_salt.model.probe import Samples
 from napari_salt.model.progress import reports, step_report
@@ -164,8 +165,13 @@ class _Work:
         by_index = {frames[0].index: frames for frames in data.frames}
         looked_at = slices_to_look_at(self.planes.info.shape[0])
         choice = self.settings.intensity
-        seen = seen_planes(self.planes, encoder.intensity, choice, list(by_index), looked_at)
-        total = sum(len(shown) for _, shown in seen)
+        seen = seen_planes(self.planes, encoder.intensity, choice, looked_at)
+        labels = {
+            index: set(torch.cat([one.targets for one in frames]).tolist())
+            for index, frames in by_index.items()
+        }
+        shown = slices_to_see(labels)
+        total = len(seen) * len(shown)
         most = -(-SEEN_SHARE * len(self.samples.targets) // total)
         kept = self._kept(most)
         self.own = [
@@ -173,19 +179,17 @@ class _Work:
             for frames, its in zip(data.frames, kept, strict=True)
             for one in glances_at(frames, its)
         ]
-        done, began = 0, time.monotonic()
-        for planes, shown in seen:
-            for index in shown:
-                if deadline is not None and time.monotonic() > deadline:
-                    return
-                left = (time.monotonic() - began) / done * (total - done) if done else None
-                told = StepReport("embedding", done, total, seconds_left=left, message=LOOKING)
+        began = time.monotonic()
+        for done, (planes, index) in enumerate(product(seen, shown)):
+            if deadline is not None and time.monotonic() > deadline:
+                return
+            left = (time.monotonic() - began) / done * (total - done) if done else None
+            told = StepReport("embedding", done, total, seconds_left=left, message=LOOKING)
+            yield told
+            for frames in seen_through(encoder, planes, by_index[index]):
                 yield told
-                for frames in seen_through(encoder, planes, by_index[index]):
-                    yield told
-                    if frames is not None:
-                        self.glances += glances_at(frames, kept[frames[0].number])
-                done += 1
+                if frames is not None:
+                    self.glances += glances_at(frames, kept[frames[0].number])
 
     def _kept(self, most: int) -> list[list[Tensor]]:
         """For each painted slice and frame some of its drawn pixels, no more than about ``most`` a slice."""
