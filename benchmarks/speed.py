@@ -59,14 +59,16 @@ def measure(*, quick: bool) -> tuple[list[Ratio], list[Fact]]:
     repeats = 3 if quick else 5
     backbone = warm_backbone("lite-medsam", "cpu")
     network = speed_parts.naive_network()
-    planes = speed_jobs.MadePlanes(20)
+    planes, calm = speed_jobs.MadePlanes(20), speed_jobs.MadePlanes(20, noise=1.0)
     one, four, sixteen = (speed_jobs.adapter_of(planes, labels) for labels in (1, 4, 16))
     keep(*speed_parts.prefix_speed(backbone, network, repeats))
     keep(*speed_parts.step_speed(backbone, repeats))
     keep(speed_parts.merged_speed(backbone, repeats), [])
     keep(speed_parts.decode_speed(backbone, planes, one, sixteen, repeats), [])
-    slices = 1 if quick else 6
-    keep(*speed_parts.stack_speed(network, planes, [one, four], slices, 1 if quick else 3))
+    slices, few = (1, 1) if quick else (12, 3)
+    keep(*speed_parts.stack_speed(network, planes, [one, four], slices, few, "noisy stack"))
+    quiet = [speed_jobs.adapter_of(calm, 1)]
+    keep(*speed_parts.stack_speed(network, calm, quiet, slices, few, "calm stack"))
     keep(*speed_jobs.round_speed(labels=6, steps=1 if quick else 4))
     keep(speed_jobs.memory((100, 1000 if quick else 10_000)), [])
     if not quick:

@@ -41,10 +41,14 @@ SIZE = (217, 181)
 
 @dataclass(frozen=True)
 class MadePlanes:
-    """A stack whose slices are made when they are read: waves that drift from slice to slice, and noise."""
+    """A stack whose slices are made when they are read: waves that drift from slice to slice, and noise.
+
+    With as much ``noise`` as usual here (standard deviation, of 256 grays) neighbouring slices decide together.
+    """
 
     count: int
     size: tuple[int, int] = SIZE
+    noise: float = 9.0
 
     @property
     def info(self) -> StackInfo:
@@ -53,7 +57,7 @@ class MadePlanes:
     def plane(self, index: int) -> np.ndarray:
         y, x = np.ogrid[: self.size[0], : self.size[1]]
         waves = 110 + 60 * np.sin(x / 17 + index / 9) + 50 * np.cos(y / 23 - index / 5)
-        noise = np.random.default_rng(index).normal(0, 9, self.size)
+        noise = np.random.default_rng(index).normal(0, self.noise, self.size)
         return np.clip(waves + noise, 0, 255).astype(np.uint8)
 
 

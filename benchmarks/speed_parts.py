@@ -238,7 +238,12 @@ def decode_speed(
 
 
 def stack_speed(
-    network: Any, planes: Planes, adapters: list[AdapterFile], slices: int, repeats: int
+    network: Any,
+    planes: Planes,
+    adapters: list[AdapterFile],
+    slices: int,
+    repeats: int,
+    kind: str = "whole stack",
 ) -> tuple[list[Ratio], list[Fact]]:
     """Slices a second against a loop that runs SAM's encoder and decoder for each label of each slice."""
     ratios, facts = [], []
@@ -257,10 +262,10 @@ def stack_speed(
         )
         loop, ours = took["loop"] / slices, took["ours"] / slices
         detail = f"{milliseconds(loop)} / {milliseconds(ours)} a slice"
-        what = f"whole stack, {labels} label{'s' if labels > 1 else ''}: plain loop / ours"
+        what = f"{kind}, {labels} label{'s' if labels > 1 else ''}: plain loop / ours"
         ratios.append(Ratio(what, loop / ours, 1.8, True, detail))
         facts.append(
-            Fact(f"a slice, labels: {labels}", milliseconds(ours), "masks and uncertainty")
+            Fact(f"a slice of {kind}, labels: {labels}", milliseconds(ours), "masks, uncertainty")
         )
     return ratios, facts
 

@@ -161,10 +161,15 @@ def test_what_is_kept_survives_a_file_and_the_next_round_goes_on_from_it(
     assert all(torch.equal(kept[name], state[name]) for name in state)
 
 
-def test_where_the_queries_have_no_say_steps_are_taken_only_if_asked_for(fitted, monkeypatch):
+def test_where_the_queries_have_no_say_no_instrument_is_looked_through(fitted, monkeypatch):
     monkeypatch.setattr(probe, "choose_share", lambda *_: 0.0)
-    assert fitted((2,))[0].record.elsewhere_tried == 0
-    assert fitted((2,), replace(SETTINGS, steps=1))[0].record.elsewhere_tried == 1
+    assert not fitted((2,))[0].adapter.has_other_head, "that of the painted stack does"
+    outcome, reports = fitted((0, 2, 4))
+    told = {one.message for one in reports if isinstance(one, StepReport)}
+    assert other_stacks.LOOKING not in told
+    assert outcome.adapter.has_other_head, "it is blind to the place along the stack"
+    assert not outcome.adapter.info.instruments
+    assert outcome.record.elsewhere_tried == 0
 
 
 def test_another_method_starts_anew(fitted, monkeypatch):
