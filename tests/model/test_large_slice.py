@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from napari_salt.model import encode_painted, large_slice, limits, segment_large
+from napari_salt.model import encode_painted, large_slice, limits, probe, segment_large
 from napari_salt.model import fit as fit_module
 from napari_salt.model import noise as noise_module
 from napari_salt.model import predict as predict_module
@@ -115,6 +115,7 @@ def test_large_slices_are_seen_through_instruments_frame_by_frame(
         return real(self, index)
 
     monkeypatch.setattr(SeenPlanes, "plane", plane)
+    monkeypatch.setattr(probe, "choose_share", lambda *_: probe.LINEAR_SHARE)  # queries have a say
     paint = [AnnotatedSlice(0, truth[0], complete=True)]
     adapter = adapter_of(planes_of(data), paint, other_stacks=True)
     assert whole_planes == []
