@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from generators import run
 from napari_salt.model import progress
 from napari_salt.model.fine_tune import TuneReport
 from napari_salt.model.progress import reports, reports_until, step_report
@@ -30,17 +31,8 @@ def clock(monkeypatch):
     return Clock(monkeypatch)
 
 
-def run(generator):
-    told = []
-    while True:
-        try:
-            told.append(next(generator))
-        except StopIteration as stop:
-            return told, stop.value
-
-
 def test_shares_become_hundredths_and_time_left(clock):
-    told, outcome = run(reports("scoring", clock.work([0.0, 0.5, 1.0]), "looking"))
+    outcome, told = run(reports("scoring", clock.work([0.0, 0.5, 1.0]), "looking"))
     assert outcome == "done"
     assert [one.step for one in told] == [0, 50, 100]
     assert {(one.phase, one.total, one.message) for one in told} == {("scoring", 100, "looking")}
@@ -49,9 +41,9 @@ def test_shares_become_hundredths_and_time_left(clock):
 
 def test_work_ends_at_its_deadline(clock):
     deadline = time.monotonic() + 2.5
-    told, outcome = run(reports_until(deadline, "scoring", clock.work([0.1, 0.2, 0.3, 0.4])))
+    outcome, told = run(reports_until(deadline, "scoring", clock.work([0.1, 0.2, 0.3, 0.4])))
     assert (len(told), outcome) == (2, None)
-    told, outcome = run(reports_until(time.monotonic() + 2.5, "scoring", clock.work([0.5, 1.0])))
+    outcome, told = run(reports_until(time.monotonic() + 2.5, "scoring", clock.work([0.5, 1.0])))
     assert (len(told), outcome) == (2, "done")
 
 
