@@ -243,9 +243,12 @@ def stack_speed(
     adapters: list[AdapterFile],
     slices: int,
     repeats: int,
-    kind: str = "whole stack",
+    kind: str,
 ) -> tuple[list[Ratio], list[Fact]]:
-    """Slices a second against a loop that runs SAM's encoder and decoder for each label of each slice."""
+    """Slices a second against a loop that runs SAM's encoder and decoder for each label of each slice.
+
+    ``kind`` says in words what stack it is.
+    """
     ratios, facts = [], []
     indices = list(range(slices))
     for adapter in adapters:
@@ -265,7 +268,7 @@ def stack_speed(
         what = f"{kind}, {labels} label{'s' if labels > 1 else ''}: plain loop / ours"
         ratios.append(Ratio(what, loop / ours, 1.8, True, detail))
         facts.append(
-            Fact(f"a slice of {kind}, labels: {labels}", milliseconds(ours), "masks, uncertainty")
+            Fact(f"a slice, {kind}, labels: {labels}", milliseconds(ours), "masks, uncertainty")
         )
     return ratios, facts
 

@@ -43,15 +43,19 @@ class Change:
 
 
 CHANGES = (
-    Change(
-        5, _NOISY
-    ),  # neighbouring slices decide together where `noise.measure_noise` finds noise
-    Change(6, frozenset({"vessels"})),  # `probe.choose_row_scale`, where it is worth it
-    Change(7, _ELSEWHERE),  # a head and an adapter of their own, see `other_stacks`
-    Change(8, _ELSEWHERE, fewest=6),  # `instruments.slices_to_see`
-    # where the queries have no say no instruments are looked through
+    # neighbouring slices decide together where `noise.measure_noise` finds noise
+    Change(5, _NOISY),
+    # rows are scaled where `probe.choose_row_scale` finds it worth it
+    Change(6, frozenset({"vessels"})),
+    # other stacks than the painted one have a head and an adapter of their own, see `other_stacks`
+    Change(7, _ELSEWHERE),
+    # of many slices five are seen through the instruments, see `instruments.slices_to_see`; with fewer only the order
+    # in which they are seen has changed
+    Change(8, _ELSEWHERE, fewest=6),
+    # where the queries have no say no instruments are looked through; of these tasks that is so on tissue alone
     Change(9, frozenset({"brain_tissue/degraded", "brain_tissue/transfer"})),
 )
+"""What each recipe changed, and where."""
 
 
 def still_stands(recipe: str, task: str, n: int) -> bool:

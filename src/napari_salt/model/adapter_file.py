@@ -175,7 +175,7 @@ def _head(adapter: AdapterFile, other: bool) -> LabelHead:
         at_forest = OTHER_FOREST
         if any(name.startswith(OTHER_HEAD) for name in adapter.tensors):
             at_head, at_standard = OTHER_HEAD, OTHER_STANDARD
-            linear_share = LINEAR_SHARE  # these queries have seen more
+            linear_share = LINEAR_SHARE  # that of the painted stack was chosen for other queries
     _check_sizes(adapter, at_head, at_standard)
     embeddings = adapter.tensors[at_head + "embeddings"]
     standard = (adapter.tensors[at_standard + name] for name in ("tap_mean", "tap_deviation"))

@@ -97,8 +97,8 @@ def fit_other_stacks(
 ) -> Generator[StepReport, None, OtherStacks | None]:
     """Fit head and adapter for other stacks; None where that is not wanted and the head does not look along the stack.
 
-    Where the queries have no say in the mix, labels are told by intensity alone. What instruments show blurs that:
-    gray and white matter of another subject lost up to .09 Dice, so none are looked through there.
+    Where the queries have no say on the painted stack, labels are told by intensity alone. What instruments show blurs
+    that: gray and white matter lost up to .12 Dice on other stacks, so none are looked through there.
 
     Parameters
     ----------
