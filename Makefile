@@ -38,7 +38,7 @@ demo: setup
 
 # pytest-xvfb gives the tests a screen of their own on Linux (one for each of TEST_JOBS processes); elsewhere they use the real one.
 test: setup window
-	QT_API=pyqt6 $(if $(filter Linux,$(shell uname -s)),QT_QPA_PLATFORM=xcb) $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile $(ARGS)
+	QT_API=pyqt6 $(if $(filter Linux,$(shell uname -s)),QT_QPA_PLATFORM=xcb) $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup
 	$(BIN)/ruff check

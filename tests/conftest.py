@@ -18,6 +18,18 @@ os.environ.setdefault("NAPARI_CONFIG", "")
 """Settings of whoever runs the tests (keys, say) are not theirs to read or write."""
 
 
+LONGEST = ("test_afternoon.py", "test_loop.py", "test_fit_predict.py", "test_dock_real.py")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files come first, so that at the end no process works on one of them alone."""
+    items.sort(
+        key=lambda item: (
+            LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST)
+        )
+    )
+
+
 @pytest.fixture(scope="session")
 def tiny_work(tmp_path_factory):
     """A folder with image.tif (300 small slices), labels and a.salt.safetensors, see `tiny`; to be left as it is."""

@@ -9,7 +9,7 @@ import pytest
 import memory
 from memory import Pair
 
-SIDE, SHORT, LONG = 40, 100, 10_000
+SIDE, SHORT, LONG = 64, 100, 4_000
 
 
 @pytest.mark.skipif(

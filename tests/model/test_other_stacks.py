@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from generators import run
+from napari_salt.model import fit as fit_module
 from napari_salt.model import instruments, invariance, other_stacks, probe
+from napari_salt.model import predict as predict_module
 from napari_salt.model.adapter_file import load_adapter, save_adapter
 from napari_salt.model.adapters import adapter_parameters, attach
 from napari_salt.model.features import Standard
@@ -31,6 +33,14 @@ def few_steps_and_instruments(monkeypatch):
     monkeypatch.setattr(other_stacks, "DEFAULT_STEPS", STEPS)
     monkeypatch.setattr(instruments, "INSTRUMENTS", instruments.INSTRUMENTS[:2])
     monkeypatch.setattr(probe, "SMALLER_SHARES", ())  # the queries have a say
+
+
+@pytest.fixture
+def small_network(monkeypatch, tiny_backbone):
+    """What is decided, kept and handed on is the same whichever network looks."""
+    backbone = tiny_backbone()
+    for module in (fit_module, predict_module):
+        monkeypatch.setattr(module, "warm_backbone", lambda *_: backbone)
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +73,13 @@ def masks(planes, adapter, slices):
 
 
 def test_a_worse_instrument_is_seen_through(scene, planes_of, fitted):
-    outcome, _ = fitted((0, 2, 4), replace(SETTINGS, kind="none"))
+    outcome, _ = fitted((0, 3), replace(SETTINGS, kind="none"))
     _, worse, truth = scene
-    for labels, index in zip(masks(planes_of(worse), outcome.adapter, [1, 3]), (1, 3), strict=True):
-        assert np.mean(labels == truth[index]) > 0.95
+    (labels,) = masks(planes_of(worse), outcome.adapter, [2])
+    assert np.mean(labels == truth[2]) > 0.95
 
 
+@pytest.mark.usefixtures("small_network")
 def test_the_painted_stack_is_not_asked_what_is_for_others(scene, planes_of, fitted):
     """The same masks there, whatever the head and the adapter for other stacks have become."""
     outcome, _ = fitted((0, 2, 4), replace(SETTINGS, kind="none"))
@@ -86,6 +97,7 @@ def test_the_painted_stack_is_not_asked_what_is_for_others(scene, planes_of, fit
     assert not np.array_equal(before, after)
 
 
+@pytest.mark.usefixtures("small_network")
 @pytest.mark.parametrize(
     ("slices", "found", "kept"),
     [
@@ -117,6 +129,7 @@ def test_an_adapter_is_kept_where_labels_are_found_at_least_as_well(
     assert other_stacks.FITTING in told
 
 
+@pytest.mark.usefixtures("small_network")
 def test_without_other_stacks_no_instrument_is_looked_through(scene, planes_of, fitted):
     alone = replace(SETTINGS, other_stacks=False)
     outcome, reports = fitted((0, 2, 4), alone)
@@ -126,6 +139,7 @@ def test_without_other_stacks_no_instrument_is_looked_through(scene, planes_of, 
     assert not fitted((2,), alone)[0].adapter.has_other_head
 
 
+@pytest.mark.usefixtures("small_network")
 def test_what_is_kept_survives_a_file_and_the_next_round_goes_on_from_it(
     scene, planes_of, fitted, monkeypatch, tmp_path
 ):
@@ -161,6 +175,7 @@ def test_what_is_kept_survives_a_file_and_the_next_round_goes_on_from_it(
     assert all(torch.equal(kept[name], state[name]) for name in state)
 
 
+@pytest.mark.usefixtures("small_network")
 def test_where_the_queries_have_no_say_no_instrument_is_looked_through(fitted, monkeypatch):
     monkeypatch.setattr(probe, "choose_share", lambda *_: 0.0)
     assert not fitted((2,))[0].adapter.has_other_head, "that of the painted stack does"
@@ -172,6 +187,7 @@ def test_where_the_queries_have_no_say_no_instrument_is_looked_through(fitted, m
     assert outcome.record.elsewhere_tried == 0
 
 
+@pytest.mark.usefixtures("small_network")
 def test_another_method_starts_anew(fitted, monkeypatch):
     monkeypatch.setattr(_Work, "_judge", _always_better(_Work._judge))
     first, _ = fitted((2,))
@@ -209,6 +225,7 @@ def _always_better(real):
     return judge
 
 
+@pytest.mark.usefixtures("small_network")
 @pytest.mark.parametrize(
     "settings",
     [
@@ -307,6 +324,7 @@ def test_a_loss_that_is_no_number_leaves_the_last_good_state(pair):
     assert all(torch.isfinite(one).all() for one in values)
 
 
+@pytest.mark.usefixtures("small_network")
 def test_instruments_are_seen_no_more_once_time_is_up(fitted, monkeypatch):
     looked = []
     real = other_stacks.seen_through
