@@ -27,6 +27,7 @@ from napari_salt.model.filters import FILTERS_PER_CHANNEL
 from napari_salt.model.forest import Forest
 from napari_salt.model.framing import Framing, Intensity
 from napari_salt.model.head import LabelHead
+from napari_salt.model.likeness import Likeness
 from napari_salt.model.probe import LINEAR_SHARE
 from napari_salt.model.segmenter import Segmenter
 
@@ -45,6 +46,9 @@ OTHER_LAYERS, OTHER_HEAD = "elsewhere_adapter.", "elsewhere_head."
 OTHER_FOREST, OTHER_STANDARD = "elsewhere.", "elsewhere_standard."
 """The same for other stacks than the painted one, blind to the position along it, where there is such a head. Older
 files have only a forest of their own there."""
+LIKENESS = "likeness."
+"""What the painted labels look like, where features tell the contrast of another stack."""
+DAMAGED = "The adapter file is damaged: some of its tensors are missing or of another shape; use another copy of it."
 KINDS = (
     *(torch.float32, torch.float16, torch.bfloat16),
     *(torch.int16, torch.int32, torch.int64, torch.uint8, torch.bool),
@@ -76,6 +80,18 @@ class AdapterFile:
     def has_other_head(self) -> bool:
         """Whether there is a head for other stacks than the painted one."""
         return any(name.startswith(OTHER_FOREST) for name in self.tensors)
+
+    def likeness(self) -> Likeness | None:
+        """What the painted labels look like, if it was measured; AdapterError where that is damaged."""
+        tensors = _group(self, LIKENESS)
+        if not tensors:
+            return None
+        try:
+            return Likeness.from_tensors(
+                tensors, len(self.info.intensity["low"]), tap_length(self.info.taps)
+            )
+        except (KeyError, ValueError) as error:
+            raise AdapterError(DAMAGED) from error
 
     def along_stack(self, elsewhere: bool) -> bool:
         """Whether to look at the position along a stack that is the painted one or is ``elsewhere``."""
@@ -114,6 +130,7 @@ def pack(
     layers: Mapping[str, Tensor],
     info: AdapterInfo,
     other: OtherStacks | None = None,
+    likeness: Likeness | None = None,
 ) -> AdapterFile:
     """Gather a segmenter's head, the state of its adapted layers and what is for other stacks into an adapter."""
     tensors = {LAYERS + name: values for name, values in layers.items()}
@@ -121,6 +138,8 @@ def pack(
     if other is not None:
         tensors |= {OTHER_LAYERS + name: values for name, values in other.layers.items()}
         tensors |= _head_tensors(other.head, OTHER_HEAD, OTHER_FOREST, OTHER_STANDARD)
+    if likeness is not None:
+        tensors |= {LIKENESS + name: values for name, values in likeness.tensors().items()}
     copies = {
         name: values.detach().to("cpu", copy=True).contiguous() for name, values in tensors.items()
     }
@@ -159,10 +178,7 @@ def build_segmenter(
         merge(tail)
         head = _head(adapter, elsewhere and adapter.has_other_head)
     except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise AdapterError(
-            "The adapter file is damaged: some of its tensors are missing or of another shape; "
-            "use another copy of it."
-        ) from error
+        raise AdapterError(DAMAGED) from error
     return Segmenter(tail, head).eval().requires_grad_(False)
 
 

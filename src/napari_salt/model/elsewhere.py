@@ -61,12 +61,17 @@ def clearly(trained: Intensity, measured: Intensity, *, instruments: bool = Fals
 
     ``instruments`` tells whether its head has learned through any.
     """
+    if on_one_scale(trained, measured):
+        return CLEARLY_ON_ONE_SCALE
+    return CLEARLY_THROUGH_INSTRUMENTS if instruments else CLEARLY
+
+
+def on_one_scale(trained: Intensity, measured: Intensity) -> bool:
+    """Whether intensities of these ``measured`` limits span the painted range already."""
     span = np.subtract(trained.high, trained.low)
     lower = np.abs(np.subtract(measured.low, trained.low)) <= ONE_SCALE[0] * span
     upper = np.abs(np.subtract(measured.high, trained.high)) <= ONE_SCALE[1] * span
-    if lower.all() and upper.all():
-        return CLEARLY_ON_ONE_SCALE
-    return CLEARLY_THROUGH_INSTRUMENTS if instruments else CLEARLY
+    return bool(lower.all() and upper.all())
 
 
 def surest(doubts: Mapping[float, float | None], lost: float = CLEARLY) -> float:

@@ -27,8 +27,10 @@ from napari_salt.model.input_checks import (
     painted_labels,
 )
 from napari_salt.model.label_prompts import embed_names
+from napari_salt.model.likeness import Likeness, measure_likeness
 from napari_salt.model.limits import measure_limits
-from napari_salt.model.other_stacks import OtherStacks, fit_other_stacks
+from napari_salt.model.other_stacks import FITTING, OtherStacks, fit_other_stacks
+from napari_salt.model.probe import LINEAR_SHARE
 from napari_salt.model.progress import reports, reports_until
 from napari_salt.model.segment_slices import segment_slices
 from napari_salt.model.segmenter import Encoder, Segmenter
@@ -45,9 +47,11 @@ from napari_salt.records import (
     SlicePrediction,
     StepReport,
 )
+from napari_salt.regions import is_large
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from napari_salt.model.backbones.base import Backbone
     from napari_salt.model.feature_cache import FeatureCache
@@ -197,11 +201,14 @@ class _Fit:
                 data, segmenter, folds, self.settings, deadline, self._no_gain()
             )
         other = yield from self._fit_other(encoder, data, segmenter, tuned, deadline)
+        tail = data.merged_tail(other.layers) if other and other.layers else segmenter.tail
+        likeness = yield from self._likeness(encoder, data, tail, deadline)
         record = self._record(segmenter, tuned, scores)
         if other is not None:
             trained = max(record.trainable_parameters, self._queries(segmenter) + other.parameters)
             record = other.told_in(replace(record, trainable_parameters=trained))
-        return FitOutcome(self._pack(encoder, segmenter, tuned.layers, record, other), record)
+        packed = self._pack(encoder, segmenter, tuned.layers, record, other, likeness)
+        return FitOutcome(packed, record)
 
     def _first_fit(self, encoder: Encoder, data: TrainingSet) -> Generator[Report, None, Segmenter]:
         """Fit, with the preview as soon as there is enough for a look."""
@@ -249,6 +256,18 @@ class _Fit:
                 deadline=deadline,
             )
         )
+
+    def _likeness(
+        self, encoder: Encoder, data: TrainingSet, tail: nn.Module, deadline: float | None
+    ) -> Generator[StepReport, None, Likeness | None]:
+        """What the painted labels look like to ``tail``, where they are told by intensity more than by features."""
+        choice = self.settings.intensity
+        wanted = self.settings.other_stacks and choice.method != "window"
+        by_intensity = data.linear_share < LINEAR_SHARE
+        if not (wanted and by_intensity) or is_large(self.planes.info):
+            return None
+        measuring = measure_likeness(encoder, self.planes, data.frames, data.taps, tail, choice)
+        return (yield from reports_until(deadline, "scoring", measuring, FITTING))
 
     def _quick(self, encoder: Encoder) -> bool:
         """Whether a slice is segmented soon enough for a first look."""
@@ -348,6 +367,7 @@ class _Fit:
         layers: dict[str, Tensor],
         record: FitRecord,
         other: OtherStacks | None = None,
+        likeness: Likeness | None = None,
     ) -> AdapterFile:
         kind = self.settings.kind
         if not layers and self.init is not None:
@@ -364,7 +384,7 @@ class _Fit:
             kind=kind,
             instruments=other is not None and other.instruments,
         )
-        return pack(segmenter, layers, info, other)
+        return pack(segmenter, layers, info, other, likeness)
 
 
 def _check_kind(init: AdapterFile, kind: AdapterKind) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,15 +14,12 @@ from napari_salt.model.adapter_file import AdapterFile, build_segmenter
 from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.model.batches import with_fallback
 from napari_salt.model.conditions import Conditions
-from napari_salt.model.decide import (
-    Decision,
-)
+from napari_salt.model.contrast import matched_intensity
 from napari_salt.model.device import pick_device, set_threads
 from napari_salt.model.framing import Intensity, intensity_for
 from napari_salt.model.input_checks import check_channels, check_slices, check_unit
 from napari_salt.model.limits import measure_limits, measured_slices
 from napari_salt.model.noise import compared_slices, measure_noise
-from napari_salt.model.segment_large import LargeRun
 from napari_salt.model.segment_slices import Kept, and_beside, segment_slices, segment_steadied
 from napari_salt.model.segmenter import Encoder, Segmenter
 from napari_salt.records import SlicePrediction
@@ -134,8 +130,7 @@ def prepare(
 
     def work(target: torch.device) -> Generator[None, None, Intensity]:
         segmenter, encoder = _network(adapter, intensity, other, target, cache)
-        yield from _match_contrast(segmenter, encoder, planes, adapter, told)
-        return encoder.intensity
+        return (yield from matched_intensity(segmenter, encoder, planes, adapter, told))
 
     told = _teller(tell)
     # absolute intensities mean the same everywhere
@@ -192,50 +187,6 @@ def _network(
         device=device,
         along_stack=along,
     )
-
-
-def _match_contrast(
-    segmenter: Segmenter,
-    encoder: Encoder,
-    planes: Planes,
-    adapter: AdapterFile,
-    told: Callable[[str], None],
-) -> Generator[None, None, None]:
-    """Change the encoder's contrast where the masks of another stack are clearly surer for it."""
-    plain = encoder.intensity
-    instruments = adapter.info.instruments
-    lost = elsewhere.clearly(adapter.trained_intensity(), plain, instruments=instruments)
-    looked_at = elsewhere.slices_to_look_at(planes.info.shape[0])
-    doubts: dict[float, float | None] = {}
-    for gamma in elsewhere.GAMMAS:
-        encoder.intensity = replace(plain, gamma=gamma)
-        found: list[SlicePrediction | Decision] = []
-        for index in looked_at:
-            for one in _looks(segmenter, encoder, planes, index, adapter.labels, len(looked_at)):
-                if one is not None:
-                    found.append(one)
-                yield None
-        doubts[gamma] = elsewhere.doubt(found)
-    encoder.intensity = replace(plain, gamma=elsewhere.surest(doubts, lost))
-    if encoder.intensity != plain:
-        told(
-            f"The contrast is matched to that of the painted stack (gamma {encoder.intensity.gamma:g})"
-        )
-
-
-def _looks(
-    segmenter: Segmenter,
-    encoder: Encoder,
-    planes: Planes,
-    index: int,
-    labels: Sequence[Label],
-    slices: int,
-) -> Generator[SlicePrediction | Decision | None, None, None]:
-    """Masks of a slice, or of some parts of a large one, of ``slices`` to look at."""
-    if not is_large(planes.info):
-        return segment_slices(segmenter, encoder, planes, [index], labels)
-    run = LargeRun(segmenter, encoder, planes, index, labels)
-    return run.glimpse(-(-elsewhere.LOOKED_AT // slices))
 
 
 def _slices_at_once(encoder: Encoder, planes: Planes) -> int:

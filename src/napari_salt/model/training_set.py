@@ -219,9 +219,13 @@ class TrainingSet:
 
     def starting_tail(self) -> torch.nn.Module:
         """The pretrained tail, or that of the earlier round."""
+        return self.merged_tail(self.layers)
+
+    def merged_tail(self, layers: Mapping[str, Tensor]) -> torch.nn.Module:
+        """A tail with adapted ``layers``; the pretrained one where there are none."""
         tail = self.tail()
-        if self.layers:
-            load_adapter_state(tail, self.layers)
+        if layers:
+            load_adapter_state(tail, layers)
             merge(tail)
         return tail
 
