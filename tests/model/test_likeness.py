@@ -273,3 +273,23 @@ def test_strokes_too_short_to_tell_are_not_kept(small_network, planes_of):
         encoder, planes, [], (("neck", 8),), tail, FitSettings().intensity
     )
     assert run(measuring)[0] is None
+
+
+def test_pixels_keep_their_order_across_the_frames_of_a_slice(small_network, planes_of):
+    smooth = SmoothPlanes(planes_of(np.random.default_rng(0).random((1, 40, 40))))
+    encoder = Encoder(small_network, Intensity((0.0,), (1.0,)), Framing(16, zoom=1.0))
+    rows, columns = (
+        each.reshape(-1) for each in torch.meshgrid(*[torch.arange(0, 40, 3)] * 2, indexing="ij")
+    )
+    taps, tail = (("neck", 8),), small_network.make_tail()
+
+    def features(order):
+        *passes, found = likeness._features_at(
+            encoder, smooth, 0, rows[order], columns[order], taps, tail
+        )
+        assert len(passes) > 4
+        return found
+
+    straight, turned = features(slice(None)), features(torch.arange(len(rows) - 1, -1, -1))
+    torch.testing.assert_close(turned.flip(0), straight)
+    assert straight.std(0).min() > 0

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from generators import run
-from napari_salt.model import assist, large_paint, large_slice, limits, segment_large
+from napari_salt.model import assist, large_paint, large_slice, limits, probe, segment_large
 from napari_salt.model import encode_painted as encode_painted_module
 from napari_salt.model import fit as fit_module
 from napari_salt.model import noise as noise_module
@@ -113,6 +113,14 @@ def test_a_trial_and_a_round_after_it(planes_of, tiny_backbone, monkeypatch):
 def test_several_frames_a_slice(planes_of, tiny_backbone, monkeypatch):
     monkeypatch.setattr(fit_module, "choose_framing", lambda *_: Framing(16, zoom=1.0, fine=2.0))
     on_both(planes_of, tiny_backbone(), FitSettings(kind="salt", steps=2), *stack())
+
+
+@pytest.mark.parametrize("framing", [Framing(16), Framing(16, zoom=1.0, fine=2.0)])
+def test_the_contrast_of_another_stack(planes_of, tiny_backbone, monkeypatch, framing):
+    monkeypatch.setattr(fit_module, "choose_framing", lambda *_: framing)
+    monkeypatch.setattr(probe, "choose_share", lambda *_: 0.0)
+    outcome = on_both(planes_of, tiny_backbone(), FitSettings(kind="none"), *stack(), SEVERAL)
+    assert outcome.adapter.likeness() is not None
 
 
 def test_features_from_the_cache(planes_of, tiny_backbone, tmp_path):

@@ -135,8 +135,4 @@ def _drawn(encoder: Encoder, planes: SeenPlanes, frames: Sequence[TrainingSlice]
 
 def _frame(whole: EncodedSlice, one: TrainingSlice) -> EncodedSlice:
     """Of a whole slice the frame that ``one`` shows."""
-    layout = one.encoded.view.layout
-    at = whole.view.layout.origins.index(layout.origins[0])
-    taps = {name: values[at : at + 1] for name, values in whole.taps.items()}
-    view = replace(whole.view, layout=layout)
-    return EncodedSlice(view, whole.tail_input[at : at + 1], taps)
+    return whole.frame(whole.view.layout.origins.index(one.encoded.view.layout.origins[0]))

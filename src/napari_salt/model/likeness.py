@@ -18,6 +18,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from napari_salt.model.features import tap_length
 from napari_salt.model.framing import Intensity
 from napari_salt.model.instruments import slices_to_see
 from napari_salt.model.limits import measure_limits
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from napari_salt.model.features import Standard, Taps
-    from napari_salt.model.segmenter import Segmenter
+    from napari_salt.model.segmenter import EncodedSlice, Segmenter
     from napari_salt.model.training_set import TrainingSlice
     from napari_salt.records import IntensityChoice, Planes
 
@@ -81,26 +82,16 @@ class Likeness:
     def range_of(self, smoothed: Intensity, measured: Intensity) -> Intensity:
         """The range of another stack with its noise left out, from the limits of its ``smoothed`` slices.
 
-        ``measured`` is its range as it is, kept where the painted stack has none when it is smoothed.
+        ``measured`` is its range as it is, kept where nothing of the painted one is left when that is smoothed.
         """
-        low, high = [], []
-        for at_low, at_high, bottom, top, *plain in zip(
-            self.low.tolist(),
-            self.high.tolist(),
-            smoothed.low,
-            smoothed.high,
-            measured.low,
-            measured.high,
-            strict=True,
-        ):
-            if at_high <= at_low:
-                low.append(plain[0])
-                high.append(plain[1])
-                continue
-            unit = (top - bottom) / (at_high - at_low)
-            low.append(bottom - at_low * unit)
-            high.append(top + (1 - at_high) * unit)
-        return replace(measured, low=tuple(low), high=tuple(high))
+        ends = torch.stack([self.low, self.high]).double().numpy()
+        bottom, top = np.array(smoothed.low), np.array(smoothed.high)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            unit = (top - bottom) / (ends[1] - ends[0])
+            low, high = bottom - ends[0] * unit, top + (1 - ends[1]) * unit
+        if not (np.isfinite([low, high]).all() and (high > low).all()):
+            return measured
+        return replace(measured, low=tuple(low.tolist()), high=tuple(high.tolist()))
 
     def distance(self, values: Tensor, weights: Tensor, standard: Standard) -> float:
         """How unlike the painted pixels of labels those with features ``values`` (M, D) are; 0 for the same moments.
@@ -274,10 +265,17 @@ def _features_at(
     taps: Taps,
     tail: nn.Module,
 ) -> Iterator[Tensor | None]:
-    """(M, D) features at pixels of a slice, on the CPU, at the end; None after each pass through the prefix."""
-    for encoded in encoder.steps(planes.plane(index), index, planes.info.shape[0]):
-        if encoded is None:
+    """(M, D) features at pixels of a slice, on the CPU, at the end; None after each pass through prefix or tail."""
+    whole: EncodedSlice | None = None
+    for whole in encoder.steps(planes.plane(index), index, planes.info.shape[0]):
+        if whole is None:
             yield None
-        else:
-            seen = join_taps(taps, encoded, tail)
-            yield encoded.view.taps_at(seen, rows, columns).cpu()
+    assert whole is not None, "an encoder ends with the slice"
+    frame_of, _ = whole.view.layout.locate(rows, columns)
+    found = torch.empty(len(rows), tap_length(taps))
+    for number in frame_of.unique().tolist():
+        here, frame = frame_of == number, whole.frame(number)
+        seen = join_taps(taps, frame, tail)
+        found[here] = frame.view.taps_at(seen, rows[here], columns[here]).cpu()
+        yield None
+    yield found

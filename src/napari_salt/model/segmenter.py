@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +39,16 @@ class EncodedSlice:
     view: SliceView
     tail_input: Tensor
     taps: dict[str, Tensor]
+
+    def frame(self, number: int) -> EncodedSlice:
+        """One frame of it alone, so that no pass through the tail holds more."""
+        layout = self.view.layout
+        one = slice(number, number + 1)
+        return EncodedSlice(
+            replace(self.view, layout=replace(layout, origins=layout.origins[one])),
+            self.tail_input[one],
+            {name: values[one] for name, values in self.taps.items()},
+        )
 
 
 def head_taps(backbone: Backbone) -> Taps:

@@ -382,12 +382,5 @@ def _split_frames(whole: TrainingSlice) -> list[TrainingSlice]:
     frame_of, _ = view.layout.locate(whole.rows, whole.columns)
     found = []
     for frame in frame_of.unique().tolist():
-        here = frame_of == frame
-        layout = replace(view.layout, origins=(view.layout.origins[frame],))
-        encoded = EncodedSlice(
-            replace(view, layout=layout),
-            whole.encoded.tail_input[frame : frame + 1],
-            {name: values[frame : frame + 1] for name, values in whole.encoded.taps.items()},
-        )
-        found.append(replace(whole.at(here), encoded=encoded))
+        found.append(replace(whole.at(frame_of == frame), encoded=whole.encoded.frame(frame)))
     return found
