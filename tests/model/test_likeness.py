@@ -166,8 +166,6 @@ def masks(planes, adapter, slices, **options):
 def test_what_labels_look_like_is_kept_where_intensity_tells_them(
     changes, kept, fitted, monkeypatch
 ):
-    if "time_budget" in changes:  # which leaves no time for the folds that the share is chosen by
-        monkeypatch.setattr(fit_module, "LINEAR_SHARE", 1.0)
     monkeypatch.setattr(probe, "choose_share", lambda *_: 0.0)
     found = fitted(**changes).likeness()
     assert (found is not None) is kept

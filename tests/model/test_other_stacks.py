@@ -176,8 +176,9 @@ def test_what_is_kept_survives_a_file_and_the_next_round_goes_on_from_it(
 
 
 @pytest.mark.usefixtures("small_network")
-def test_where_the_queries_have_no_say_no_instrument_is_looked_through(fitted, monkeypatch):
-    monkeypatch.setattr(probe, "choose_share", lambda *_: 0.0)
+@pytest.mark.parametrize("share", [0.0, 0.1])
+def test_where_intensity_tells_labels_no_instrument_is_looked_through(share, fitted, monkeypatch):
+    monkeypatch.setattr(probe, "choose_share", lambda *_: share)
     assert not fitted((2,))[0].adapter.has_other_head, "that of the painted stack does"
     outcome, reports = fitted((0, 2, 4))
     told = {one.message for one in reports if isinstance(one, StepReport)}

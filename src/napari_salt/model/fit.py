@@ -30,7 +30,6 @@ from napari_salt.model.label_prompts import embed_names
 from napari_salt.model.likeness import Likeness, measure_likeness
 from napari_salt.model.limits import measure_limits
 from napari_salt.model.other_stacks import FITTING, OtherStacks, fit_other_stacks
-from napari_salt.model.probe import LINEAR_SHARE
 from napari_salt.model.progress import reports, reports_until
 from napari_salt.model.segment_slices import segment_slices
 from napari_salt.model.segmenter import Encoder, Segmenter
@@ -201,8 +200,7 @@ class _Fit:
                 data, segmenter, folds, self.settings, deadline, self._no_gain()
             )
         other = yield from self._fit_other(encoder, data, segmenter, tuned, deadline)
-        tail = data.merged_tail(other.layers) if other and other.layers else segmenter.tail
-        likeness = yield from self._likeness(encoder, data, tail, deadline)
+        likeness = yield from self._likeness(encoder, data, segmenter.tail, deadline)
         record = self._record(segmenter, tuned, scores)
         if other is not None:
             trained = max(record.trainable_parameters, self._queries(segmenter) + other.parameters)
@@ -260,11 +258,10 @@ class _Fit:
     def _likeness(
         self, encoder: Encoder, data: TrainingSet, tail: nn.Module, deadline: float | None
     ) -> Generator[StepReport, None, Likeness | None]:
-        """What the painted labels look like to ``tail``, where they are told by intensity more than by features."""
+        """What the painted labels look like to ``tail``, where they are told by intensity."""
         choice = self.settings.intensity
         wanted = self.settings.other_stacks and choice.method != "window"
-        by_intensity = data.linear_share < LINEAR_SHARE
-        if not (wanted and by_intensity) or is_large(self.planes.info):
+        if not (wanted and data.told_by_intensity) or is_large(self.planes.info):
             return None
         measuring = measure_likeness(encoder, self.planes, data.frames, data.taps, tail, choice)
         return (yield from reports_until(deadline, "scoring", measuring, FITTING))

@@ -97,8 +97,8 @@ def fit_other_stacks(
 ) -> Generator[StepReport, None, OtherStacks | None]:
     """Fit head and adapter for other stacks; None where that is not wanted and the head does not look along the stack.
 
-    Where the queries have no say on the painted stack, labels are told by intensity alone. What instruments show blurs
-    that: gray and white matter lost up to .12 Dice on other stacks, so none are looked through there.
+    Where intensity tells the labels, see `TrainingSet.told_by_intensity`, what instruments show blurs that: gray and
+    white matter lost up to .12 Dice on other stacks, so none are looked through there.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def fit_other_stacks(
         `time.monotonic` at which no instrument is looked through any more.
     """
     work = _Work(data, samples, tail, encoder, planes, settings)
-    if settings.other_stacks and data.linear_share:
+    if settings.other_stacks and not data.told_by_intensity:
         yield from work.look(deadline)
     if not (work.glances or encoder.along_stack):
         return None

@@ -121,6 +121,11 @@ class TrainingSet:
         return len(self.frames)
 
     @property
+    def told_by_intensity(self) -> bool:
+        """Whether labels are told by intensity: the queries, which read features alone, have less say than usual."""
+        return self.linear_share < probe.LINEAR_SHARE
+
+    @property
     def folds(self) -> int:
         """Number of folds that whole slices make."""
         return min(self.count, probe.MOST_FOLDS)
@@ -219,13 +224,9 @@ class TrainingSet:
 
     def starting_tail(self) -> torch.nn.Module:
         """The pretrained tail, or that of the earlier round."""
-        return self.merged_tail(self.layers)
-
-    def merged_tail(self, layers: Mapping[str, Tensor]) -> torch.nn.Module:
-        """A tail with adapted ``layers``; the pretrained one where there are none."""
         tail = self.tail()
-        if layers:
-            load_adapter_state(tail, layers)
+        if self.layers:
+            load_adapter_state(tail, self.layers)
             merge(tail)
         return tail
 
