@@ -3,7 +3,8 @@
 Its slices mean nothing by their position, so a forest blind to that is asked. And it may show the same things in
 another contrast: percentiles take care of brightness and range, not of how intensities are spread between them.
 Matching whole histograms would mend that and ruin stacks that merely show more of one thing (measured), so only one
-number is chosen, the gamma, by how sure the masks are, and only where it makes them clearly surer.
+number is chosen, the gamma, by how sure the masks are, and only where it makes them clearly surer; see `contrast` for
+the stacks whose masks do not tell it.
 """
 
 from __future__ import annotations
