@@ -179,12 +179,10 @@ def measure_likeness(
             yield done / len(shown)
     if sum(map(len, values)) < FEWEST_PIXELS:
         return None
-    low, span = (
-        np.array(encoder.intensity.low),
-        np.subtract(encoder.intensity.high, encoder.intensity.low),
-    )
-    ends = [(np.array(end) - low) / span for end in (seeing.intensity.low, seeing.intensity.high)]
-    bottom, top = (torch.from_numpy(end).float() for end in ends)
+    own, smoothed = encoder.intensity, seeing.intensity
+    low, span = np.array(own.low), np.subtract(own.high, own.low)
+    ends = (torch.from_numpy((np.array(end) - low) / span) for end in (smoothed.low, smoothed.high))
+    bottom, top = (end.float() for end in ends)
     return Likeness(bottom, top, *moments(torch.cat(values), torch.cat(weights)))
 
 
