@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch import nn
 
+from napari_salt.model import fit as fit_module
+from napari_salt.model import predict as predict_module
 from napari_salt.model.backbones.base import Activations, Backbone, Identity
 from napari_salt.model.backbones.registry import load_backbone
 from napari_salt.records import AnnotatedSlice, StackInfo
@@ -119,3 +121,12 @@ class TinyBackbone(Backbone):
 @pytest.fixture(scope="session")
 def tiny_backbone() -> type[TinyBackbone]:
     return TinyBackbone
+
+
+@pytest.fixture
+def small_network(monkeypatch, tiny_backbone) -> TinyBackbone:
+    """Fit and predict with a tiny backbone: what is decided, kept and handed on is the same whichever network looks."""
+    backbone = tiny_backbone()
+    for module in (fit_module, predict_module):
+        monkeypatch.setattr(module, "warm_backbone", lambda *_: backbone)
+    return backbone

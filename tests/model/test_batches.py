@@ -269,10 +269,7 @@ def test_networks_run_in_the_precision_of_the_device(tiny_backbone, planes, monk
 
 
 @pytest.fixture
-def adapter(tiny_backbone, planes, annotated, monkeypatch) -> AdapterFile:
-    backbone = tiny_backbone()
-    monkeypatch.setattr(fit_module, "warm_backbone", lambda *_: backbone)
-    monkeypatch.setattr(predict_module, "warm_backbone", lambda *_: backbone)
+def adapter(small_network, planes, annotated) -> AdapterFile:
     settings = FitSettings(kind="none", device="cpu", other_stacks=False)
     _, outcome = drain(fit(planes, annotated, [Label(1, "left")], settings))
     assert isinstance(outcome, FitOutcome)

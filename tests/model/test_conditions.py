@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 
 from napari_salt.errors import InputError
-from napari_salt.model import fit as fit_module
-from napari_salt.model import predict as predict_module
 from napari_salt.model.conditions import Conditions
 from napari_salt.model.feature_cache import FeatureCache
 from napari_salt.model.fit import fit
@@ -35,10 +33,7 @@ def image():
 
 
 @pytest.fixture
-def adapter(tiny_backbone, planes_of, image, monkeypatch):
-    backbone = tiny_backbone()
-    for module in (fit_module, predict_module):
-        monkeypatch.setattr(module, "warm_backbone", lambda *_: backbone)
+def adapter(small_network, planes_of, image):
     targets = np.where(np.arange(24) < 10, 1, BACKGROUND).astype(np.uint16)
     painted = AnnotatedSlice(3, np.tile(targets, (16, 1)), complete=True)
     settings = FitSettings(kind="none", device="cpu", other_stacks=False)

@@ -67,14 +67,6 @@ def scene():
 
 
 @pytest.fixture
-def network(monkeypatch, tiny_backbone):
-    backbone = tiny_backbone()
-    for module in (fit_module, predict_module):
-        monkeypatch.setattr(module, "warm_backbone", lambda *_: backbone)
-    return backbone
-
-
-@pytest.fixture
 def all_are_large(monkeypatch):
     """Makes slices count as large, in windows of 64 pixels and blocks of 50."""
 
@@ -101,7 +93,7 @@ def adapter_of(planes, annotated, *, other_stacks=False):
 
 
 def test_large_slices_are_seen_through_instruments_frame_by_frame(
-    network, scene, planes_of, all_are_large, monkeypatch
+    small_network, scene, planes_of, all_are_large, monkeypatch
 ):
     """What is fitted for other stacks finds the labels under another instrument, and pixels are asked for in parts."""
     data, truth = scene
@@ -136,13 +128,13 @@ def test_large_slices_are_seen_through_instruments_frame_by_frame(
     ],
 )
 def test_windows_give_the_masks_of_the_whole_slice(
-    network, scene, planes_of, all_are_large, framing
+    small_network, scene, planes_of, all_are_large, framing
 ):
     data, truth = scene
     planes = planes_of(data)
     adapter = adapter_of(planes, [AnnotatedSlice(0, truth[0], complete=True)])
-    segmenter = build_segmenter(adapter, network, elsewhere=True)
-    encoder = Encoder(network, measure_intensity(planes), framing, along_stack=False)
+    segmenter = build_segmenter(adapter, small_network, elsewhere=True)
+    encoder = Encoder(small_network, measure_intensity(planes), framing, along_stack=False)
 
     def masks():
         found = segment_slices(segmenter, encoder, planes, [1], LABELS, LABELS[:1])
@@ -189,7 +181,7 @@ def dice(labels, truth):
 
 @pytest.mark.parametrize("complete", [True, False])
 def test_a_fit_to_a_large_slice_reads_parts_only_and_is_as_good(
-    network, scene, planes_of, all_are_large, complete, monkeypatch
+    small_network, scene, planes_of, all_are_large, complete, monkeypatch
 ):
     data, truth = scene
     targets = truth[0].copy()
@@ -210,7 +202,7 @@ def test_a_fit_to_a_large_slice_reads_parts_only_and_is_as_good(
     assert scores[1] > 0.7
 
 
-def test_another_stack_is_looked_at_in_blocks(network, scene, planes_of, all_are_large):
+def test_another_stack_is_looked_at_in_blocks(small_network, scene, planes_of, all_are_large):
     data, truth = scene
     adapter = adapter_of(planes_of(data), [AnnotatedSlice(0, truth[0], complete=True)])
     all_are_large()

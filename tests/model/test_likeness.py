@@ -11,8 +11,6 @@ import torch
 from generators import run
 from napari_salt.errors import AdapterError
 from napari_salt.model import contrast, likeness, probe
-from napari_salt.model import fit as fit_module
-from napari_salt.model import predict as predict_module
 from napari_salt.model.adapter_file import load_adapter, save_adapter
 from napari_salt.model.features import Standard
 from napari_salt.model.fit import fit
@@ -21,6 +19,8 @@ from napari_salt.model.likeness import Likeness, Match, SmoothPlanes, lowest, mo
 from napari_salt.model.predict import predict, prepare
 from napari_salt.model.segmenter import Encoder
 from napari_salt.records import BACKGROUND, FitSettings, IntensityChoice, Label
+
+pytestmark = pytest.mark.usefixtures("small_network")
 
 PLAIN = Intensity((10.0,), (110.0,))
 ONES = Standard(torch.zeros(2), torch.ones(2))
@@ -101,14 +101,6 @@ def test_smoothed_planes_keep_detail_holes_and_channels_apart(planes_of):
 
 
 # --- from the fit to another stack ----------------------------------------------------------------
-
-
-@pytest.fixture(autouse=True)
-def small_network(monkeypatch, tiny_backbone):
-    backbone = tiny_backbone()
-    for module in (fit_module, predict_module):
-        monkeypatch.setattr(module, "warm_backbone", lambda *_: backbone)
-    return backbone
 
 
 @pytest.fixture

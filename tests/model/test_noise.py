@@ -7,8 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_salt.model import fit as fit_module
-from napari_salt.model import predict as predict_module
 from napari_salt.model.conditions import Conditions
 from napari_salt.model.fit import fit
 from napari_salt.model.framing import Intensity
@@ -136,11 +134,9 @@ def result(task):
             return end.value
 
 
-def test_noise_costs_the_masks_less(tiny_backbone, planes_of, monkeypatch):
+@pytest.mark.usefixtures("small_network")
+def test_noise_costs_the_masks_less(planes_of):
     """Painted on a calm stack, segmented on a noisy one of the same things; in any order, the same masks."""
-    backbone = tiny_backbone()
-    for module in (fit_module, predict_module):
-        monkeypatch.setattr(module, "warm_backbone", lambda *_: backbone)
     calm, noisy = noisy_stack(0.002, drift=0.1), noisy_stack(0.15, drift=0.1)
     truth = np.stack(
         [np.broadcast_to(np.arange(SIZE[1])[None] >= 30 + 0.1 * i, SIZE) for i in range(COUNT)]

@@ -9,9 +9,7 @@ import pytest
 import torch
 
 from generators import run
-from napari_salt.model import fit as fit_module
 from napari_salt.model import instruments, invariance, other_stacks, probe
-from napari_salt.model import predict as predict_module
 from napari_salt.model.adapter_file import load_adapter, save_adapter
 from napari_salt.model.adapters import adapter_parameters, attach
 from napari_salt.model.features import Standard
@@ -33,14 +31,6 @@ def few_steps_and_instruments(monkeypatch):
     monkeypatch.setattr(other_stacks, "DEFAULT_STEPS", STEPS)
     monkeypatch.setattr(instruments, "INSTRUMENTS", instruments.INSTRUMENTS[:2])
     monkeypatch.setattr(probe, "SMALLER_SHARES", ())  # the queries have a say
-
-
-@pytest.fixture
-def small_network(monkeypatch, tiny_backbone):
-    """What is decided, kept and handed on is the same whichever network looks."""
-    backbone = tiny_backbone()
-    for module in (fit_module, predict_module):
-        monkeypatch.setattr(module, "warm_backbone", lambda *_: backbone)
 
 
 @pytest.fixture(scope="module")
