@@ -114,9 +114,8 @@ class Heartbeat:
     def _look(self) -> None:
         while not self._over.wait(_LOOK):
             last = self._ticks[-1]
-            if (
-                time.perf_counter() - last - BEAT > WATCH
-            ):  # sure to be a stall when the next tick comes
+            # sure to be a stall of this length when the next tick comes
+            if time.perf_counter() - last - BEAT > WATCH:
                 self._noted.append((last, _place_of(self._main)))
 
     def _causes(self) -> tuple[tuple[float, str], ...]:

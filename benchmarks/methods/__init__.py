@@ -55,7 +55,8 @@ CHANGES = (
     Change(8, _ELSEWHERE, fewest=6),
     # where the queries have no say no instruments are looked through; of these tasks that is so on tissue alone
     Change(9, _TOLD_BY_INTENSITY),
-    # where labels are told by intensity features tell the contrast of another stack, see `likeness`
+    # where labels are told by intensity, that is where the queries have less say than usual, features tell the contrast
+    # of another stack, see `likeness`, and no instruments are looked through
     Change(10, _TOLD_BY_INTENSITY),
 )
 """What each recipe changed, and where."""

@@ -51,12 +51,7 @@ def test_the_same_pixels_are_not_apart_and_others_are():
 @pytest.mark.parametrize(
     ("low", "high", "bottom", "top"),
     [
-        (
-            0.0,
-            1.0,
-            30.0,
-            70.0,
-        ),  # smoothing had not moved the painted range: it is that of the smoothed
+        (0.0, 1.0, 30.0, 70.0),  # smoothing had not moved the painted range
         (0.1, 0.9, 25.0, 75.0),  # it had taken a tenth at either end
         (0.5, 0.5, 10.0, 110.0),  # nothing is left of it: the measured one stays
     ],
@@ -253,6 +248,16 @@ def test_it_survives_a_file_and_is_refused_where_it_is_damaged(fitted, tmp_path)
         for tensors in (less, {**less, key: torch.zeros(99)}):
             with pytest.raises(AdapterError, match="damaged"):
                 replace(adapter, tensors=tensors).likeness()
+
+
+@pytest.mark.usefixtures("no_queries")
+@pytest.mark.parametrize("kind", [torch.bool, torch.int16, torch.float16])
+def test_a_file_of_other_kinds_of_numbers_ends_in_masks(kind, fitted, scene, planes_of):
+    adapter = fitted()
+    odd = {k: v.to(kind) if k.startswith("likeness.") else v for k, v in adapter.tensors.items()}
+    other = planes_of(scene[0](offset=0.5))
+    found = masks(other, replace(adapter, tensors=odd), [3])
+    assert len(found) == 1
 
 
 def test_strokes_too_short_to_tell_are_not_kept(small_network, planes_of):

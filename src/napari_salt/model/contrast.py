@@ -28,9 +28,9 @@ LEFT_ON_ONE_SCALE = 0.5
 range already: there the contrast rarely differs."""
 NOISE_IN_RANGE = 0.05
 """Part of its range by which noise must have moved an end of it to be left out: smoothed slices tell the ends less well
-where there is none (tissue of the same contrast loses .02 Dice by them)."""
+where there is none."""
 AS_GOOD_AS_ONE = 0.07
-"""A gamma no farther from 1 is not told from it."""
+"""A gamma no farther from 1 is not told from it. Without these two bounds tissue of the same contrast lost .02 Dice."""
 
 
 def matched_intensity(

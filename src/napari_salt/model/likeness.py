@@ -73,7 +73,7 @@ class Likeness:
     @staticmethod
     def from_tensors(tensors: Mapping[str, Tensor], channels: int, length: int) -> Likeness:
         """Inverse of `tensors`; KeyError or ValueError where they are not those of so many channels and features."""
-        found = Likeness(*(tensors[name] for name in ("low", "high", "mean", "deviation")))
+        found = Likeness(*(tensors[name].float() for name in ("low", "high", "mean", "deviation")))
         shapes = [tuple(one.shape) for one in found.tensors().values()]
         if shapes != [(channels,), (channels,), (length,), (length,)]:
             raise ValueError("sizes")
