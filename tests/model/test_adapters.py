@@ -169,21 +169,42 @@ def test_warm_start_continues_from_equal_output(net, images, kind):
     assert (fresh(images) - 1).square().mean().item() < loss
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_both_paths_agree_in_output_and_gradient(net, images, kind, monkeypatch):
-    attach(net, kind, LAYERS, rank=3, low_rank=2)
+@pytest.mark.parametrize(
+    ("kind", "ranks"),
+    [*((kind, (3, 2)) for kind in KINDS), ("salt", (0, 2)), ("salt", (3, 0))],
+)
+def test_all_paths_agree_in_output_and_gradient(net, images, kind, ranks, monkeypatch):
+    attach(net, kind, LAYERS, rank=ranks[0], low_rank=ranks[1])
     train(net, images)
     outputs, gradients = [], []
-    for path in ("weight", "activation"):
+    for path in ("weight", "activation", "thin gradient"):
         monkeypatch.setattr(adapted_layer, "cheaper_path", lambda *_, path=path, **__: path)
         net.zero_grad()
         output = net(images)
         output.square().mean().backward()
         outputs.append(output)
         gradients.append([p.grad.clone() for p in net.parameters() if p.requires_grad])
-    torch.testing.assert_close(outputs[0], outputs[1], atol=1e-5, rtol=1e-5)
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+    for output, slopes in zip(outputs[1:], gradients[1:], strict=True):
+        torch.testing.assert_close(outputs[0], output, atol=1e-5, rtol=1e-5)
+        for one, other in zip(gradients[0], slopes, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+def test_every_path_trains_in_half_precision_as_on_a_gpu(net, images, monkeypatch):
+    attach(net, "salt", LAYERS, rank=3, low_rank=2)
+    train(net, images)
+    wanted = [p for p in net.parameters() if p.requires_grad]
+    gradients = {}
+    for path in ("weight", "thin gradient"):
+        monkeypatch.setattr(adapted_layer, "cheaper_path", lambda *_, path=path, **__: path)
+        net.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            output = net(images)
+        output.float().square().mean().backward()
+        assert all(p.grad.dtype == p.dtype for p in wanted)
+        gradients[path] = torch.cat([p.grad.flatten() for p in wanted])
+    one, other = gradients.values()
+    assert (one - other).norm() < 0.05 * one.norm()
 
 
 def test_layers_without_an_activation_path_take_the_weight_path(net, images):
@@ -198,15 +219,16 @@ def test_layers_without_an_activation_path_take_the_weight_path(net, images):
 @pytest.mark.parametrize(
     ("positions", "k", "trained", "expected"),
     [
-        (4096, 40, False, "weight"),  # a slice: forming the weight once is cheaper
-        (16, 40, False, "activation"),  # a few tokens
-        (4096, 8, True, "activation"),  # the weight path would need the whole weight's gradient
-        (4096, 40, True, "weight"),  # wider factors cost more than that
-        (16, 40, True, "activation"),
+        (4096, 40, None, "weight"),  # a slice: forming the weight once is cheaper
+        (16, 40, None, "activation"),  # a few tokens
+        (4096, 8, 8, "thin gradient"),  # the weight path would need the whole weight's gradient
+        (4096, 40, 8, "thin gradient"),
+        (4096, 320, 0, "weight"),  # factors as wide as the weight cost more than that
+        (16, 40, 8, "activation"),
     ],
 )
 def test_the_cheaper_path(positions, k, trained, expected):
-    assert cheaper_path(positions, (320, 320), k, trained=trained) == expected
+    assert cheaper_path(positions, (320, 320), k, trained) == expected
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -35,9 +35,14 @@ class LoraDelta(WeightAdapter):
         """Rank of the change."""
         return self.low_rank
 
-    def factors(self) -> tuple[Tensor, Tensor]:
+    @property
+    def trained_rank(self) -> int:
+        """All of it."""
+        return self.low_rank
+
+    def products(self) -> list[tuple[Tensor, Tensor]]:
         """B and A."""
-        return self.up, self.down
+        return [(self.up, self.down)]
 
     def roles(self) -> dict[Role, list[nn.Parameter]]:
         """B and A."""

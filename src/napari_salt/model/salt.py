@@ -70,13 +70,14 @@ class SaltDelta(WeightAdapter):
         """Rank of the whole change."""
         return self.rank + self.low_rank
 
-    def factors(self) -> tuple[Tensor, Tensor]:
-        """See `WeightAdapter.factors`."""
-        scaled_up, scaled_down = self._scaled()
-        if not self.low_rank:
-            return scaled_up, scaled_down
-        low_up, low_down = self._low()
-        return torch.cat([scaled_up, low_up], 1), torch.cat([scaled_down, low_down])
+    @property
+    def trained_rank(self) -> int:
+        """Rank of the low-rank update; the right singular vectors stay."""
+        return self.low_rank
+
+    def products(self) -> list[tuple[Tensor, Tensor]]:
+        """See `WeightAdapter.products`."""
+        return [self._scaled(), self._low()] if self.low_rank else [self._scaled()]
 
     def roles(self) -> dict[Role, list[nn.Parameter]]:
         """Scales a, shifts b, and X, Y together."""

@@ -39,9 +39,24 @@ class WeightAdapter(nn.Module, ABC):
     def inner_rank(self) -> int | None:
         """Columns k of ``factors()``; None where the change is one full matrix."""
 
-    def factors(self) -> tuple[Tensor, Tensor]:
-        """``up`` (out, k), ``down`` (k, in): ΔW = up @ down; only where ``inner_rank`` is given."""
+    @property
+    def trained_rank(self) -> int:
+        """Those of them whose ``down`` is trained as well as their ``up``."""
+        return 0
+
+    def products(self) -> list[tuple[Tensor, Tensor]]:
+        """``up`` (out, k), ``down`` (k, in): ΔW is the sum of up @ down; only where ``inner_rank`` is given.
+
+        A ``down`` that is not trained asks for no gradient.
+        """
         raise NotImplementedError
+
+    def factors(self) -> tuple[Tensor, Tensor]:
+        """All `products` as one."""
+        ups, downs = zip(*self.products(), strict=True)
+        if len(ups) == 1:
+            return ups[0], downs[0]
+        return torch.cat(ups, 1), torch.cat(downs)
 
     def delta(self) -> Tensor:
         """ΔW as a full matrix (out, in), differentiable."""
@@ -73,12 +88,15 @@ class FoldedDelta(WeightAdapter):
         """Columns of both thin products together."""
         if "dense" in self._buffers:
             return None
-        return sum(up.shape[1] for up, _ in self._products())
+        return sum(up.shape[1] for up, _ in self.products())
 
-    def factors(self) -> tuple[Tensor, Tensor]:
-        """See `WeightAdapter.factors`."""
-        products = self._products()
-        return torch.cat([up for up, _ in products], 1), torch.cat([down for _, down in products])
+    def products(self) -> list[tuple[Tensor, Tensor]]:
+        """See `WeightAdapter.products`."""
+        return [
+            (self.get_buffer(f"{name}_up"), self.get_buffer(f"{name}_down"))
+            for name in ("scaled", "low")
+            if f"{name}_up" in self._buffers
+        ]
 
     def delta(self) -> Tensor:
         """See `WeightAdapter.delta`."""
@@ -99,13 +117,6 @@ class FoldedDelta(WeightAdapter):
         _check_shapes(self.shape, folded)
         for name, tensor in folded.items():
             self.register_buffer(name, tensor.detach().clone())
-
-    def _products(self) -> list[tuple[Tensor, Tensor]]:
-        return [
-            (self.get_buffer(f"{name}_up"), self.get_buffer(f"{name}_down"))
-            for name in ("scaled", "low")
-            if f"{name}_up" in self._buffers
-        ]
 
 
 def take(folded: Mapping[str, Tensor], name: str, shape: tuple[int, ...]) -> Tensor:
