@@ -166,7 +166,7 @@ def _path(name: str, arguments: Any) -> Path:
 
 
 class TimedCache(FeatureCache):
-    """Prefix activations on disk that remember what each had cost."""
+    """Activations on disk that remember what each had cost."""
 
     def __init__(self) -> None:
         super().__init__(FOLDER, FEATURES_LIMIT)

@@ -15,11 +15,12 @@ from napari_salt.model.adapters import attach, merge
 from napari_salt.model.backbones.base import Backbone
 from napari_salt.model.backbones.checkpoint import read_state
 from napari_salt.model.backbones.lite_medsam import embedded_checkpoint
+from napari_salt.model.encoder import Encoder
 from napari_salt.model.features import SliceView
 from napari_salt.model.framing import measure_intensity, resize
 from napari_salt.model.predict import predict
 from napari_salt.model.salt import SaltDelta
-from napari_salt.model.segmenter import Encoder, Segmenter
+from napari_salt.model.segmenter import Segmenter
 from napari_salt.records import Planes
 from timing import Fact, Ratio, milliseconds, side_by_side
 

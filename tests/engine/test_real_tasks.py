@@ -16,8 +16,8 @@ from napari_salt.engine.requests import (
 from napari_salt.engine.tasks import finish, predictions_of, run_task
 from napari_salt.errors import JobFailed, JobStopped
 from napari_salt.model.adapter_info import read_info
+from napari_salt.model.encoder import Encoder
 from napari_salt.model.framing import Framing
-from napari_salt.model.segmenter import Encoder
 from napari_salt.records import (
     BACKGROUND,
     AnnotatedSlice,

@@ -25,6 +25,7 @@ from napari_salt.model.adapter_file import (
     save_adapter,
 )
 from napari_salt.model.adapter_info import FORMAT_VERSION, HEADER_KEY, AdapterInfo
+from napari_salt.model.encoder import Encoder, head_taps
 from napari_salt.model.features import Standard, tap_length
 from napari_salt.model.filters import FILTERS_PER_CHANNEL
 from napari_salt.model.forest import grow
@@ -32,7 +33,7 @@ from napari_salt.model.framing import Framing, Intensity
 from napari_salt.model.head import LabelHead
 from napari_salt.model.other_stacks import OtherStacks
 from napari_salt.model.probe import LINEAR_SHARE, Fitted
-from napari_salt.model.segmenter import Encoder, Segmenter, head_taps
+from napari_salt.model.segmenter import Segmenter
 from napari_salt.records import FitRecord, Label
 
 INFO = AdapterInfo(

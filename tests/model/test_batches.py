@@ -13,18 +13,20 @@ from napari_salt.engine import tasks
 from napari_salt.engine.requests import SegmentRequest
 from napari_salt.errors import JobFailed
 from napari_salt.model import batches as batches_module
+from napari_salt.model import encoder as encoder_module
 from napari_salt.model import fit as fit_module
 from napari_salt.model import predict as predict_module
 from napari_salt.model import segmenter as segmenter_module
 from napari_salt.model.adapter_file import AdapterFile, save_adapter
 from napari_salt.model.batches import ON_THE_CPU, Batches, with_fallback
 from napari_salt.model.conditions import Conditions
+from napari_salt.model.encoder import Encoder, head_taps
 from napari_salt.model.feature_cache import FOLDER_VARIABLE, FeatureCache
 from napari_salt.model.fit import FirstFit, FitOutcome, fit
 from napari_salt.model.framing import Framing, Intensity, measure_intensity
 from napari_salt.model.predict import predict
 from napari_salt.model.segment_slices import segment_slices, segment_steadied
-from napari_salt.model.segmenter import Encoder
+from napari_salt.model.segmenter import join_taps
 from napari_salt.records import BACKGROUND, FitSettings, Label, SlicePrediction, StepReport
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
@@ -247,15 +249,14 @@ def test_half_precision_features_are_cached_apart(tiny_backbone, planes, tmp_pat
     backbone, cache = tiny_backbone(), FeatureCache(tmp_path)
     list(encoder_of(backbone, 1, cache).steps(planes.plane(3), 3, 10))
     run = len(backbone.passes)
-    monkeypatch.setattr(segmenter_module, "autocast_dtype", lambda _: torch.bfloat16)
+    monkeypatch.setattr(encoder_module, "autocast_dtype", lambda _: torch.bfloat16)
     list(encoder_of(backbone, 1, cache).steps(planes.plane(3), 3, 10))
     assert len(backbone.passes) == 2 * run
 
 
 def test_networks_run_in_the_precision_of_the_device(tiny_backbone, planes, monkeypatch):
-    monkeypatch.setattr(
-        segmenter_module, "autocast", lambda _: torch.autocast("cpu", dtype=torch.bfloat16)
-    )
+    for module in (encoder_module, segmenter_module):
+        monkeypatch.setattr(module, "autocast", lambda _: torch.autocast("cpu", torch.bfloat16))
     backbone = tiny_backbone()
     encoded = list(encoder_of(backbone, 1).steps(planes.plane(3), 3, 10))[-1]
     exact = backbone.prefix(encoder_of(backbone, 1).view(planes.plane(3), 3, 10)[1])
@@ -263,7 +264,7 @@ def test_networks_run_in_the_precision_of_the_device(tiny_backbone, planes, monk
     assert not torch.equal(encoded.tail_input, exact.tail_input)
     torch.testing.assert_close(encoded.tail_input, exact.tail_input, atol=0.02, rtol=0.02)
     tail = backbone.make_tail()
-    taps = segmenter_module.join_taps(segmenter_module.head_taps(backbone), encoded, tail)
+    taps = join_taps(head_taps(backbone), encoded, tail)
     assert {values.dtype for values in taps.values()} == {torch.float32}
     assert not torch.equal(taps["neck"], tail(encoded.tail_input)["neck"])
 

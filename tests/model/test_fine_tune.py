@@ -14,10 +14,11 @@ from generators import run
 from napari_salt.model import fine_tune as fine_tune_module
 from napari_salt.model import probe, tuning
 from napari_salt.model.adapters import adapter_parameters, adapter_state, attach
+from napari_salt.model.encoder import Encoder
 from napari_salt.model.fine_tune import TuneReport, fine_tune
 from napari_salt.model.framing import Framing, Intensity
 from napari_salt.model.queries import NEVER
-from napari_salt.model.segmenter import Encoder, join_taps
+from napari_salt.model.segmenter import join_taps
 from napari_salt.model.training_set import TrainingSet
 from napari_salt.model.tuning import tune
 from napari_salt.records import BACKGROUND, AnnotatedSlice, FitSettings, Label, StepReport

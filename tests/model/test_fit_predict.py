@@ -23,11 +23,11 @@ from napari_salt.model.adapter_file import AdapterFile, load_adapter, save_adapt
 from napari_salt.model.adapters import adapted_layers
 from napari_salt.model.backbones.base import Backbone
 from napari_salt.model.conditions import Conditions
+from napari_salt.model.encoder import Encoder
 from napari_salt.model.feature_cache import FeatureCache
 from napari_salt.model.fit import FirstFit, FitOutcome, fit
 from napari_salt.model.framing import Framing, Intensity, measure_intensity
 from napari_salt.model.predict import predict, prepare
-from napari_salt.model.segmenter import Encoder
 from napari_salt.records import (
     BACKGROUND,
     UNLABELLED,

@@ -13,6 +13,7 @@ from napari_salt.model import noise as noise_module
 from napari_salt.model import predict as predict_module
 from napari_salt.model import segment_slices as segment_slices_module
 from napari_salt.model.adapter_file import build_segmenter
+from napari_salt.model.encoder import Encoder
 from napari_salt.model.filters import REACH, filters, filters_of_part
 from napari_salt.model.fit import fit
 from napari_salt.model.framing import Framing, measure_intensity, resize
@@ -21,7 +22,6 @@ from napari_salt.model.large_paint import draw_large
 from napari_salt.model.predict import predict
 from napari_salt.model.resampling import Axis, resize_part
 from napari_salt.model.segment_slices import segment_slices
-from napari_salt.model.segmenter import Encoder
 from napari_salt.records import BACKGROUND, UNLABELLED, AnnotatedSlice, FitSettings, Label
 from napari_salt.sparse_plane import SparsePlane
 

@@ -12,12 +12,12 @@ from generators import run
 from napari_salt.errors import AdapterError
 from napari_salt.model import contrast, likeness, probe
 from napari_salt.model.adapter_file import load_adapter, save_adapter
+from napari_salt.model.encoder import Encoder
 from napari_salt.model.features import Standard
 from napari_salt.model.fit import fit
 from napari_salt.model.framing import Framing, Intensity
 from napari_salt.model.likeness import Likeness, Match, SmoothPlanes, lowest, moments
 from napari_salt.model.predict import predict, prepare
-from napari_salt.model.segmenter import Encoder
 from napari_salt.records import BACKGROUND, FitSettings, IntensityChoice, Label
 
 pytestmark = pytest.mark.usefixtures("small_network")

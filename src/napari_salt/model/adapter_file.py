@@ -162,7 +162,7 @@ def _head_tensors(
 def build_segmenter(
     adapter: AdapterFile, backbone: Backbone, *, elsewhere: bool = False
 ) -> Segmenter:
-    """The finished segmenter, with the adapter merged into an own copy of the backbone's tail.
+    """The finished segmenter, with the adapter, where there is one, merged into an own copy of the backbone's tail.
 
     For a stack ``elsewhere`` than the painted one it has the head for those, where there is one.
 
@@ -172,10 +172,12 @@ def build_segmenter(
         Other base weights, or tensors that do not fit them.
     """
     adapter.check_base(backbone)
-    tail = backbone.make_tail()
+    layers = adapter.layer_state(elsewhere=elsewhere)
+    tail = backbone.make_tail() if layers else backbone.pretrained_tail()
     try:
-        load_adapter_state(tail, adapter.layer_state(elsewhere=elsewhere))
-        merge(tail)
+        if layers:
+            load_adapter_state(tail, layers)
+            merge(tail)
         head = _head(adapter, elsewhere and adapter.has_other_head)
     except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise AdapterError(DAMAGED) from error

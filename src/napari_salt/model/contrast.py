@@ -18,9 +18,10 @@ from napari_salt.regions import is_large
 if TYPE_CHECKING:
     from napari_salt.model.adapter_file import AdapterFile
     from napari_salt.model.decide import Decision
+    from napari_salt.model.encoder import Encoder
     from napari_salt.model.framing import Intensity
     from napari_salt.model.likeness import Likeness
-    from napari_salt.model.segmenter import Encoder, Segmenter
+    from napari_salt.model.segmenter import Segmenter
     from napari_salt.records import Label, Planes
 
 LEFT_ON_ONE_SCALE = 0.5

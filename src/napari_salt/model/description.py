@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_salt.intensity import Limits
+    from napari_salt.model.encoder import Encoder
     from napari_salt.model.head import LabelHead
-    from napari_salt.model.segmenter import Encoder
     from napari_salt.records import (
         AdapterKind,
         FitRecord,

@@ -11,7 +11,7 @@ from napari_salt.records import StepReport
 from napari_salt.regions import is_large, with_regions
 
 if TYPE_CHECKING:
-    from napari_salt.model.segmenter import EncodedSlice, Encoder
+    from napari_salt.model.encoder import EncodedSlice, Encoder
     from napari_salt.records import AnnotatedSlice, Label, Planes
 
 

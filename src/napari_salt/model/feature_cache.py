@@ -1,4 +1,4 @@
-"""Prefix activations kept on disk under a size limit, least recently used out first."""
+"""Activations kept on disk under a size limit, least recently used out first."""
 
 from __future__ import annotations
 
@@ -18,18 +18,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from napari_salt.errors import InputError
-from napari_salt.model.backbones.base import Activations
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-BYTES_A_FRAME = 9 * 1024**2
-"""Rough size of one frame's activations of ``lite-medsam`` in half precision."""
-DEFAULT_LIMIT = 2 * 1024**3
+BYTES_A_FRAME = 13 * 1024**2
+"""Rough size of one frame's activations of ``lite-medsam``, prefix and tail, in half precision."""
+DEFAULT_LIMIT = 3 * 1024**3
 FORMAT = "1"
 LIMIT_VARIABLE = "NAPARI_SALT_CACHE_MB"
 FOLDER_VARIABLE = "NAPARI_SALT_CACHE"
-TAIL_INPUT = "tail_input"
 CHECK = "crc32"
 """Where the checksum lies in a file's metadata."""
 
@@ -42,7 +40,7 @@ class FeatureCache:
     folder
         Where the files go; by default the user's cache folder, or ``$NAPARI_SALT_CACHE``.
     limit
-        Bytes on disk; by default 2 GiB, or ``$NAPARI_SALT_CACHE_MB``. 0 keeps nothing.
+        Bytes on disk; by default 3 GiB, or ``$NAPARI_SALT_CACHE_MB``. 0 keeps nothing.
     """
 
     def __init__(self, folder: Path | None = None, limit: int | None = None) -> None:
@@ -64,26 +62,23 @@ class FeatureCache:
         digest.update(frames.contiguous().numpy().tobytes())
         return digest.hexdigest()
 
-    def get(self, key: str, device: torch.device) -> Activations | None:
-        """Stored activations in float32 on ``device``, or None; a damaged file counts as absent."""
+    def get(self, key: str, device: torch.device) -> dict[str, Tensor] | None:
+        """Stored values in float32 on ``device``, by rising name, or None; a damaged file counts as absent."""
         path = self._path(key)
         try:
             with safe_open(path, "pt") as file:
                 check = (file.metadata() or {}).get(CHECK)
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
         except (OSError, SafetensorError):
             return None
-        if TAIL_INPUT not in tensors or check != _check(tensors):
+        if check != _check(tensors):
             return None
         with contextlib.suppress(OSError):  # a folder that can only be read still serves
             os.utime(path)
-        floats = {name: values.to(device, torch.float32) for name, values in tensors.items()}
-        tail_input = floats.pop(TAIL_INPUT)
-        return Activations(tail_input, dict(sorted(floats.items())))
+        return {name: values.to(device, torch.float32) for name, values in tensors.items()}
 
-    def put(self, key: str, activations: Activations) -> None:
+    def put(self, key: str, tensors: Mapping[str, Tensor]) -> None:
         """Store; a full or read-only disk only costs the time saved."""
-        tensors = {TAIL_INPUT: activations.tail_input, **activations.taps}
         halves = {
             name: values.detach().to("cpu", torch.float16).contiguous()
             for name, values in tensors.items()
@@ -131,10 +126,9 @@ class FeatureCache:
             used -= freed
 
 
-def rounded(activations: Activations) -> Activations:
+def rounded(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """As they come back from the disk: a result must not depend on whether the cache was filled before."""
-    taps = {name: _through_half(values) for name, values in activations.taps.items()}
-    return Activations(_through_half(activations.tail_input), taps)
+    return {name: _through_half(values) for name, values in tensors.items()}
 
 
 def _check(tensors: Mapping[str, Tensor]) -> str:

@@ -17,6 +17,7 @@ from napari_salt.model.batches import with_fallback
 from napari_salt.model.description import describe
 from napari_salt.model.device import pick_device, set_threads
 from napari_salt.model.encode_painted import encode_painted
+from napari_salt.model.encoder import Encoder
 from napari_salt.model.framing import choose_framing, intensity_for
 from napari_salt.model.input_checks import (
     check_annotations,
@@ -32,7 +33,7 @@ from napari_salt.model.limits import measure_limits
 from napari_salt.model.other_stacks import FITTING, OtherStacks, fit_other_stacks
 from napari_salt.model.progress import reports, reports_until
 from napari_salt.model.segment_slices import segment_slices
-from napari_salt.model.segmenter import Encoder, Segmenter
+from napari_salt.model.segmenter import Segmenter
 from napari_salt.model.training_set import TrainingSet
 from napari_salt.model.tuning import TIME_NOTE, Tuned, mean_dice, tune
 from napari_salt.records import (
@@ -282,6 +283,10 @@ class _Fit:
         budget = self.settings.time_budget
         return None if budget is None else self.began + budget
 
+    def _layers(self) -> dict[str, Tensor]:
+        """State of adapted layers that the fit starts from."""
+        return {} if self.init is None else self.init.layer_state()
+
     def _encoder(self, backbone: Backbone) -> Encoder:
         size = self.planes.info.shape[1:]
         framing = choose_framing(self.painted, size, backbone.frame_size)
@@ -292,6 +297,8 @@ class _Fit:
             cache=self.cache,
             device=self.device,
             along_stack=len(self.painted) > 1,  # one slice says nothing of how place carries over
+            # many frames of large slices are held at a time: they take turns in the tail instead
+            pretrained_tail=not (self._layers() or is_large(self.planes.info)),
         )
 
     def _encode(
@@ -308,7 +315,7 @@ class _Fit:
             embeddings,
             seed=self.settings.seed,
             device=self.device,
-            layers=None if self.init is None else self.init.layer_state(),
+            layers=self._layers(),
             learned_from=() if self.init is None else self.init.info.record.slices,
         )
         yield from reports("embedding", data.measure(), "sampling painted pixels")

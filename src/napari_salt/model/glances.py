@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from napari_salt.model.device import autocast
+from napari_salt.model.encoder import EncodedSlice, Encoder
 from napari_salt.model.features import SampledView
 from napari_salt.model.framing import Intensity
 from napari_salt.model.instruments import SeenPlanes
 from napari_salt.model.large_paint import DrawnPixels
-from napari_salt.model.segmenter import EncodedSlice, Encoder
 from napari_salt.regions import with_regions
 
 if TYPE_CHECKING:

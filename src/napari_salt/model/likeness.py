@@ -18,19 +18,21 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from napari_salt.model.encoder import Encoder
 from napari_salt.model.features import tap_length
 from napari_salt.model.framing import Intensity
 from napari_salt.model.instruments import slices_to_see
 from napari_salt.model.limits import measure_limits
-from napari_salt.model.segmenter import Encoder, join_taps
+from napari_salt.model.segmenter import join_taps
 from napari_salt.records import StackInfo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from napari_salt.model.encoder import EncodedSlice
     from napari_salt.model.features import Standard, Taps
-    from napari_salt.model.segmenter import EncodedSlice, Segmenter
+    from napari_salt.model.segmenter import Segmenter
     from napari_salt.model.training_set import TrainingSlice
     from napari_salt.records import IntensityChoice, Planes
 
@@ -132,6 +134,7 @@ class SmoothPlanes:
             cache=encoder.cache,
             device=encoder.device,
             along_stack=False,
+            pretrained_tail=encoder.pretrained_tail,
         )
 
 

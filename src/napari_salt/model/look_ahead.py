@@ -1,4 +1,4 @@
-"""A slice through the frozen prefix before anybody asks: the next job finds the activations in the cache."""
+"""A slice through the frozen network before anybody asks: the next job finds the activations in the cache."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.model.device import pick_device, set_threads
+from napari_salt.model.encoder import Encoder
 from napari_salt.model.framing import Framing, choose_framing
-from napari_salt.model.segmenter import Encoder
 
 if TYPE_CHECKING:
     from napari_salt.model.feature_cache import FeatureCache
@@ -53,7 +53,12 @@ def see_ahead(
     set_threads()
     device = pick_device(settings.device)
     encoder = Encoder(
-        warm_backbone(settings.backbone, device), intensity, framing, cache=cache, device=device
+        warm_backbone(settings.backbone, device),
+        intensity,
+        framing,
+        cache=cache,
+        device=device,
+        pretrained_tail=True,
     )
     layout = framing.layout(*planes.info.shape[1:])
     frames = layout.frames(intensity.apply(planes.plane(index)))[first:]

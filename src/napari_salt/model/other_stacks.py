@@ -33,8 +33,8 @@ from napari_salt.records import StepReport
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from napari_salt.model.encoder import Encoder
     from napari_salt.model.head import LabelHead
-    from napari_salt.model.segmenter import Encoder
     from napari_salt.model.training_set import TrainingSet
     from napari_salt.records import FitRecord, FitSettings, Planes
 

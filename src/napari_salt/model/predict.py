@@ -11,17 +11,19 @@ import torch
 from napari_salt.errors import UnknownLabelName
 from napari_salt.model import elsewhere
 from napari_salt.model.adapter_file import AdapterFile, build_segmenter
+from napari_salt.model.backbones.base import PretrainedTail
 from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.model.batches import with_fallback
 from napari_salt.model.conditions import Conditions
 from napari_salt.model.contrast import matched_intensity
 from napari_salt.model.device import pick_device, set_threads
+from napari_salt.model.encoder import Encoder
 from napari_salt.model.framing import Intensity, intensity_for
 from napari_salt.model.input_checks import check_channels, check_slices, check_unit
 from napari_salt.model.limits import measure_limits, measured_slices
 from napari_salt.model.noise import compared_slices, measure_noise
 from napari_salt.model.segment_slices import Kept, and_beside, segment_slices, segment_steadied
-from napari_salt.model.segmenter import Encoder, Segmenter
+from napari_salt.model.segmenter import Segmenter
 from napari_salt.records import SlicePrediction
 from napari_salt.regions import is_large
 
@@ -186,6 +188,7 @@ def _network(
         cache=cache,
         device=device,
         along_stack=along,
+        pretrained_tail=isinstance(segmenter.tail, PretrainedTail),
     )
 
 

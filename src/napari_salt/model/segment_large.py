@@ -17,9 +17,10 @@ from napari_salt.regions import with_regions
 from napari_salt.scratch import scratch
 
 if TYPE_CHECKING:
+    from napari_salt.model.encoder import Encoder
     from napari_salt.model.framing import Layout
     from napari_salt.model.head import FrameMaps
-    from napari_salt.model.segmenter import Encoder, Segmenter
+    from napari_salt.model.segmenter import Segmenter
     from napari_salt.records import Label, Planes
 
 BLOCK_VALUES = 2 * 1024**2

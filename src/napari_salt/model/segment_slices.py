@@ -22,7 +22,8 @@ from napari_salt.regions import is_large
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_salt.model.segmenter import Encoder, Segmenter
+    from napari_salt.model.encoder import Encoder
+    from napari_salt.model.segmenter import Segmenter
     from napari_salt.records import Label, Planes
 
 SPARE_MAPS, SPARE_BYTES = 3, 256 * 2**20

@@ -13,11 +13,12 @@ from torch import Tensor
 from napari_salt.model import probe
 from napari_salt.model.adapters import load_adapter_state, merge
 from napari_salt.model.device import spare_threads
+from napari_salt.model.encoder import EncodedSlice, head_taps
 from napari_salt.model.features import Standard
 from napari_salt.model.head import LabelHead
 from napari_salt.model.large_paint import MOST_FRAMES, DrawnPixels, draw_large
 from napari_salt.model.probe import Begun, Fitted, Samples
-from napari_salt.model.segmenter import EncodedSlice, Segmenter, head_taps, join_taps
+from napari_salt.model.segmenter import Segmenter, join_taps
 from napari_salt.records import BACKGROUND, AnnotatedSlice, Label
 from napari_salt.sparse_plane import SparsePlane
 
@@ -105,6 +106,10 @@ class TrainingSet:
         """Sample the features at the drawn pixels; must be run once before any fit. Yields the share done, 0..1."""
         raw = yield from self._tap_values(self.starting_tail())
         self.tap_standard = Standard.measure(raw)
+        self.frames = [
+            [replace(one, encoded=one.encoded.without_tail_taps()) for one in frames]
+            for frames in self.frames
+        ]
         each = self.everything()
         self.samples = Samples(
             self.tap_standard(raw),
@@ -224,10 +229,11 @@ class TrainingSet:
 
     def starting_tail(self) -> torch.nn.Module:
         """The pretrained tail, or that of the earlier round."""
+        if not self.layers:
+            return self.backbone.pretrained_tail()
         tail = self.tail()
-        if self.layers:
-            load_adapter_state(tail, self.layers)
-            merge(tail)
+        load_adapter_state(tail, self.layers)
+        merge(tail)
         return tail
 
     def segmenter(self, fitted: Fitted) -> Segmenter:

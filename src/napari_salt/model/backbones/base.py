@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -29,11 +29,26 @@ class Activations:
     """Output of a prefix; every tensor has the batch as its first axis.
 
     ``tail_input`` is what the tail takes, in a layout of the backbone's own; ``taps`` are the
-    feature maps (B, C, h, w) of the prefix, finest first. All float32, without gradients.
+    feature maps (B, C, h, w) of the prefix, finest first; ``tail_taps`` those of the pretrained tail,
+    where they are known. All float32, without gradients.
     """
 
     tail_input: Tensor
     taps: dict[str, Tensor]
+    tail_taps: dict[str, Tensor] = field(default_factory=dict)
+
+
+class PretrainedTail(nn.Module):
+    """The tail of a backbone as it is, never to be adapted: what it gives may be known from an earlier job."""
+
+    def __init__(self, tail: nn.Module) -> None:
+        super().__init__()
+        self.tail = tail
+
+    def forward(self, tail_input: Tensor) -> dict[str, Tensor]:
+        """Taps (B, C, h, w) of a ``tail_input``."""
+        found: dict[str, Tensor] = self.tail(tail_input)
+        return found
 
 
 class PromptMasks(NamedTuple):
@@ -124,6 +139,10 @@ class Backbone(nn.Module, ABC):
         Its taps (B, C, h, w) are those that the prefix does not give, ``"neck"`` among them.
         """
         return copy.deepcopy(self._tail)
+
+    def pretrained_tail(self) -> PretrainedTail:
+        """The tail for those who do not change it; it is shared by all of them."""
+        return PretrainedTail(self._tail)
 
     def adaptable_layers(self, tail: nn.Module) -> list[str]:
         """Names in a plain ``tail`` of what can carry an adapter: Linear and ungrouped Conv2d."""
