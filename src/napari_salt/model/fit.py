@@ -246,7 +246,7 @@ class _Fit:
             yield from fit_other_stacks(
                 data,
                 tuned.samples or data.samples,
-                segmenter.tail,
+                segmenter,
                 encoder,
                 self.planes,
                 self.settings,

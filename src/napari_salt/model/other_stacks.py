@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from napari_salt.model.encoder import Encoder
     from napari_salt.model.head import LabelHead
+    from napari_salt.model.segmenter import Segmenter
     from napari_salt.model.training_set import TrainingSet
     from napari_salt.records import FitRecord, FitSettings, Planes
 
@@ -86,7 +87,7 @@ class OtherStacks:
 def fit_other_stacks(
     data: TrainingSet,
     samples: Samples,
-    tail: nn.Module,
+    segmenter: Segmenter,
     encoder: Encoder,
     planes: Planes,
     settings: FitSettings,
@@ -103,9 +104,9 @@ def fit_other_stacks(
     Parameters
     ----------
     samples
-        The painted slices themselves, as ``tail`` sees them.
-    tail
-        Tail of the backbone for the painted stack, adapted or not.
+        The painted slices themselves, as the tail of ``segmenter`` sees them.
+    segmenter
+        For the painted stack, its tail adapted or not.
     encoder, planes
         What ``data`` was made of.
     layers
@@ -116,7 +117,7 @@ def fit_other_stacks(
     deadline
         `time.monotonic` at which no instrument is looked through any more.
     """
-    work = _Work(data, samples, tail, encoder, planes, settings)
+    work = _Work(data, samples, segmenter, encoder, planes, settings)
     if settings.other_stacks and not data.told_by_intensity:
         yield from work.look(deadline)
     if not (work.glances or encoder.along_stack):
@@ -146,12 +147,13 @@ class _Work:
         self,
         data: TrainingSet,
         samples: Samples,
-        tail: nn.Module,
+        segmenter: Segmenter,
         encoder: Encoder,
         planes: Planes,
         settings: FitSettings,
     ) -> None:
-        self.data, self.samples, self.tail = data, samples, tail
+        self.data, self.samples, self.own_head = data, samples, segmenter.head
+        self.tail: nn.Module = segmenter.tail
         self.encoder, self.planes, self.settings = encoder, planes, settings
         self.own: list[Glance] = []
         self.glances: list[Glance] = []
@@ -302,20 +304,22 @@ class _Work:
         data, samples = self.data, self.samples
         if self.steps:
             samples = yield from data.with_tail(self.tail)
-        raw = [data.tap_standard.undo(samples.deep)]
-        if self.glances:
-            raw.append((yield from self._taps(self.glances, self.tail)))
         own = samples.detail[:, :-1] if self.encoder.along_stack else samples.detail
+        if self.glances:
+            seen = yield from self._taps(self.glances, self.tail)
+            deep = torch.cat([data.tap_standard.undo(samples.deep), seen])
+            standard, queries = Standard.measure(deep), None
+            deep = standard(deep)
+        else:  # the same features, so the same queries
+            deep, standard = samples.deep, data.tap_standard
+            queries = self.own_head.queries().detach().cpu(), self.own_head.bias.detach().cpu()
         detail = torch.cat([own, *(one.detail for one in self.glances)])
         targets = torch.cat([samples.targets, *(one.targets for one in self.glances)])
-        deep = torch.cat(raw)
-        standard = Standard.measure(deep)
         zeros = torch.zeros_like(targets)
-        everything = Samples(
-            standard(deep), detail, targets, zeros, zeros, torch.ones(len(targets))
+        everything = Samples(deep, detail, targets, zeros, zeros, torch.ones(len(targets)))
+        fitted = yield from probe.fit_other(
+            everything, data.rows, queries=queries, seed=data.seed, jobs=spare_threads()
         )
-        fitting = probe.fit_other(everything, data.rows, seed=data.seed, jobs=spare_threads())
-        fitted = yield from fitting
         head = data.head(replace(fitted, row_scale=data.row_scale), standard)
         return OtherStacks(
             head,

@@ -235,10 +235,19 @@ def fit_rest(
 
 
 def fit_other(
-    samples: Samples, rows: int, *, seed: int = 0, jobs: int = 1
+    samples: Samples,
+    rows: int,
+    *,
+    queries: tuple[Tensor, Tensor] | None = None,
+    seed: int = 0,
+    jobs: int = 1,
 ) -> Generator[float, None, Fitted]:
-    """What `fit_all` fits, with fewer trees; yields the share done, 0..1."""
-    return _fit(samples, rows, samples.directions, ITERATIONS, OTHER_TREES, seed, jobs)
+    """What `fit_all` fits, with fewer trees; yields the share done, 0..1.
+
+    ``queries`` (R, C) and bias (R,) are taken as they are where another fit has them from the same features.
+    """
+    directions = samples.directions
+    return _fit(samples, rows, directions, ITERATIONS, OTHER_TREES, seed, jobs, queries)
 
 
 def fit_folds(
@@ -371,14 +380,16 @@ def _fit(
     trees: int,
     seed: int,
     jobs: int,
+    queries: tuple[Tensor, Tensor] | None = None,
 ) -> Generator[float, None, Fitted]:
-    queries, bias = yield from _half(
-        fit_queries(samples.deep, samples.targets, rows, PENALTY, iterations), 0.0
-    )
+    if queries is None:
+        queries = yield from _half(
+            fit_queries(samples.deep, samples.targets, rows, PENALTY, iterations), 0.0
+        )
     seen = seen_by_forest(samples, directions)
     growing = grow(seen, samples.targets.numpy(), rows, trees, seed=seed, jobs=jobs)
     forest = yield from _half(growing, 0.5)
-    return Fitted(queries, bias, directions, forest)
+    return Fitted(*queries, directions, forest)
 
 
 def _half(work: Generator[float, None, _T], start: float) -> Generator[float, None, _T]:
