@@ -9,7 +9,7 @@ from unittest.mock import create_autospec
 import numpy as np
 import pytest
 
-from napari_salt.control import loop_controller
+from napari_salt.control import files_controller, loop_controller
 from napari_salt.control.controller import Controller
 from napari_salt.control.files_controller import copy_file
 from napari_salt.control.loop_controller import outwards
@@ -18,6 +18,7 @@ from napari_salt.engine.requests import (
     AdapterSaved,
     AdaptRequest,
     AdaptResult,
+    ExtendRequest,
     LookAheadRequest,
     LookAheadResult,
     SegmentRequest,
@@ -130,7 +131,9 @@ class Bench:
 def bench(monkeypatch):
     info = create_autospec(AdapterInfo, instance=True)
     info.kind, info.backbone, info.intensity_choice = "salt", "lite-medsam", AUTO
-    monkeypatch.setattr(loop_controller, "read_info", lambda path: info)
+    info.this_stack_only = False
+    for module in (loop_controller, files_controller):
+        monkeypatch.setattr(module, "read_info", lambda path: info)
     return Bench()
 
 
@@ -412,6 +415,32 @@ def finish(bench, tmp_path):
     path.write_bytes(b"x" * 10)
     bench.runner.end("on_done", AdaptResult(RECORD, path, 10))
     return path
+
+
+def test_adapt_learns_the_painted_stack_alone(bench):
+    bench.ready()
+    assert bench.session.settings.other_stacks
+    bench.wishes.adapt.emit()
+    assert not bench.runner.requests[-1].settings.other_stacks
+
+
+def test_a_saved_adapter_is_fitted_for_other_stacks_while_the_dock_is_free(bench, tmp_path):
+    adapted(bench, tmp_path)
+    files_controller.read_info(None).this_stack_only = True
+    files_controller.read_info(None).labels = tuple(bench.session.labels)
+    files_controller.read_info(None).record = RECORD
+    bench.view.ask_save.return_value = tmp_path / "mine.salt.safetensors"
+    bench.wishes.export_adapter.emit()
+    assert isinstance(bench.runner.requests[-1], ExtendRequest)
+    bench.runner.report(StepReport("adapting", 3, 12, message="changing the backbone"))
+    readiness = bench.shown("readiness")
+    assert readiness.adapt.enabled
+    assert readiness.segment_all.enabled
+    assert "work on" in readiness.hint
+    assert "3/12" in bench.shown("progress").text
+    bench.wishes.adapt.emit()
+    bench.runner.end("on_stopped")
+    assert isinstance(bench.runner.requests[-1], AdaptRequest)
 
 
 def test_a_finished_round_is_listed_and_the_stack_segmented(bench, tmp_path):

@@ -276,3 +276,36 @@ def test_slices_too_large_to_be_read_whole_are_left_alone(bench):
     bench.annotations.set_complete(0, True)
     bench.wait()
     assert bench.runner.requests == []
+
+
+def test_it_rests_when_nothing_is_left_to_look_at_in_a_pause(bench):
+    assert not bench.ahead.resting()
+    bench.paint(2)
+    bench.wait()
+    assert not bench.ahead.resting()  # it looks
+    bench.look(room=False)
+    bench.wait()
+    assert bench.ahead.resting()
+    bench.ahead.stirred()
+    assert not bench.ahead.resting()
+    bench.now += PAUSE
+    bench.desk.assisting = True
+    assert not bench.ahead.resting()
+    bench.desk.assisting = False
+    assert bench.ahead.resting()
+
+
+def test_without_looks_every_pause_is_a_rest(bench):
+    bench.desk.looking_ahead = False
+    bench.paint(2)
+    bench.wait()
+    assert bench.ahead.resting()
+
+
+def test_what_was_segmented_is_not_looked_at_again(bench, monkeypatch):
+    bench.paint(2)
+    bench.wait()
+    bench.look()
+    monkeypatch.setattr(type(bench.desk.session), "fresh_slices", lambda self: frozenset(range(5)))
+    bench.wait()
+    assert bench.runner.requests[-1].index == 5

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from napari_salt.engine.requests import (
     AdapterSaved,
     AdaptRequest,
+    ExtendRequest,
     LookAheadRequest,
     LookAheadResult,
     SegmentRequest,
@@ -15,6 +19,7 @@ from napari_salt.engine.requests import (
 )
 from napari_salt.engine.tasks import finish, predictions_of, run_task
 from napari_salt.errors import JobFailed, JobStopped
+from napari_salt.model.adapter_file import load_adapter
 from napari_salt.model.adapter_info import read_info
 from napari_salt.model.encoder import Encoder
 from napari_salt.model.framing import Framing
@@ -74,6 +79,21 @@ def test_adapt_and_segment_in_the_child(engine, stack, tmp_path):
     disk = stack.plane(0) > 100
     overlap = (predictions[1].labels == 1) & disk
     assert 2 * overlap.sum() / ((predictions[1].labels == 1).sum() + disk.sum()) > 0.9
+
+
+def test_an_adapter_for_its_own_stack_is_extended_in_the_child(engine, stack, tmp_path):
+    first, later = tmp_path / "a.salt.safetensors", tmp_path / "b.salt.safetensors"
+    asked = request(stack, first)
+    finish(engine.submit(asked, stack))
+    extension = ExtendRequest(first, asked.annotated, replace(asked.settings, steps=1), later)
+    reports, result = finish(engine.submit(extension, stack))
+    assert result is None
+    assert {type(report) for report in reports} == {StepReport}
+    before, after = load_adapter(first), load_adapter(later)
+    assert before.info.this_stack_only
+    assert not after.info.this_stack_only
+    assert before.tensors.keys() < after.tensors.keys()
+    assert all(torch.equal(values, after.tensors[name]) for name, values in before.tensors.items())
 
 
 def test_what_was_looked_ahead_at_is_not_computed_again(stack, tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from napari_salt.model import extend as extend_module
 from napari_salt.model import fit as fit_module
 from napari_salt.model import predict as predict_module
 from napari_salt.model.backbones.base import Activations, Backbone, Identity
@@ -127,6 +128,6 @@ def tiny_backbone() -> type[TinyBackbone]:
 def small_network(monkeypatch, tiny_backbone) -> TinyBackbone:
     """Fit and predict with a tiny backbone: what is decided, kept and handed on is the same whichever network looks."""
     backbone = tiny_backbone()
-    for module in (fit_module, predict_module):
+    for module in (fit_module, predict_module, extend_module):
         monkeypatch.setattr(module, "warm_backbone", lambda *_: backbone)
     return backbone

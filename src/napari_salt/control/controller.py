@@ -201,6 +201,7 @@ class Controller:
         self.intensities.tick()
         self.exports.tick()
         self.ahead.tick()
+        self.files.tick(resting=self.ahead.resting())
 
     def may_close(self) -> bool:
         """Whether the window may go: all work is on the disk, or the user gives up what is not."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
-from napari_salt.control.rounds_folder import ADAPTER_SUFFIX
+from napari_salt.control.job_controller import Job
+from napari_salt.control.rounds_folder import ADAPTER_SUFFIX, rounds_folder
+from napari_salt.engine.requests import ExtendRequest
 from napari_salt.errors import OutputError
 from napari_salt.io.file_names import safe_file_name
 from napari_salt.model.adapter_info import read_info
@@ -16,18 +19,62 @@ from napari_salt.model.adapter_info import read_info
 if TYPE_CHECKING:
     from napari_salt.control.desk import Desk
     from napari_salt.control.job_controller import JobController
-    from napari_salt.records import Label
+    from napari_salt.engine.requests import Result
+    from napari_salt.records import AnnotatedSlice, Label
     from napari_salt.session.session import Session
 
 _ADAPTERS = f"Adapter (*{ADAPTER_SUFFIX})"
 
 
+@dataclass(eq=False)
+class _Extension:
+    """A round's adapter that is to be fitted for other stacks, from what, and the copies that were saved of it."""
+
+    session: Session
+    source: Path
+    out: Path
+    annotated: tuple[AnnotatedSlice, ...]
+    saved: list[Path] = field(default_factory=list)
+
+    @property
+    def names(self) -> str:
+        """What it is called in words."""
+        return " and ".join(path.name for path in self.saved) or "this round"
+
+
 class FilesController:
-    """Asks for file names, writes and reads, and says what was done."""
+    """Asks for file names, writes and reads, and says what was done.
+
+    Adapt learns the stack that is painted. What an adapter needs for others is fitted when nothing else is asked of the
+    engine, or when it is saved: the file is there at once, and written once more when that is done.
+    """
 
     def __init__(self, desk: Desk, jobs: JobController) -> None:
         self._desk = desk
         self._jobs = jobs
+        self._next: _Extension | None = None
+        self._now: _Extension | None = None
+        self._extended: dict[Path, Path] = {}
+        """What became of the adapters of rounds, by their file, which itself stays as its masks know it."""
+        self._left: set[Path] = set()
+        """Those that were stopped or failed: taken up again only when they are saved."""
+
+    def tick(self, *, resting: bool) -> None:
+        """Once a second: fit for other stacks what was saved, or, while all is ``resting``, the round in use."""
+        if self._jobs.busy:
+            return
+        session, extension = self._desk.session, self._next
+        self._next = None
+        if extension is None and resting and session is not None and session.adapter_path:
+            source = Path(session.adapter_path)
+            if source.parent == rounds_folder() and source not in self._left:
+                extension = self._missing(session, source)
+        if extension is None:
+            return
+        if extension.session is session:
+            self._extend(extension)
+        else:
+            self._desk.say(f"{extension.names}: for its own stack only", "warning")
 
     def export_adapter(self) -> None:
         """Copy the active round's adapter to a file of the user's choice."""
@@ -39,8 +86,74 @@ class FilesController:
         if path is None:
             return
         path = path if path.name.endswith(ADAPTER_SUFFIX) else Path(f"{path}{ADAPTER_SUFFIX}")
-        copy_file(Path(session.adapter_path), path)
+        source = Path(session.adapter_path)
+        missing = self._missing(session, source)
+        copy_file(self._extended.get(source, source), path)
         self._desk.say(f"adapter saved to {path.name}", "good")
+        if missing is None:
+            return
+        for under_way in (self._now, self._next):
+            if under_way is not None and under_way.source == source:
+                under_way.saved.append(path)
+                return
+        missing.saved.append(path)
+        self._next = missing
+        self.tick(resting=False)
+
+    def _missing(self, session: Session, source: Path) -> _Extension | None:
+        """What is missing for other stacks, where that is wanted and there is paint to fit it to."""
+        active = session.rounds.active
+        if not session.settings.other_stacks or active is None or source in self._extended:
+            return None
+        if Path(active.adapter_path) != source:
+            return None  # it comes from a file, and may have been fitted to another stack
+        info = read_info(source)
+        if not info.this_stack_only:
+            return None
+        slices = sorted(set(info.record.slices) & set(session.annotations.usable_slices()))
+        if not slices:
+            return None
+        ids = [label.label_id for label in info.labels]
+        annotated = session.annotations.snapshot(slices, ids)
+        out = rounds_folder() / f"other-stacks-{source.name}"
+        return _Extension(session, source, out, annotated)
+
+    def _extend(self, extension: _Extension) -> None:
+        self._now = extension
+        request = ExtendRequest(
+            extension.source, extension.annotated, extension.session.settings, extension.out
+        )
+
+        def done(result: Result) -> None:
+            self._now = None
+            self._extended[extension.source] = extension.out
+            for path in extension.saved:
+                copy_file(extension.out, path)
+            self._desk.say(f"{extension.names}: fitted for other stacks as well", "good")
+
+        def stopped() -> None:
+            self._now = None
+            if not job.gave_way:
+                self._left.add(extension.source)
+                self._desk.say(f"stopped; {extension.names}: for its own stack only")
+            elif extension.saved:
+                self._next = extension
+
+        def failed(sentence: str) -> None:
+            self._now = None
+            self._left.add(extension.source)
+            self._desk.fail(f"{sentence} {extension.names}: for its own stack only.")
+
+        job = Job(
+            "extend",
+            request,
+            extension.session.stack,
+            on_report=lambda report: None,
+            on_done=done,
+            on_failed=failed,
+            on_stopped=stopped,
+        )
+        self._jobs.start(job)
 
     def load_adapter(self) -> None:
         """Make an adapter from a file the one to segment with; its labels join the table."""

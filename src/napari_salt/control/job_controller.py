@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_salt.engine.requests import JobRunner, Report, Request, Result
     from napari_salt.records import Planes
 
-JobKind = Literal["warm up", "look ahead", "adapt", "segment", "compare"]
+JobKind = Literal["warm up", "look ahead", "adapt", "extend", "segment", "compare"]
 
 PAUSE = 0.5
 """Seconds between two showings of how far a job is, unless it has come to another phase: reports come faster than
@@ -47,6 +47,8 @@ class Job:
     saved: AdapterSaved | None = None
     stopping: bool = False
     abandoned: bool = False
+    gave_way: bool = False
+    """Whether it was stopped for another job."""
     note: str = ""
     """What a segmentation does otherwise than usual, in words."""
     problem: str = ""
@@ -56,6 +58,11 @@ class Job:
     def quiet(self) -> bool:
         """Whether nobody waits for this job: it warms up or looks ahead, or its image is gone."""
         return self.kind in ("warm up", "look ahead") or self.abandoned
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether any other job that somebody waits for comes first."""
+        return self.kind == "extend"
 
     def seconds(self) -> float:
         """Wall time since the start."""
@@ -92,9 +99,15 @@ class JobController:
         return self._job is not None
 
     def start(self, job: Job) -> None:
-        """Start a job; it waits while the engine warms up, looks ahead, or ends an abandoned job."""
+        """Start a job; it waits while the engine warms up, looks ahead, or ends an abandoned job.
+
+        A job that gives way is stopped for it.
+        """
         if self._job is not None:
             self._waiting = self._waiting if job.quiet else job
+            if self._job.gives_way and not job.quiet:
+                self._job.stopping = self._job.gave_way = True
+                self._runner.stop()
         else:
             self._submit(job)
         self._changed()
@@ -110,10 +123,11 @@ class JobController:
         self._changed()
 
     def abandon(self) -> None:
-        """Stop whatever runs and want nothing from it any more."""
+        """Stop whatever runs and want nothing from it any more; one that gives way hears that it was stopped."""
         self._waiting = None
         if self._job is not None and not self._job.quiet:
-            self._job.abandoned = True
+            self._job.stopping = True
+            self._job.abandoned = not self._job.gives_way
             self._runner.stop()
         self.curve = CurveState()
         self._changed()

@@ -68,6 +68,15 @@ class LookAheadController:
         if index is not None:
             self._look(session, index)
 
+    def resting(self) -> bool:
+        """Whether there is a pause, and nothing left to look at in it."""
+        session = self._desk.session
+        if session is None or self._jobs.running or self._desk.assisting or not self._paused():
+            return False
+        if not self._desk.looking_ahead:
+            return True
+        return not self._stale(session) and self._next(session) is None
+
     def text(self) -> str:
         """How far it is, in words; empty where there is nothing to look at."""
         session = self._desk.session
@@ -87,16 +96,16 @@ class LookAheadController:
 
     def _idle(self) -> bool:
         """Whether nobody wants anything of this computer just now."""
+        paused = self._paused()
+        return self._wished() and paused and not self._jobs.running
+
+    def _paused(self) -> bool:
+        """Whether nobody has painted or gone to another slice for a while."""
         here = self._desk.link.current_slice()
         where = (-1 if here is None else here, id(self._desk.session))
         if where != self._moved:
             self._moved, self._quiet_since = where, time.monotonic()
-        return (
-            self._wished()
-            and not self._jobs.running
-            and not self._busy()
-            and time.monotonic() - self._quiet_since >= PAUSE
-        )
+        return not self._busy() and time.monotonic() - self._quiet_since >= PAUSE
 
     # ---- what
 
@@ -136,7 +145,8 @@ class LookAheadController:
         here = self._desk.link.current_slice()
         number = len(session.stack)
         others = outwards(number, number // 2 if here is None else here)
-        return (*painted, *(index for index in others if index not in painted))
+        known = {*painted, *session.fresh_slices()}  # what was segmented was seen
+        return (*painted, *(index for index in others if index not in known))
 
     # ---- the look
 

@@ -63,7 +63,8 @@ class LoopController:
         request = AdaptRequest(
             annotated=session.snapshot(),
             labels=tuple(session.labels),
-            settings=settings,
+            # what other stacks need is fitted when the adapter is saved: nobody waits for that here
+            settings=replace(settings, other_stacks=False),
             out=rounds_folder() / f"{id(session):x}-{number}{ADAPTER_SUFFIX}",
             init=self._warm_start(session),
             preview=self._desk.link.current_slice(),

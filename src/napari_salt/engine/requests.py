@@ -63,6 +63,22 @@ class AdaptRequest:
     title: ClassVar[str] = "Adapt"
 
 
+@dataclass(frozen=True, eq=False)
+class ExtendRequest:
+    """Fit what other stacks need for the ``adapter`` in a file, from paint of its stack, and write it to ``out``.
+
+    ``settings`` have their say in device and steps alone. Reports: ``StepReport``. Result: None.
+    """
+
+    adapter: Path
+    annotated: tuple[AnnotatedSlice, ...]
+    settings: FitSettings
+    out: Path
+
+    task: ClassVar[str] = "napari_salt.engine.tasks:extend"
+    title: ClassVar[str] = "Save adapter"
+
+
 @dataclass(frozen=True)
 class SegmentRequest:
     """Predict ``slices`` in the given order with the adapter in a file.

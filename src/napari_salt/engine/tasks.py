@@ -19,6 +19,7 @@ from napari_salt.engine.requests import (
     AdapterSaved,
     AdaptRequest,
     AdaptResult,
+    ExtendRequest,
     LookAheadRequest,
     LookAheadResult,
     Report,
@@ -89,6 +90,20 @@ def adapt(request: AdaptRequest, planes: Planes) -> Generator[Report | None, Non
     saved = _save(request.out, outcome.adapter, provisional=False)
     yield saved
     return AdaptResult(outcome.record, saved.path, saved.size_bytes)
+
+
+def extend(request: ExtendRequest, planes: Planes) -> Generator[Report | None, None, None]:
+    """Fit for other stacks what an adapter lacks; its file is replaced at the end."""
+    yield StepReport("loading", 0, 0, message="Loading the network")
+    from napari_salt.model.adapter_file import load_adapter, save_adapter
+    from napari_salt.model.extend import extend
+    from napari_salt.model.feature_cache import FeatureCache
+
+    adapter = load_adapter(request.adapter)
+    extended = yield from extend(
+        planes, request.annotated, adapter, request.settings, cache=FeatureCache()
+    )
+    save_adapter(request.out, extended)
 
 
 def segment(

@@ -135,15 +135,36 @@ def pack(
     """Gather a segmenter's head, the state of its adapted layers and what is for other stacks into an adapter."""
     tensors = {LAYERS + name: values for name, values in layers.items()}
     tensors |= _head_tensors(segmenter.head, HEAD, FOREST, STANDARD)
+    tensors |= _tensors_for_others(other, likeness)
+    return AdapterFile(info, _copied(tensors))
+
+
+def repack(
+    adapter: AdapterFile, info: AdapterInfo, other: OtherStacks | None, likeness: Likeness | None
+) -> AdapterFile:
+    """The same adapter with another description, and with this in place of what it has for other stacks."""
+    kept = {name: values for name, values in adapter.tensors.items() if not _for_others(name)}
+    return AdapterFile(info, kept | _copied(_tensors_for_others(other, likeness)))
+
+
+def _for_others(name: str) -> bool:
+    return name.startswith((OTHER_LAYERS, OTHER_HEAD, OTHER_FOREST, OTHER_STANDARD, LIKENESS))
+
+
+def _tensors_for_others(other: OtherStacks | None, likeness: Likeness | None) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
     if other is not None:
         tensors |= {OTHER_LAYERS + name: values for name, values in other.layers.items()}
         tensors |= _head_tensors(other.head, OTHER_HEAD, OTHER_FOREST, OTHER_STANDARD)
     if likeness is not None:
         tensors |= {LIKENESS + name: values for name, values in likeness.tensors().items()}
-    copies = {
+    return tensors
+
+
+def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
         name: values.detach().to("cpu", copy=True).contiguous() for name, values in tensors.items()
     }
-    return AdapterFile(info, copies)
 
 
 def _head_tensors(

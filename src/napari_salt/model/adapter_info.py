@@ -67,6 +67,8 @@ class AdapterInfo:
         Name and channels of each tap of the backbone, in order.
     instruments
         Whether the head for other stacks has learned from what made-up instruments show.
+    this_stack_only
+        Whether nothing was learned for other stacks; `extend` does that later.
     text_model
         None = the embedded one.
     record
@@ -97,6 +99,7 @@ class AdapterInfo:
     linear_share: float = 0.25
     row_scale: tuple[float, ...] = ()
     instruments: bool = False
+    this_stack_only: bool = False
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
     units: tuple[str, str, str] = ("pixel", "pixel", "pixel")
     created: str = ""
@@ -163,6 +166,7 @@ def _checked(content: Mapping[str, Any]) -> dict[str, Any]:
             for scale in items(found.get("row_scale", []), MOST_LABELS + 1)
         ),
         "instruments": truth(found.get("instruments", False)),
+        "this_stack_only": truth(found.get("this_stack_only", False)),
         "spacing": tuple(number(size) for size in items(found.get("spacing", [1.0] * 3), 3, 3)),
         "units": tuple(text(unit) for unit in items(found.get("units", ["pixel"] * 3), 3, 3)),
     }

@@ -59,6 +59,7 @@ def describe(
         linear_share=head.linear_share,
         row_scale=head.row_scale,
         instruments=instruments,
+        this_stack_only=not settings.other_stacks,
         taps=head.taps,
         text_model=settings.text_model,
         record=record,

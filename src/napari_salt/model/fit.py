@@ -18,6 +18,7 @@ from napari_salt.model.description import describe
 from napari_salt.model.device import pick_device, set_threads
 from napari_salt.model.encode_painted import encode_painted
 from napari_salt.model.encoder import Encoder
+from napari_salt.model.extend import fit_for_others
 from napari_salt.model.framing import choose_framing, intensity_for
 from napari_salt.model.input_checks import (
     check_annotations,
@@ -28,9 +29,7 @@ from napari_salt.model.input_checks import (
     painted_labels,
 )
 from napari_salt.model.label_prompts import embed_names
-from napari_salt.model.likeness import Likeness, measure_likeness
 from napari_salt.model.limits import measure_limits
-from napari_salt.model.other_stacks import FITTING, OtherStacks, fit_other_stacks
 from napari_salt.model.progress import reports, reports_until
 from napari_salt.model.segment_slices import segment_slices
 from napari_salt.model.segmenter import Segmenter
@@ -51,10 +50,11 @@ from napari_salt.regions import is_large
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
     from napari_salt.model.backbones.base import Backbone
     from napari_salt.model.feature_cache import FeatureCache
+    from napari_salt.model.likeness import Likeness
+    from napari_salt.model.other_stacks import OtherStacks
 
 
 MOST_PREVIEWED = 100
@@ -200,12 +200,11 @@ class _Fit:
             tuned = yield from tune(
                 data, segmenter, folds, self.settings, deadline, self._no_gain()
             )
-        other = yield from self._fit_other(encoder, data, segmenter, tuned, deadline)
-        likeness = yield from self._likeness(encoder, data, segmenter.tail, deadline)
+        found = yield from self._for_others(encoder, data, segmenter, tuned, deadline)
+        other, likeness = found
         record = self._record(segmenter, tuned, scores)
         if other is not None:
-            trained = max(record.trainable_parameters, self._queries(segmenter) + other.parameters)
-            record = other.told_in(replace(record, trainable_parameters=trained))
+            record = other.told_in(record, segmenter.head)
         packed = self._pack(encoder, segmenter, tuned.layers, record, other, likeness)
         return FitOutcome(packed, record)
 
@@ -226,14 +225,14 @@ class _Fit:
         yield FirstFit(self._pack(encoder, segmenter, {}, self._record(segmenter)))
         return segmenter
 
-    def _fit_other(
+    def _for_others(
         self,
         encoder: Encoder,
         data: TrainingSet,
         segmenter: Segmenter,
         tuned: Tuned,
         deadline: float | None,
-    ) -> Generator[StepReport, None, OtherStacks | None]:
+    ) -> Generator[StepReport, None, tuple[OtherStacks | None, Likeness | None]]:
         """What is fitted for other stacks, from where the earlier round left it."""
         layers, earlier = tuned.layers, None
         if self.init is not None and not layers:
@@ -243,7 +242,7 @@ class _Fit:
                 same = (info.rank, info.low_rank) == (settings.rank, settings.low_rank)
                 earlier = info.record if same else None
         return (
-            yield from fit_other_stacks(
+            yield from fit_for_others(
                 data,
                 tuned.samples or data.samples,
                 segmenter,
@@ -255,17 +254,6 @@ class _Fit:
                 deadline=deadline,
             )
         )
-
-    def _likeness(
-        self, encoder: Encoder, data: TrainingSet, tail: nn.Module, deadline: float | None
-    ) -> Generator[StepReport, None, Likeness | None]:
-        """What the painted labels look like to ``tail``, where they are told by intensity."""
-        choice = self.settings.intensity
-        wanted = self.settings.other_stacks and choice.method != "window"
-        if not (wanted and data.told_by_intensity) or is_large(self.planes.info):
-            return None
-        measuring = measure_likeness(encoder, self.planes, data.frames, data.taps, tail, choice)
-        return (yield from reports_until(deadline, "scoring", measuring, FITTING))
 
     def _quick(self, encoder: Encoder) -> bool:
         """Whether a slice is segmented soon enough for a first look."""
@@ -328,7 +316,7 @@ class _Fit:
         first_scores: dict[int, float] | None = None,
     ) -> FitRecord:
         tuned, scores = tuned or Tuned(), first_scores or {}
-        queries = self._queries(segmenter)
+        queries = segmenter.head.query_parameters
         note = ""
         if not scores:
             note = "No slice could be held out that is new to the network: no score."
@@ -356,10 +344,6 @@ class _Fit:
             held_out_after=mean_dice(tuned.after),
             held_out_by_label=self._named(tuned.after),
         )
-
-    def _queries(self, segmenter: Segmenter) -> int:
-        """How many numbers the queries have."""
-        return segmenter.head.residual.numel() + segmenter.head.bias.numel()
 
     def _named(self, scores: dict[int, float]) -> tuple[tuple[str, float], ...]:
         return tuple((self.labels[row - 1].name, round(dice, 4)) for row, dice in scores.items())

@@ -127,6 +127,11 @@ class LabelHead(nn.Module):
         self.residual.copy_(queries - gram @ self.text_map)
         self.bias.copy_(bias)
 
+    @property
+    def query_parameters(self) -> int:
+        """How many numbers the queries have."""
+        return self.residual.numel() + self.bias.numel()
+
     def queries(self) -> Tensor:
         """(K + 1, C)."""
         return self.embeddings @ self.embeddings.T @ self.text_map + self.residual

@@ -72,10 +72,12 @@ class OtherStacks:
     asked: int = 0
     instruments: bool = False
 
-    def told_in(self, record: FitRecord) -> FitRecord:
-        """The record with what it is to tell of this."""
+    def told_in(self, record: FitRecord, head: LabelHead) -> FitRecord:
+        """The record of a fit with ``head`` for the painted stack, with what it is to tell of this."""
+        trained = max(record.trainable_parameters, head.query_parameters + self.parameters)
         return replace(
             record,
+            trainable_parameters=trained,
             elsewhere_steps=self.steps,
             elsewhere_before=self.before,
             elsewhere_after=self.after,

@@ -102,10 +102,13 @@ class TrainingSet:
         self.linear_share = probe.LINEAR_SHARE
         self.row_scale: tuple[float, ...] = ()
 
-    def measure(self) -> Generator[float, None, None]:
-        """Sample the features at the drawn pixels; must be run once before any fit. Yields the share done, 0..1."""
+    def measure(self, tap_standard: Standard | None = None) -> Generator[float, None, None]:
+        """Sample the features at the drawn pixels; must be run once before any fit. Yields the share done, 0..1.
+
+        ``tap_standard`` is that of an earlier fit to go by; None = the features' own.
+        """
         raw = yield from self._tap_values(self.starting_tail())
-        self.tap_standard = Standard.measure(raw)
+        self.tap_standard = tap_standard or Standard.measure(raw)
         self.frames = [
             [replace(one, encoded=one.encoded.without_tail_taps()) for one in frames]
             for frames in self.frames

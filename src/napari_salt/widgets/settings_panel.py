@@ -62,7 +62,8 @@ class SettingsPanel(QWidget):
         )
         self._other_stacks = QCheckBox("as well", self)
         self._other_stacks.setToolTip(
-            "Learn to find the labels on stacks of other contrast, noise or resolution too; else Adapt is done sooner"
+            "An adapter that is saved learns to find its labels on stacks of other contrast, noise or resolution too, "
+            "which takes a minute or two; the file is there at once"
         )
         self._looking_ahead = QCheckBox("in pauses", self)
         self._looking_ahead.setToolTip(
