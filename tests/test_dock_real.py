@@ -9,12 +9,14 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from hands import LONG, stroke, wait_idle
 from napari_salt.io.read import read_labels
+from napari_salt.model.adapter_info import read_info
 from napari_salt.records import FitSettings
 from napari_salt.samples import load_mni_brain
 from napari_salt.widgets.dock import Dock
@@ -132,6 +134,28 @@ def test_from_the_first_stroke_to_exported_masks(viewer, dock, brain, qtbot, tmp
     wait_idle(dock, qtbot)
     assert dock.status.value().text == "1 slice segmented"
     assert {1, 2} <= set(np.unique(viewer.layers["other prediction"].data))
+
+
+def test_a_round_learns_other_stacks_in_a_pause(viewer, dock, brain, qtbot, tmp_path, monkeypatch):
+    dock.settings.valueChanged.emit(replace(QUICK, other_stacks=True))
+    named(dock)
+    paint_like(dock, viewer, 3, brain[1])
+    paint_like(dock, viewer, 8, brain[1])
+    dock.adapt._then_segment.setChecked(False)
+    dock.adapt.adaptRequested.emit()
+    jobs = dock.controller.jobs
+    wait_idle(dock, qtbot)
+    qtbot.waitUntil(lambda: jobs.job is not None and jobs.job.kind == "extend", timeout=LONG)
+    saved = tmp_path / "a.salt.safetensors"
+    monkeypatch.setattr(dock, "ask_save", lambda title, name, pattern: saved)
+    dock.export.adapterRequested.emit()
+    assert read_info(saved).this_stack_only, "it is there at once"
+    dock.segment.sliceRequested.emit()  # comes first
+    qtbot.waitUntil(lambda: "1 slice segmented" in dock.status.value().text, timeout=LONG)
+    qtbot.waitUntil(lambda: not read_info(saved).this_stack_only, timeout=LONG)
+    qtbot.waitUntil(lambda: "fitted for other stacks" in dock.status.value().text, timeout=LONG)
+    session = dock.controller.desk.session
+    assert session.fresh_count == 1, "the masks are still those of this round"
 
 
 def test_stop_and_a_killed_engine_cost_only_the_job(viewer, dock, brain, qtbot):

@@ -279,10 +279,6 @@ _HINTS: tuple[Rule, ...] = (
     (lambda f: not f.has_stack, "Open an image, or pick one that is open."),
     (lambda f: f.stopping, "Stopping; your paint is safe."),
     (lambda f: f.job == "adapt", "Adapting; paint on meanwhile, it counts in the next round."),
-    (
-        lambda f: f.job == "extend",
-        "Fitting this round for other stacks as well; work on, that comes first.",
-    ),
     (lambda f: f.job == "segment", "Segmenting; look through the slices as they fill in."),
     (lambda f: f.job == "compare", "Comparing two rounds on this slice; one moment."),
     (lambda f: f.job == "export", "Saving; what you paint meanwhile is in the next file."),
