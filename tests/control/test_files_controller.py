@@ -13,7 +13,7 @@ from napari_salt.control.desk import Desk
 from napari_salt.control.files_controller import FilesController
 from napari_salt.control.job_controller import Job, JobController
 from napari_salt.engine.requests import AdaptRequest, ExtendRequest, SegmentRequest
-from napari_salt.errors import AdapterError
+from napari_salt.errors import AdapterError, OutputError
 from napari_salt.model.adapter_info import AdapterInfo
 from napari_salt.records import FitRecord
 from napari_salt.session.session import Session
@@ -206,12 +206,49 @@ def test_another_image_ends_it(bench):
     assert len(bench.runner.requests) == 1
 
 
-def test_a_file_that_cannot_be_written_again_is_told(bench):
+def test_a_file_that_cannot_be_written_again_is_told(bench, monkeypatch):
     bench.files.export_adapter()
-    bench.path.unlink()
-    bench.path.mkdir()
+
+    def full(source, target):
+        raise OutputError("mine could not be written (disk full).")
+
+    monkeypatch.setattr(files_controller, "copy_file", full)
     bench.extended()
     assert "could not be written" in bench.said
+
+
+@pytest.mark.parametrize("what", ["moved", "another"])
+def test_what_the_user_did_with_the_file_meanwhile_stays(bench, what):
+    bench.files.export_adapter()
+    if what == "moved":
+        bench.path.rename(bench.folder / "moved")
+    else:
+        bench.path.write_bytes(b"somebody else's")
+    bench.extended()
+    assert bench.said == "this round: fitted for other stacks as well"
+    if what == "moved":
+        assert not bench.path.exists()
+    else:
+        assert bench.path.read_bytes() == b"somebody else's"
+
+
+def test_a_later_round_saved_under_the_same_name_is_not_overwritten(bench):
+    bench.segment()
+    bench.files.export_adapter()
+    second = bench.folder / "second.salt.safetensors"
+    second.write_bytes(b"round 2")
+    bench.session.add_round(bench.record, second, 7)
+    bench.files.export_adapter()
+    assert bench.path.read_bytes() == b"round 2"
+    bench.runner.end("on_done", None)
+    bench.files.tick(resting=False)
+    assert bench.runner.requests[-1].adapter == bench.source
+    bench.extended()
+    assert bench.path.read_bytes() == b"round 2"
+    bench.files.tick(resting=False)
+    assert bench.runner.requests[-1].adapter == second
+    bench.extended()
+    assert bench.path.read_bytes() == EXTENDED
 
 
 def test_a_round_is_fitted_while_all_rests_and_then_saved_as_it_is(bench):
@@ -268,3 +305,19 @@ def test_a_restored_round_is_left_alone_until_it_is_saved(bench, monkeypatch):
     assert bench.runner.requests == []
     bench.files.export_adapter()
     assert len(bench.runner.requests) == 1
+
+
+def test_another_image_ends_it_without_a_word_unless_it_was_saved(bench):
+    bench.files.tick(resting=True)
+    said = bench.said
+    bench.jobs.abandon()  # as another image does
+    bench.runner.end("on_stopped")
+    assert bench.said == said
+    bench.files.tick(resting=True)  # back on it
+    assert len(bench.runner.requests) == 2
+    bench.files.export_adapter()
+    bench.jobs.abandon()
+    bench.runner.end("on_stopped")
+    bench.desk.session = None
+    bench.files.tick(resting=False)
+    assert bench.said == "mine.salt.safetensors: for its own stack only"

@@ -28,18 +28,29 @@ _ADAPTERS = f"Adapter (*{ADAPTER_SUFFIX})"
 
 @dataclass(eq=False)
 class _Extension:
-    """A round's adapter that is to be fitted for other stacks, from what, and the copies that were saved of it."""
+    """A round's adapter that is to be fitted for other stacks, and from what.
+
+    ``saved`` are copies of it, with the time of their last change: one that is another file by then is left alone.
+    """
 
     session: Session
     source: Path
     out: Path
     annotated: tuple[AnnotatedSlice, ...]
-    saved: list[Path] = field(default_factory=list)
+    saved: dict[Path, int] = field(default_factory=dict)
 
     @property
     def names(self) -> str:
         """What it is called in words."""
         return " and ".join(path.name for path in self.saved) or "this round"
+
+    def write_again(self) -> None:
+        """Put what was fitted in the place of the copies."""
+        for path, changed in list(self.saved.items()):
+            if _changed(path) == changed:
+                copy_file(self.out, path)
+            else:
+                del self.saved[path]
 
 
 class FilesController:
@@ -52,7 +63,7 @@ class FilesController:
     def __init__(self, desk: Desk, jobs: JobController) -> None:
         self._desk = desk
         self._jobs = jobs
-        self._next: _Extension | None = None
+        self._waiting: list[_Extension] = []
         self._now: _Extension | None = None
         self._extended: dict[Path, Path] = {}
         """What became of the adapters of rounds, by their file, which itself stays as its masks know it."""
@@ -63,18 +74,19 @@ class FilesController:
         """Once a second: fit for other stacks what was saved, or, while all is ``resting``, the round in use."""
         if self._jobs.busy:
             return
-        session, extension = self._desk.session, self._next
-        self._next = None
-        if extension is None and resting and session is not None and session.adapter_path:
+        session = self._desk.session
+        if self._waiting:
+            extension = self._waiting.pop(0)
+            if extension.session is session:
+                self._extend(extension)
+            else:
+                self._desk.say(f"{extension.names}: for its own stack only", "warning")
+        elif resting and session is not None and session.adapter_path is not None:
             source = Path(session.adapter_path)
             if source.parent == rounds_folder() and source not in self._left:
-                extension = self._missing(session, source)
-        if extension is None:
-            return
-        if extension.session is session:
-            self._extend(extension)
-        else:
-            self._desk.say(f"{extension.names}: for its own stack only", "warning")
+                missing = self._missing(session, source)
+                if missing is not None:
+                    self._extend(missing)
 
     def export_adapter(self) -> None:
         """Copy the active round's adapter to a file of the user's choice."""
@@ -92,12 +104,11 @@ class FilesController:
         self._desk.say(f"adapter saved to {path.name}", "good")
         if missing is None:
             return
-        for under_way in (self._now, self._next):
-            if under_way is not None and under_way.source == source:
-                under_way.saved.append(path)
-                return
-        missing.saved.append(path)
-        self._next = missing
+        under_way = [self._now, *self._waiting] if self._now is not None else self._waiting
+        same = next((one for one in under_way if one.source == source), None)
+        if same is None:
+            self._waiting.append(missing)
+        (same or missing).saved[path] = _changed(path)
         self.tick(resting=False)
 
     def _missing(self, session: Session, source: Path) -> _Extension | None:
@@ -127,8 +138,7 @@ class FilesController:
         def done(result: Result) -> None:
             self._now = None
             self._extended[extension.source] = extension.out
-            for path in extension.saved:
-                copy_file(extension.out, path)
+            extension.write_again()
             self._desk.say(f"{extension.names}: fitted for other stacks as well", "good")
 
         def stopped() -> None:
@@ -137,7 +147,7 @@ class FilesController:
                 self._left.add(extension.source)
                 self._desk.say(f"stopped; {extension.names}: for its own stack only")
             elif extension.saved:
-                self._next = extension
+                self._waiting.append(extension)
 
         def failed(sentence: str) -> None:
             self._now = None
@@ -179,6 +189,14 @@ class FilesController:
         session.use_adapter(path)
         names = ", ".join(label.name for label in trained)
         self._desk.say(f"{path.name} loaded; it finds {names}", "good")
+
+
+def _changed(path: Path) -> int:
+    """When a file was written, in nanoseconds; 0 where there is none any more."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _label_in(session: Session, trained: Label) -> int:

@@ -123,10 +123,10 @@ class JobController:
         self._changed()
 
     def abandon(self) -> None:
-        """Stop whatever runs and want nothing from it any more; one that gives way hears that it was stopped."""
+        """Stop whatever runs and want nothing from it any more; one that gives way hears that it did."""
         self._waiting = None
         if self._job is not None and not self._job.quiet:
-            self._job.stopping = True
+            self._job.stopping = self._job.gave_way = True
             self._job.abandoned = not self._job.gives_way
             self._runner.stop()
         self.curve = CurveState()
