@@ -163,7 +163,10 @@ def test_info_tells_all_without_torch(cli, adapted):
     assert [label["name"] for label in told["labels"]] == ["small disk", "wide box"]
     assert told["steps"] == adapted["steps"]
     assert told["dice"] == adapted["dice"]
-    assert "small disk" in cli("info", "a.salt.safetensors").stdout
+    text = cli("info", "a.salt.safetensors").stdout
+    assert "small disk" in text
+    assert told["this_stack_only"]
+    assert "nothing was learned for them" in text
 
 
 def test_a_second_round_starts_from_the_first(cli, adapted):

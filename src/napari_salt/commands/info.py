@@ -52,11 +52,18 @@ def _text(info: AdapterInfo, size: int, dice: float | None) -> str:
         "training": f"{record.steps} steps in {wording.duration(record.seconds)} on "
         f"{record.device}, kept: {record.kept}",
         "held-out Dice": score,
-        "other stacks": wording.other_stacks(record) or "no adapter of their own",
+        "other stacks": _other_stacks(info),
         "written": f"{info.created} by napari-salt {info.version}",
         "size": wording.size(size),
     }
     return "\n".join(f"{name:14} {value}" for name, value in rows.items())
+
+
+def _other_stacks(info: AdapterInfo) -> str:
+    """What was learned for them."""
+    if info.this_stack_only:
+        return "nothing was learned for them; it finds its labels on its own stack"
+    return wording.other_stacks(info.record) or "no adapter of their own"
 
 
 def _intensities(info: AdapterInfo) -> str:
