@@ -107,40 +107,46 @@ def timed(running: Generator[Any, None, FitOutcome]) -> tuple[FitOutcome, dict[s
 
 
 def round_speed(labels: int, steps: int) -> tuple[list[Ratio], list[Fact]]:
-    """A second round after one new slice against the first, with equal steps and a cache."""
-    planes = MadePlanes(40)
-    settings = FitSettings(steps=steps, device="cpu")
+    """A second round after one new slice against the first, with equal steps and a cache: with ``steps`` asked for, and
+    as the dock does it, which leaves other stacks for a pause.
+    """
+    asked = FitSettings(steps=steps, device="cpu")
+    docked = FitSettings(device="cpu", other_stacks=False)
+    ratios, facts = [], []
+    for how, settings in ((f"{steps} steps asked for", asked), ("in the dock", docked)):
+        first, second = _two_rounds(labels, settings)
+        took, took2 = first[1], second[1]
+        ratio = took2["all"] / took["all"]
+        detail = f"{milliseconds(took2['all'])} / {milliseconds(took['all'])}"
+        what = f"second round (6 slices) / first (5), {how}"
+        ratios.append(Ratio(what, ratio, 0.5, False, detail))
+        facts += [
+            Fact(
+                f"round, {how}: {phase}",
+                f"{milliseconds(took.get(phase, 0.0))} → {milliseconds(took2.get(phase, 0.0))}",
+                "first round → second",
+            )
+            for phase in ("embedding", "first fit", "scoring", "adapting")
+            if phase in took
+        ]
+        kept = f"{first[0].record.steps} and {second[0].record.steps} steps kept"
+        facts.append(Fact(f"round, {how}: outcome", kept))
+    return ratios, facts
+
+
+def _two_rounds(
+    labels: int, settings: FitSettings
+) -> tuple[tuple[FitOutcome, dict[str, float]], tuple[FitOutcome, dict[str, float]]]:
+    """Outcome and seconds of a round of five slices, and of one that goes on from it with a sixth."""
+    planes, label_list = MadePlanes(40), names(labels)
     first_slices, second_slices = [3, 11, 19, 27, 35], [3, 7, 11, 19, 27, 35]
     with tempfile.TemporaryDirectory() as folder:
         cache = FeatureCache(Path(folder))
-        first = timed(
-            fit(planes, paint(planes, first_slices, labels), names(labels), settings, cache=cache)
-        )
-        second = timed(
-            fit(
-                planes,
-                paint(planes, second_slices, labels),
-                names(labels),
-                settings,
-                init=first[0].adapter,
-                cache=cache,
-            )
-        )
-    took, took2 = first[1], second[1]
-    detail = f"{milliseconds(took2['all'])} / {milliseconds(took['all'])}, {steps} steps asked for"
-    ratios = [
-        Ratio("second round (6 slices) / first (5)", took2["all"] / took["all"], 0.5, False, detail)
-    ]
-    facts = [
-        Fact(
-            f"round, {phase}",
-            f"{milliseconds(took.get(phase, 0.0))} → {milliseconds(took2.get(phase, 0.0))}",
-            "first round → second",
-        )
-        for phase in ("embedding", "first fit", "scoring", "adapting")
-    ]
-    kept = f"{first[0].record.steps} and {second[0].record.steps} steps kept"
-    return ratios, [*facts, Fact("round, outcome", kept)]
+        painted = paint(planes, first_slices, labels)
+        first = timed(fit(planes, painted, label_list, settings, cache=cache))
+        painted, init = paint(planes, second_slices, labels), first[0].adapter
+        second = timed(fit(planes, painted, label_list, settings, init=init, cache=cache))
+    return first, second
 
 
 def adapt_speed(labels: int) -> list[Fact]:
@@ -150,6 +156,8 @@ def adapt_speed(labels: int) -> list[Fact]:
     painted = paint(planes, indices, labels)
     settings = FitSettings(device="cpu")
     outcome, took = timed(fit(planes, painted, names(labels), settings, preview=shown))
+    docked = FitSettings(device="cpu", other_stacks=False)
+    in_dock = timed(fit(planes, painted, names(labels), docked, preview=shown))[1]
     with tempfile.TemporaryDirectory() as folder:
         cache = FeatureCache(Path(folder))
         run = range(shown - 2, shown + 4)
@@ -166,6 +174,11 @@ def adapt_speed(labels: int) -> list[Fact]:
         Fact("the same, looked ahead at", milliseconds(again["first masks"]), budget[0]),
         Fact("a look ahead at a slice", milliseconds(ahead), "in a pause, before anybody asks"),
         Fact("a slice that was looked ahead at", milliseconds(kept), "budget on two cores: 600 ms"),
+        Fact(
+            "a round in the dock, 5 slices, defaults",
+            milliseconds(in_dock["all"]),
+            "what other stacks need follows in a pause",
+        ),
         Fact(
             "full adaptation, 5 slices, defaults",
             milliseconds(took["all"]),

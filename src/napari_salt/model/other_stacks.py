@@ -159,6 +159,7 @@ class _Work:
         self.encoder, self.planes, self.settings = encoder, planes, settings
         self.own: list[Glance] = []
         self.glances: list[Glance] = []
+        self.seen: dict[nn.Module, Tensor] = {}
         self.layers: dict[str, Tensor] = {}
         self.steps = self.parameters = 0
         self.before: float | None = None
@@ -244,6 +245,7 @@ class _Work:
         self.after = yield from reports("scoring", self._judge(fold, tail), JUDGING)
         if self.before is not None and self.after is not None and self.after >= self.before:
             self.layers, self.steps, self.tail = adapter_state(tail), done, tail
+        self.seen = {one: values for one, values in self.seen.items() if one is self.tail}
 
     def _adapted_tail(self, layers: Mapping[str, Tensor]) -> nn.Module:
         """A tail with an adapter that starts from ``layers``, on the pretrained weights."""
@@ -272,7 +274,8 @@ class _Work:
     def _judge(self, fold: int, tail: nn.Module) -> Generator[float, None, float | None]:
         """Mean Dice of queries that have not seen the ``fold``, on its pixels through the instruments."""
         each = [*self.own, *self.glances]
-        deep = yield from self._taps(each, tail)
+        own = yield from self._taps(self.own, tail)
+        deep = torch.cat([own, (yield from self._glance_taps(tail))])
         standard = Standard.measure(deep)
         deep = standard(deep)
         targets = torch.cat([one.targets for one in each])
@@ -289,6 +292,12 @@ class _Work:
         rows = (deep[judged] @ queries.T + bias).argmax(1)
         scores = probe.sampled_dice(rows, targets[judged], torch.ones(len(rows)))
         return sum(scores.values()) / len(scores) if scores else None
+
+    def _glance_taps(self, tail: nn.Module) -> Generator[float, None, Tensor]:
+        """The taps of all glances through instruments, kept as long as the ``tail`` may still be chosen."""
+        if tail not in self.seen:
+            self.seen[tail] = yield from self._taps(self.glances, tail)
+        return self.seen[tail]
 
     def _taps(self, each: Sequence[Glance], tail: nn.Module) -> Generator[float, None, Tensor]:
         """(M, C) of all glances as ``tail`` sees them."""
@@ -308,7 +317,8 @@ class _Work:
             samples = yield from data.with_tail(self.tail)
         own = samples.detail[:, :-1] if self.encoder.along_stack else samples.detail
         if self.glances:
-            seen = yield from self._taps(self.glances, self.tail)
+            seen = yield from self._glance_taps(self.tail)
+            self.seen.clear()
             deep = torch.cat([data.tap_standard.undo(samples.deep), seen])
             standard, queries = Standard.measure(deep), None
             deep = standard(deep)
