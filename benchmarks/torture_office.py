@@ -124,8 +124,9 @@ class Office:
 
     @property
     def busy(self) -> bool:
-        """Whether the panel shows a job."""
-        return self.controller.jobs.busy
+        """Whether the panel shows a job that somebody waits for."""
+        job = self.controller.jobs.job
+        return job is not None and not job.gives_way
 
     @property
     def said(self) -> str:
