@@ -193,6 +193,7 @@ def test_what_was_stopped_or_has_failed_is_told(bench):
     bench.files.export_adapter()  # again
     bench.runner.end("on_failed", "Out of memory.")
     assert bench.said == "Out of memory. mine.salt.safetensors: for its own stack only."
+    bench.desk.view.notify.assert_called_once_with(bench.said, "error")
     assert bench.path.read_bytes() == FIRST
 
 
@@ -293,6 +294,7 @@ def test_what_somebody_stopped_is_taken_up_when_it_is_saved(bench, how):
     bench.jobs.stop()
     bench.runner.end(*how)
     assert "this round: for its own stack only" in bench.said
+    assert not bench.desk.view.notify.called  # nobody has asked for it
     bench.files.tick(resting=True)
     assert len(bench.runner.requests) == 1
     bench.files.export_adapter()
@@ -321,3 +323,12 @@ def test_another_image_ends_it_without_a_word_unless_it_was_saved(bench):
     bench.desk.session = None
     bench.files.tick(resting=False)
     assert bench.said == "mine.salt.safetensors: for its own stack only"
+
+
+def test_another_adapter_under_the_name_of_an_extended_one_is_not_taken_for_it(bench):
+    bench.files.tick(resting=True)
+    bench.extended()
+    bench.source.write_bytes(b"round 1 of another session")
+    bench.files.export_adapter()
+    assert bench.path.read_bytes() == b"round 1 of another session"
+    assert len(bench.runner.requests) == 2

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from napari_salt.records import AnnotatedSlice, Label
     from napari_salt.session.session import Session
 
+_Version = tuple[Path, int]
+"""A file and when it was written: the name of a round may come again, in another session."""
+
 _ADAPTERS = f"Adapter (*{ADAPTER_SUFFIX})"
 
 
@@ -30,27 +33,25 @@ _ADAPTERS = f"Adapter (*{ADAPTER_SUFFIX})"
 class _Extension:
     """A round's adapter that is to be fitted for other stacks, and from what.
 
-    ``saved`` are copies of it, with the time of their last change: one that is another file by then is left alone.
+    ``saved`` are copies of it as they were written: one that is another file by the time it is done is left alone.
     """
 
     session: Session
     source: Path
     out: Path
     annotated: tuple[AnnotatedSlice, ...]
-    saved: dict[Path, int] = field(default_factory=dict)
+    saved: set[_Version] = field(default_factory=set)
 
     @property
     def names(self) -> str:
         """What it is called in words."""
-        return " and ".join(path.name for path in self.saved) or "this round"
+        return " and ".join(sorted(path.name for path, _ in self.saved)) or "this round"
 
     def write_again(self) -> None:
         """Put what was fitted in the place of the copies."""
-        for path, changed in list(self.saved.items()):
-            if _changed(path) == changed:
-                copy_file(self.out, path)
-            else:
-                del self.saved[path]
+        self.saved = {one for one in self.saved if _version(one[0]) == one}
+        for path, _ in self.saved:
+            copy_file(self.out, path)
 
 
 class FilesController:
@@ -65,9 +66,9 @@ class FilesController:
         self._jobs = jobs
         self._waiting: list[_Extension] = []
         self._now: _Extension | None = None
-        self._extended: dict[Path, Path] = {}
+        self._extended: dict[_Version, Path] = {}
         """What became of the adapters of rounds, by their file, which itself stays as its masks know it."""
-        self._left: set[Path] = set()
+        self._left: set[_Version] = set()
         """Those that were stopped or failed: taken up again only when they are saved."""
 
     def tick(self, *, resting: bool) -> None:
@@ -83,7 +84,7 @@ class FilesController:
                 self._desk.say(f"{extension.names}: for its own stack only", "warning")
         elif resting and session is not None and session.adapter_path is not None:
             source = Path(session.adapter_path)
-            if source.parent == rounds_folder() and source not in self._left:
+            if source.parent == rounds_folder() and _version(source) not in self._left:
                 missing = self._missing(session, source)
                 if missing is not None:
                     self._extend(missing)
@@ -100,7 +101,7 @@ class FilesController:
         path = path if path.name.endswith(ADAPTER_SUFFIX) else Path(f"{path}{ADAPTER_SUFFIX}")
         source = Path(session.adapter_path)
         missing = self._missing(session, source)
-        copy_file(self._extended.get(source, source), path)
+        copy_file(self._extended.get(_version(source), source), path)
         self._desk.say(f"adapter saved to {path.name}", "good")
         if missing is None:
             return
@@ -108,13 +109,15 @@ class FilesController:
         same = next((one for one in under_way if one.source == source), None)
         if same is None:
             self._waiting.append(missing)
-        (same or missing).saved[path] = _changed(path)
+        (same or missing).saved.add(_version(path))
         self.tick(resting=False)
 
     def _missing(self, session: Session, source: Path) -> _Extension | None:
         """What is missing for other stacks, where that is wanted and there is paint to fit it to."""
         active = session.rounds.active
-        if not session.settings.other_stacks or active is None or source in self._extended:
+        if not session.settings.other_stacks or active is None:
+            return None
+        if _version(source) in self._extended:
             return None
         if Path(active.adapter_path) != source:
             return None  # it comes from a file, and may have been fitted to another stack
@@ -137,22 +140,26 @@ class FilesController:
 
         def done(result: Result) -> None:
             self._now = None
-            self._extended[extension.source] = extension.out
+            self._extended[_version(extension.source)] = extension.out
             extension.write_again()
             self._desk.say(f"{extension.names}: fitted for other stacks as well", "good")
 
         def stopped() -> None:
             self._now = None
             if not job.gave_way:
-                self._left.add(extension.source)
+                self._left.add(_version(extension.source))
                 self._desk.say(f"stopped; {extension.names}: for its own stack only")
             elif extension.saved:
                 self._waiting.append(extension)
 
         def failed(sentence: str) -> None:
             self._now = None
-            self._left.add(extension.source)
-            self._desk.fail(f"{sentence} {extension.names}: for its own stack only.")
+            self._left.add(_version(extension.source))
+            told = f"{sentence} {extension.names}: for its own stack only."
+            if extension.saved:
+                self._desk.fail(told)
+            else:  # nobody has asked for it
+                self._desk.say(told, "warning")
 
         job = Job(
             "extend",
@@ -191,12 +198,12 @@ class FilesController:
         self._desk.say(f"{path.name} loaded; it finds {names}", "good")
 
 
-def _changed(path: Path) -> int:
-    """When a file was written, in nanoseconds; 0 where there is none any more."""
+def _version(path: Path) -> _Version:
+    """A file as it is now; when it was written in nanoseconds, 0 where there is none any more."""
     try:
-        return path.stat().st_mtime_ns
+        return path, path.stat().st_mtime_ns
     except OSError:
-        return 0
+        return path, 0
 
 
 def _label_in(session: Session, trained: Label) -> int:

@@ -126,8 +126,8 @@ class _ThinGradient(Function):
         up_slope = (inner.T @ _positions(base, slope)).T.to(saved[1].dtype)
         moving_slope = None
         if trained:
-            kernel = up[:, up.shape[1] - trained :].T
-            moving_slope = _down_slope(base, x, slope, kernel).to(saved[3].dtype)
+            back = up[:, up.shape[1] - trained :].T
+            moving_slope = _down_slope(base, x, slope, back).to(saved[3].dtype)
         return slope, None, None, up_slope, None, moving_slope
 
 

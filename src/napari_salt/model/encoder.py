@@ -69,8 +69,7 @@ class Encoder:
     """Runs the frozen prefix on slices, through the cache where there is one.
 
     ``batches`` says how many frames run at once; ``along_stack`` tells whether the position of a slice in its stack
-    means anything; with ``pretrained_tail`` the taps of that are found as well, which a job that does not change the
-    tail then has from the cache.
+    means anything. With ``pretrained_tail`` its taps are found and cached as well, for jobs that do not change it.
     """
 
     def __init__(
@@ -111,7 +110,10 @@ class Encoder:
         return 2 * index / (count - 1) - 1 if count > 1 else 0.0
 
     def prefix(self, frames: Tensor) -> Activations:
-        """Prefix of ``frames`` (B, 3, S, S) on the device, in one pass; only the taps that the head uses."""
+        """Prefix of ``frames`` (B, 3, S, S) on the device, in one pass; only the taps that the head uses.
+
+        Those of the pretrained tail come with them where the encoder was made with ``pretrained_tail``.
+        """
         keys = None
         if self.cache is not None:
             # frame by frame, so that a later job finds them whatever its batches are

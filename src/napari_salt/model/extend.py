@@ -1,11 +1,11 @@
-"""All that is fitted for other stacks than the painted one, with the rest of a fit or later.
+"""What `fit` can leave out, fitted later: all that an adapter needs for other stacks than the painted one.
 
-Whoever segments the stack that was painted need not wait for it, so it may come when an adapter is given away.
+Whoever segments the stack that was painted need not wait for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,54 +17,17 @@ from napari_salt.model.encode_painted import encode_painted
 from napari_salt.model.encoder import Encoder
 from napari_salt.model.framing import intensity_for
 from napari_salt.model.input_checks import check_annotations, check_channels, check_slices
-from napari_salt.model.likeness import Likeness, measure_likeness
 from napari_salt.model.limits import measure_limits
-from napari_salt.model.other_stacks import FITTING, OtherStacks, fit_other_stacks
-from napari_salt.model.probe import Samples
-from napari_salt.model.progress import reports, reports_until
+from napari_salt.model.other_stacks import fit_other_stacks, likeness_for_others
+from napari_salt.model.progress import reports
 from napari_salt.model.training_set import TrainingSet
-from napari_salt.records import AnnotatedSlice, FitRecord, FitSettings, Planes, StepReport
+from napari_salt.records import AnnotatedSlice, FitSettings, Planes, StepReport
 from napari_salt.regions import is_large
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
 
     from napari_salt.model.feature_cache import FeatureCache
-    from napari_salt.model.segmenter import Segmenter
-
-
-def fit_for_others(
-    data: TrainingSet,
-    samples: Samples,
-    segmenter: Segmenter,
-    encoder: Encoder,
-    planes: Planes,
-    settings: FitSettings,
-    *,
-    layers: Mapping[str, Tensor],
-    earlier: FitRecord | None = None,
-    deadline: float | None = None,
-) -> Generator[StepReport, None, tuple[OtherStacks | None, Likeness | None]]:
-    """Head and adapter by `fit_other_stacks`, and where intensity tells the labels what they look like."""
-    other = yield from fit_other_stacks(
-        data,
-        samples,
-        segmenter,
-        encoder,
-        planes,
-        settings,
-        layers=layers,
-        earlier=earlier,
-        deadline=deadline,
-    )
-    choice = settings.intensity
-    wanted = settings.other_stacks and choice.method != "window"
-    if not (wanted and data.told_by_intensity) or is_large(planes.info):
-        return other, None
-    measuring = measure_likeness(encoder, planes, data.frames, data.taps, segmenter.tail, choice)
-    likeness = yield from reports_until(deadline, "scoring", measuring, FITTING)
-    return other, likeness
 
 
 def extend(
@@ -160,9 +123,10 @@ def _extend(
     measuring = data.measure(segmenter.head.tap_standard)
     yield from reports("embedding", measuring, "sampling painted pixels")
     data.linear_share, data.row_scale = info.linear_share, info.row_scale
-    other, likeness = yield from fit_for_others(
+    other = yield from fit_other_stacks(
         data, data.samples, segmenter, encoder, planes, settings, layers=layers
     )
+    likeness = yield from likeness_for_others(data, segmenter.tail, encoder, planes, settings)
     record = info.record if other is None else other.told_in(info.record, segmenter.head)
     extended = replace(
         info,

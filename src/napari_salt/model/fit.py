@@ -18,7 +18,6 @@ from napari_salt.model.description import describe
 from napari_salt.model.device import pick_device, set_threads
 from napari_salt.model.encode_painted import encode_painted
 from napari_salt.model.encoder import Encoder
-from napari_salt.model.extend import fit_for_others
 from napari_salt.model.framing import choose_framing, intensity_for
 from napari_salt.model.input_checks import (
     check_annotations,
@@ -30,6 +29,7 @@ from napari_salt.model.input_checks import (
 )
 from napari_salt.model.label_prompts import embed_names
 from napari_salt.model.limits import measure_limits
+from napari_salt.model.other_stacks import OtherStacks, fit_other_stacks, likeness_for_others
 from napari_salt.model.progress import reports, reports_until
 from napari_salt.model.segment_slices import segment_slices
 from napari_salt.model.segmenter import Segmenter
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from napari_salt.model.backbones.base import Backbone
     from napari_salt.model.feature_cache import FeatureCache
     from napari_salt.model.likeness import Likeness
-    from napari_salt.model.other_stacks import OtherStacks
 
 
 MOST_PREVIEWED = 100
@@ -200,8 +199,7 @@ class _Fit:
             tuned = yield from tune(
                 data, segmenter, folds, self.settings, deadline, self._no_gain()
             )
-        found = yield from self._for_others(encoder, data, segmenter, tuned, deadline)
-        other, likeness = found
+        other, likeness = yield from self._for_others(encoder, data, segmenter, tuned, deadline)
         record = self._record(segmenter, tuned, scores)
         if other is not None:
             record = other.told_in(record, segmenter.head)
@@ -241,19 +239,21 @@ class _Fit:
                 layers = self.init.layer_state(elsewhere=True)
                 same = (info.rank, info.low_rank) == (settings.rank, settings.low_rank)
                 earlier = info.record if same else None
-        return (
-            yield from fit_for_others(
-                data,
-                tuned.samples or data.samples,
-                segmenter,
-                encoder,
-                self.planes,
-                self.settings,
-                layers=layers,
-                earlier=earlier,
-                deadline=deadline,
-            )
+        other = yield from fit_other_stacks(
+            data,
+            tuned.samples or data.samples,
+            segmenter,
+            encoder,
+            self.planes,
+            self.settings,
+            layers=layers,
+            earlier=earlier,
+            deadline=deadline,
         )
+        likeness = yield from likeness_for_others(
+            data, segmenter.tail, encoder, self.planes, self.settings, deadline
+        )
+        return other, likeness
 
     def _quick(self, encoder: Encoder) -> bool:
         """Whether a slice is segmented soon enough for a first look."""

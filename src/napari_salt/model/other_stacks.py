@@ -24,17 +24,20 @@ from napari_salt.model.features import Standard
 from napari_salt.model.glances import Glance, glances_at, seen_through
 from napari_salt.model.instruments import seen_planes, slices_to_see
 from napari_salt.model.invariance import draw_together
+from napari_salt.model.likeness import measure_likeness
 from napari_salt.model.probe import Samples
-from napari_salt.model.progress import reports, step_report
+from napari_salt.model.progress import reports, reports_until, step_report
 from napari_salt.model.queries import fit_queries
 from napari_salt.model.tuning import TRY_AGAIN
 from napari_salt.records import StepReport
+from napari_salt.regions import is_large
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari_salt.model.encoder import Encoder
     from napari_salt.model.head import LabelHead
+    from napari_salt.model.likeness import Likeness
     from napari_salt.model.segmenter import Segmenter
     from napari_salt.model.training_set import TrainingSet
     from napari_salt.records import FitRecord, FitSettings, Planes
@@ -134,6 +137,26 @@ def fit_other_stacks(
             seconds = max(0.0, deadline - time.monotonic())
         yield from work.adapt(layers, settings.steps or DEFAULT_STEPS, seconds)
     return (yield from work.fit())
+
+
+def likeness_for_others(
+    data: TrainingSet,
+    tail: nn.Module,
+    encoder: Encoder,
+    planes: Planes,
+    settings: FitSettings,
+    deadline: float | None = None,
+) -> Generator[StepReport, None, Likeness | None]:
+    """What the painted labels look like to ``tail``, where that is to tell the contrast of other stacks; else None.
+
+    That is so where intensity tells the labels, see `likeness`, and intensities are no absolute ones.
+    """
+    choice = settings.intensity
+    wanted = settings.other_stacks and choice.method != "window"
+    if not (wanted and data.told_by_intensity) or is_large(planes.info):
+        return None
+    measuring = measure_likeness(encoder, planes, data.frames, data.taps, tail, choice)
+    return (yield from reports_until(deadline, "scoring", measuring, FITTING))
 
 
 def _still_good(earlier: FitRecord, slices: int, steps: int | None) -> bool:
