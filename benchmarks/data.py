@@ -17,13 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 import phantoms
+import scans
 import sources
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = Path(__file__).resolve().parent / ".data"
 
 BASE = ("brain_regions", "brain_tissue", "nuclei")
-HELD_OUT = ("macaque", "nuclei_3d", "phantom_ct", "vessels", "coins", "ihc")
+HELD_OUT = (
+    *("macaque", "nuclei_3d", "phantom_ct", "vessels", "coins", "ihc"),
+    *("ct_organs", "lung_tumour", "brain_tumour"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +68,9 @@ BUILDERS: dict[str, Callable[[], sources.Raw]] = {
     "nuclei_3d": sources.nuclei_3d,
     "coins": sources.coins,
     "ihc": sources.ihc,
+    "ct_organs": scans.ct_organs,
+    "lung_tumour": scans.lung_tumour,
+    "brain_tumour": scans.brain_tumour,
     "phantom_ct": phantoms.phantom_ct,
     "vessels": phantoms.vessels,
 }

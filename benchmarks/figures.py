@@ -24,6 +24,9 @@ TITLES = {
     "vessels": "vessels (drawn)",
     "coins": "coins (photograph)",
     "ihc": "stained tissue (colour)",
+    "ct_organs": "abdomen (12 organs, CT)",
+    "lung_tumour": "tumour in the lung (CT)",
+    "brain_tumour": "tumour in the brain (MR)",
 }
 """What the rows are called: data sets, and variants of the one above."""
 ROWS = (
@@ -36,8 +39,7 @@ ROWS = (
     "nuclei_3d",
     "phantom_ct",
     "vessels",
-    "coins",
-    "ihc",
+    *("coins", "ihc", "ct_organs", "lung_tumour", "brain_tumour"),
 )
 
 
