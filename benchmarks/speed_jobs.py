@@ -24,6 +24,7 @@ from napari_salt.model.feature_cache import FeatureCache
 from napari_salt.model.fit import FitOutcome, fit
 from napari_salt.model.framing import measure_intensity
 from napari_salt.model.look_ahead import framing_for, see_ahead
+from napari_salt.model.score import score
 from napari_salt.records import (
     BACKGROUND,
     AnnotatedSlice,
@@ -108,13 +109,16 @@ def timed(running: Generator[Any, None, FitOutcome]) -> tuple[FitOutcome, dict[s
 
 def round_speed(labels: int, steps: int) -> tuple[list[Ratio], list[Fact]]:
     """A second round after one new slice against the first, with equal steps and a cache: with ``steps`` asked for, and
-    as the dock does it, which leaves other stacks for a pause.
+    as the dock does it, which leaves other stacks for a pause and the score of a later round for after its masks.
     """
     asked = FitSettings(steps=steps, device="cpu")
     docked = FitSettings(device="cpu", other_stacks=False)
     ratios, facts = [], []
-    for how, settings in ((f"{steps} steps asked for", asked), ("in the dock", docked)):
-        first, second = _two_rounds(labels, settings)
+    for how, settings, later in (
+        (f"{steps} steps asked for", asked, False),
+        ("in the dock", docked, True),
+    ):
+        first, second, scored = _two_rounds(labels, settings, score_later=later)
         took, took2 = first[1], second[1]
         ratio = took2["all"] / took["all"]
         detail = f"{milliseconds(took2['all'])} / {milliseconds(took['all'])}"
@@ -131,13 +135,19 @@ def round_speed(labels: int, steps: int) -> tuple[list[Ratio], list[Fact]]:
         ]
         kept = f"{first[0].record.steps} and {second[0].record.steps} steps kept"
         facts.append(Fact(f"round, {how}: outcome", kept))
+        if later:
+            what = f"round, {how}: score of the second"
+            facts.append(Fact(what, milliseconds(scored), "after its masks"))
     return ratios, facts
 
 
 def _two_rounds(
-    labels: int, settings: FitSettings
-) -> tuple[tuple[FitOutcome, dict[str, float]], tuple[FitOutcome, dict[str, float]]]:
-    """Outcome and seconds of a round of five slices, and of one that goes on from it with a sixth."""
+    labels: int, settings: FitSettings, *, score_later: bool
+) -> tuple[tuple[FitOutcome, dict[str, float]], tuple[FitOutcome, dict[str, float]], float]:
+    """Outcome and seconds of a round of five slices, and of one that goes on from it with a sixth.
+
+    Last come the seconds of its score, where that is made up for later.
+    """
     planes, label_list = MadePlanes(40), names(labels)
     first_slices, second_slices = [3, 11, 19, 27, 35], [3, 7, 11, 19, 27, 35]
     with tempfile.TemporaryDirectory() as folder:
@@ -145,8 +155,22 @@ def _two_rounds(
         painted = paint(planes, first_slices, labels)
         first = timed(fit(planes, painted, label_list, settings, cache=cache))
         painted, init = paint(planes, second_slices, labels), first[0].adapter
-        second = timed(fit(planes, painted, label_list, settings, init=init, cache=cache))
-    return first, second
+        second = timed(
+            fit(
+                planes,
+                painted,
+                label_list,
+                settings,
+                init=init,
+                cache=cache,
+                score_later=score_later,
+            )
+        )
+        began = time.perf_counter()
+        if score_later:
+            for _ in score(planes, painted, second[0].adapter, settings, cache=cache):
+                pass
+    return first, second, time.perf_counter() - began
 
 
 def adapt_speed(labels: int) -> list[Fact]:

@@ -158,6 +158,27 @@ def test_a_round_learns_other_stacks_in_a_pause(viewer, dock, brain, qtbot, tmp_
     assert session.fresh_count == 1, "the masks are still those of this round"
 
 
+def test_a_later_round_is_scored_when_its_masks_are_there(viewer, dock, brain, qtbot):
+    dock.settings.valueChanged.emit(replace(QUICK, steps=None))
+    named(dock)
+    session = dock.controller.desk.session
+    for index in (3, 8):
+        paint_like(dock, viewer, index, brain[1])
+    dock.adapt.adaptRequested.emit()
+    wait_idle(dock, qtbot)
+    first = session.rounds[1].record
+    assert first.held_out_before is not None
+    paint_like(dock, viewer, 3, brain[1])  # a correction, and no slice more
+    dock.adapt.adaptRequested.emit()
+    qtbot.waitUntil(lambda: len(session.rounds) == 2, timeout=LONG)
+    assert session.rounds[2].record.held_out_before is None
+    assert "come first" in dock.adapt._score.text()
+    qtbot.waitUntil(lambda: session.rounds[2].record.held_out_before is not None, timeout=LONG)
+    assert session.fresh_count == len(session.stack), "the masks were there before"
+    assert session.rounds[2].record.held_out_before == pytest.approx(first.held_out_before, abs=0.1)
+    qtbot.waitUntil(lambda: "held-out Dice" in dock.adapt._score.text(), timeout=LONG)
+
+
 def test_stop_and_a_killed_engine_cost_only_the_job(viewer, dock, brain, qtbot):
     named(dock)
     paint_like(dock, viewer, 3, brain[1])

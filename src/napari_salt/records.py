@@ -228,7 +228,8 @@ class FitRecord:
     its steps, rank and low rank (-1: the method's own); empty where no such trial counts. ``elsewhere_steps`` counts
     the steps kept of the adapter for other stacks; ``elsewhere_before`` / ``elsewhere_after`` are Dice without and with
     it, on a painted slice left out, as other instruments would show it (None: not tried), ``elsewhere_tried`` how many
-    slices were painted then, and ``elsewhere_asked`` how many steps were asked for.
+    slices were painted then, and ``elsewhere_asked`` how many steps were asked for. ``mixed_at`` is how many slices
+    were painted when the parts of queries and forest were chosen (0: they were not).
     """
 
     kind: AdapterKind
@@ -250,6 +251,7 @@ class FitRecord:
     elsewhere_after: float | None = None
     elsewhere_tried: int = 0
     elsewhere_asked: int = 0
+    mixed_at: int = 0
 
 
 @dataclass(frozen=True)

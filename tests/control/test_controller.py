@@ -131,7 +131,7 @@ class Bench:
 def bench(monkeypatch):
     info = create_autospec(AdapterInfo, instance=True)
     info.kind, info.backbone, info.intensity_choice = "salt", "lite-medsam", AUTO
-    info.this_stack_only = False
+    info.this_stack_only, info.record = False, RECORD
     for module in (loop_controller, files_controller):
         monkeypatch.setattr(module, "read_info", lambda path: info)
     return Bench()
@@ -428,7 +428,6 @@ def test_a_saved_adapter_is_fitted_for_other_stacks_while_the_dock_is_free(bench
     adapted(bench, tmp_path)
     files_controller.read_info(None).this_stack_only = True
     files_controller.read_info(None).labels = tuple(bench.session.labels)
-    files_controller.read_info(None).record = RECORD
     bench.view.ask_save.return_value = tmp_path / "mine.salt.safetensors"
     before = bench.shown("readiness").hint
     bench.wishes.export_adapter.emit()

@@ -118,6 +118,20 @@ def test_paint_of_a_label_that_the_adapter_does_not_know_is_left_out(bench):
     assert 2 not in ids
 
 
+def test_a_score_that_came_later_is_in_the_copy_and_in_what_is_extended(bench, monkeypatch):
+    scored = replace(bench.record, held_out_before=0.9)
+    bench.session.score_round(1, scored)
+    told = []
+    monkeypatch.setattr(files_controller, "header_with", lambda file, one: told.append(one) or b"!")
+    bench.files.export_adapter()
+    assert bench.path.read_bytes() == b"!" + FIRST
+    assert told == [scored]
+    (request,) = bench.runner.requests
+    assert request.record == scored
+    bench.extended()
+    assert bench.path.read_bytes() == EXTENDED
+
+
 @pytest.mark.parametrize("why", ["not wanted", "has it", "from a file"])
 def test_nothing_is_fitted_where_nothing_is_missing(bench, why):
     if why == "not wanted":

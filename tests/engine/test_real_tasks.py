@@ -14,6 +14,7 @@ from napari_salt.engine.requests import (
     ExtendRequest,
     LookAheadRequest,
     LookAheadResult,
+    ScoreRequest,
     SegmentRequest,
     WarmUpRequest,
 )
@@ -48,10 +49,16 @@ def stack():
     return Stack(np.stack([np.where(disk, 180 + i, 40 + i) for i in range(4)]).astype(np.uint8))
 
 
-def request(stack, out, *, steps=1, preview=None, other_stacks=False):
-    targets = np.where(stack.plane(1) > 100, 1, BACKGROUND).astype(np.uint16)
+def request(stack, out, *, steps=1, preview=None, other_stacks=False, slices=(1,)):
     settings = FitSettings(steps=steps, device="cpu", other_stacks=other_stacks)
-    annotated = (AnnotatedSlice(1, targets, complete=True),)
+    annotated = tuple(
+        AnnotatedSlice(
+            index,
+            np.where(stack.plane(index) > 100, 1, BACKGROUND).astype(np.uint16),
+            complete=True,
+        )
+        for index in slices
+    )
     return AdaptRequest(annotated, LABELS, settings, out, preview=preview)
 
 
@@ -85,15 +92,36 @@ def test_an_adapter_for_its_own_stack_is_extended_in_the_child(engine, stack, tm
     first, later = tmp_path / "a.salt.safetensors", tmp_path / "b.salt.safetensors"
     asked = request(stack, first)
     finish(engine.submit(asked, stack))
-    extension = ExtendRequest(first, asked.annotated, replace(asked.settings, steps=1), later)
+    settings = replace(asked.settings, steps=1)
+    record = replace(load_adapter(first).info.record, score_note="scored since")
+    extension = ExtendRequest(first, asked.annotated, settings, later, record)
     reports, result = finish(engine.submit(extension, stack))
     assert result is None
+    assert load_adapter(later).info.record.score_note == "scored since"
     assert {type(report) for report in reports} == {StepReport}
     before, after = load_adapter(first), load_adapter(later)
     assert before.info.this_stack_only
     assert not after.info.this_stack_only
     assert before.tensors.keys() < after.tensors.keys()
     assert all(torch.equal(values, after.tensors[name]) for name, values in before.tensors.items())
+
+
+def test_a_later_round_is_scored_in_the_child(engine, stack, tmp_path):
+    first, later = tmp_path / "a.salt.safetensors", tmp_path / "b.salt.safetensors"
+    asked = request(stack, first, steps=None, slices=(0, 2))
+    _, result = finish(engine.submit(replace(asked, score_later=True), stack))
+    assert not result.score_waits, "there is no earlier round to go by"
+    again = request(stack, later, steps=None, slices=(0, 2))
+    _, result = finish(engine.submit(replace(again, init=first, score_later=True), stack))
+    assert result.score_waits
+    assert result.record.held_out_after is None
+    before = later.read_bytes()
+    scoring = ScoreRequest(later, asked.annotated, asked.settings)
+    reports, scored = finish(engine.submit(scoring, stack))
+    assert {type(report) for report in reports} == {StepReport}
+    assert scored.record.held_out_after > 0.9
+    assert scored.record.score_note == ""
+    assert later.read_bytes() == before, "masks are known by it"
 
 
 def test_what_was_looked_ahead_at_is_not_computed_again(stack, tmp_path, monkeypatch):

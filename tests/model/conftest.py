@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from napari_salt.model import extend as extend_module
 from napari_salt.model import fit as fit_module
 from napari_salt.model import predict as predict_module
+from napari_salt.model import revisit as revisit_module
 from napari_salt.model.backbones.base import Activations, Backbone, Identity
 from napari_salt.model.backbones.registry import load_backbone
 from napari_salt.records import AnnotatedSlice, StackInfo
@@ -128,6 +128,6 @@ def tiny_backbone() -> type[TinyBackbone]:
 def small_network(monkeypatch, tiny_backbone) -> TinyBackbone:
     """Fit and predict with a tiny backbone: what is decided, kept and handed on is the same whichever network looks."""
     backbone = tiny_backbone()
-    for module in (fit_module, predict_module, extend_module):
+    for module in (fit_module, predict_module, revisit_module):
         monkeypatch.setattr(module, "warm_backbone", lambda *_: backbone)
     return backbone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from napari_salt.model.adapter_file import (
     read_info,
     save_adapter,
 )
-from napari_salt.model.adapter_info import FORMAT_VERSION, HEADER_KEY, AdapterInfo
+from napari_salt.model.adapter_info import FORMAT_VERSION, HEADER_KEY, AdapterInfo, header_with
 from napari_salt.model.encoder import Encoder, head_taps
 from napari_salt.model.features import Standard, tap_length
 from napari_salt.model.filters import FILTERS_PER_CHANNEL
@@ -142,6 +143,24 @@ def test_the_description_is_read_without_torch(path):
     assert run.returncode == 0, run.stderr
     assert run.stdout.split() == ["1", "300"]
     assert read_info(path) == INFO
+
+
+def test_a_copy_may_tell_of_another_record(path, adapter):
+    record = replace(INFO.record, held_out_before=0.75, score_note="ä" * 3)
+    copy = path.with_name("copy.salt.safetensors")
+    with path.open("rb") as file:
+        copy.write_bytes(header_with(file, record) + file.read())
+    assert read_info(copy) == replace(INFO, record=record)
+    loaded = load_adapter(copy)
+    assert loaded.tensors.keys() == adapter.tensors.keys()
+    assert all(
+        torch.equal(values, loaded.tensors[name]) for name, values in adapter.tensors.items()
+    )
+    assert path.read_bytes()[:8] != copy.read_bytes()[:8]
+    with safe_open(copy, "np") as other:  # as any reader of the format sees it
+        assert set(other.keys()) == set(adapter.tensors)
+    with pytest.raises(ValueError, match="no header"):
+        header_with(io.BytesIO(b"short"), record)
 
 
 def test_saving_leaves_nothing_but_the_file(path, adapter):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from napari_salt.errors import InputError
@@ -26,6 +28,18 @@ def test_a_new_round_is_active():
     assert (first.number, second.number, second.size_bytes) == (1, 2, 20)
     assert (rounds.active, list(rounds)) == (second, [first, second])
     assert heard == [("added", 1), ("activated", 1), ("added", 2), ("activated", 2)]
+
+
+def test_a_round_may_be_scored_later():
+    rounds = Rounds()
+    first, second = rounds.add(RECORD, "a", 10), rounds.add(RECORD, "b", 20)
+    heard = listen(rounds)
+    scored = replace(RECORD, held_out_before=0.9)
+    assert rounds.score(1, scored) == replace(first, record=scored)
+    assert list(rounds) == [replace(first, record=scored), second]
+    assert (rounds.active, heard) == (second, [])
+    with pytest.raises(InputError, match="no round 3"):
+        rounds.score(3, scored)
 
 
 def test_restore_and_go_on():

@@ -27,6 +27,7 @@ from napari_salt.control.look_ahead_controller import LookAheadController
 from napari_salt.control.loop_controller import LoopController
 from napari_salt.control.paint_controller import PaintController
 from napari_salt.control.saving_controller import SavingController
+from napari_salt.control.score_controller import ScoreController
 from napari_salt.control.slices_controller import SlicesController
 from napari_salt.errors import NapariSaltError
 from napari_salt.io.session_store import SessionStore
@@ -72,7 +73,8 @@ class Controller:
             leave=self._leave_session,
             opened=self._session_opened,
         )
-        self.loop = LoopController(self.desk, self.jobs, self.saving)
+        self.scores = ScoreController(self.desk, self.jobs)
+        self.loop = LoopController(self.desk, self.jobs, self.saving, self.scores)
         self.files = FilesController(self.desk, self.jobs)
         self.fill = FillController(self.desk)
         self.keys = KeyController(self.desk, lambda: self._readiness(link.current_slice()))
@@ -200,6 +202,7 @@ class Controller:
         self.jobs.tick()
         self.intensities.tick()
         self.exports.tick()
+        self.scores.tick()
         self.ahead.tick()
         self.files.tick(resting=self.ahead.resting())
 

@@ -14,13 +14,13 @@ from napari_salt.control.rounds_folder import ADAPTER_SUFFIX, rounds_folder
 from napari_salt.engine.requests import ExtendRequest
 from napari_salt.errors import OutputError
 from napari_salt.io.file_names import safe_file_name
-from napari_salt.model.adapter_info import read_info
+from napari_salt.model.adapter_info import header_with, read_info
 
 if TYPE_CHECKING:
     from napari_salt.control.desk import Desk
     from napari_salt.control.job_controller import JobController
     from napari_salt.engine.requests import Result
-    from napari_salt.records import AnnotatedSlice, Label
+    from napari_salt.records import AnnotatedSlice, FitRecord, Label
     from napari_salt.session.session import Session
 
 _Version = tuple[Path, int]
@@ -37,6 +37,7 @@ class _Extension:
     """
 
     session: Session
+    number: int
     source: Path
     out: Path
     annotated: tuple[AnnotatedSlice, ...]
@@ -100,8 +101,11 @@ class FilesController:
             return
         path = path if path.name.endswith(ADAPTER_SUFFIX) else Path(f"{path}{ADAPTER_SUFFIX}")
         source = Path(session.adapter_path)
-        missing = self._missing(session, source)
-        copy_file(self._extended.get(_version(source), source), path)
+        missing, known = self._missing(session, source), self._extended.get(_version(source))
+        if known is not None:
+            copy_file(known, path)
+        else:
+            copy_file(source, path, _later_record(session, source))
         self._desk.say(f"adapter saved to {path.name}", "good")
         if missing is None:
             return
@@ -130,12 +134,17 @@ class FilesController:
         ids = [label.label_id for label in info.labels]
         annotated = session.annotations.snapshot(slices, ids)
         out = rounds_folder() / f"other-stacks-{source.name}"
-        return _Extension(session, source, out, annotated)
+        return _Extension(session, active.number, source, out, annotated)
 
     def _extend(self, extension: _Extension) -> None:
         self._now = extension
+        session = extension.session
         request = ExtendRequest(
-            extension.source, extension.annotated, extension.session.settings, extension.out
+            extension.source,
+            extension.annotated,
+            session.settings,
+            extension.out,
+            session.rounds[extension.number].record,
         )
 
         def done(result: Result) -> None:
@@ -164,7 +173,7 @@ class FilesController:
         job = Job(
             "extend",
             request,
-            extension.session.stack,
+            session.stack,
             on_report=lambda report: None,
             on_done=done,
             on_failed=failed,
@@ -206,6 +215,14 @@ def _version(path: Path) -> _Version:
         return path, 0
 
 
+def _later_record(session: Session, source: Path) -> FitRecord | None:
+    """What is known of a round by now, where its adapter's file tells less: its score may have come later."""
+    active = session.rounds.active
+    if active is None or Path(active.adapter_path) != source:
+        return None
+    return active.record if read_info(source).record != active.record else None
+
+
 def _label_in(session: Session, trained: Label) -> int:
     """Id of the session's label of that name; added, with the trained id where it is free."""
     known = session.labels.by_name(trained.name)
@@ -215,15 +232,18 @@ def _label_in(session: Session, trained: Label) -> int:
     return known.label_id
 
 
-def copy_file(source: Path, target: Path) -> None:
+def copy_file(source: Path, target: Path, record: FitRecord | None = None) -> None:
     """Copy a file so that ``target`` is either the old one or the whole new one.
 
-    Raises ``OutputError`` when the file cannot be written.
+    ``record`` is what the copy of an adapter is to tell instead of its own. Raises ``OutputError`` when the file cannot
+    be written.
     """
     part = None
     try:
         with NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False) as part:
             with source.open("rb") as content:
+                if record is not None:
+                    part.write(header_with(content, record))
                 shutil.copyfileobj(content, part)
             part.flush()
             os.fsync(part.fileno())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_salt.engine.requests import JobRunner, Report, Request, Result
     from napari_salt.records import Planes
 
-JobKind = Literal["warm up", "look ahead", "adapt", "extend", "segment", "compare"]
+JobKind = Literal["warm up", "look ahead", "adapt", "score", "extend", "segment", "compare"]
 
 PAUSE = 0.5
 """Seconds between two showings of how far a job is, unless it has come to another phase: reports come faster than
@@ -62,7 +62,7 @@ class Job:
     @property
     def gives_way(self) -> bool:
         """Whether any other job that somebody waits for comes first."""
-        return self.kind == "extend"
+        return self.kind in ("score", "extend")
 
     def seconds(self) -> float:
         """Wall time since the start."""

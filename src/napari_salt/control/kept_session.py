@@ -76,6 +76,7 @@ class KeptSession:
             (session.labels.changed, self.note),
             (session.settings_changed, self.note),
             (session.adapter_changed, self.note),
+            (session.scored, self.note),
             (session.skipped_changed, self.note),
         ]
 

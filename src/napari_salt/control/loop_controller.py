@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from napari_salt.control.desk import Desk
     from napari_salt.control.saving_controller import SavingController
+    from napari_salt.control.score_controller import ScoreController
     from napari_salt.engine.requests import Report, Result
     from napari_salt.session.session import Session
 
@@ -42,9 +43,11 @@ class LoopController:
         desk: Desk,
         jobs: JobController,
         saving: SavingController,
+        scores: ScoreController,
     ) -> None:
         self._desk = desk
         self._saving = saving
+        self._scores = scores
         self._jobs = jobs
         self.suggestion = SuggestionState()
 
@@ -68,10 +71,11 @@ class LoopController:
             out=rounds_folder() / f"{id(session):x}-{number}{ADAPTER_SUFFIX}",
             init=self._warm_start(session),
             preview=self._desk.link.current_slice(),
+            score_later=True,
         )
         self._jobs.abandon()
         self._desk.say("adapting")
-        job = self._job("adapt", request, session, self._adapted(session, number))
+        job = self._job("adapt", request, session, self._adapted(session, number, request))
         job.on_stopped = lambda: self._adapt_stopped(session, number, job)
         job.on_failed = lambda sentence: self._adapt_failed(session, job, sentence)
         self._start(job)
@@ -95,12 +99,18 @@ class LoopController:
         )
         return Path(session.adapter_path) if same else None
 
-    def _adapted(self, session: Session, number: int) -> Callable[[Result], None]:
+    def _adapted(
+        self, session: Session, number: int, request: AdaptRequest
+    ) -> Callable[[Result], None]:
         def done(result: Result) -> None:
             if not isinstance(result, AdaptResult):
                 return
             record = result.record
-            session.add_round(record, result.adapter_path, result.size_bytes)
+            round_ = session.add_round(record, result.adapter_path, result.size_bytes)
+            if result.score_waits:
+                self._scores.later(session, round_, request)
+            else:
+                self._scores.forget()
             session.clear_skipped()
             self._desk.say(f"round {number} done in {wording.duration(record.seconds)}", "good")
             if self._desk.then_segment:

@@ -48,8 +48,8 @@ class AdaptRequest:
     """Fit an adapter to painted slices and write it to ``out``.
 
     ``init`` is the adapter of an earlier round to go on from; ``preview`` is the slice to predict
-    as soon as the first fit stands. Reports: ``StepReport``, ``SlicePrediction``,
-    ``AdapterSaved``. Result: ``AdaptResult``.
+    as soon as the first fit stands; ``score_later`` leaves the score for a ``ScoreRequest`` where it
+    can wait. Reports: ``StepReport``, ``SlicePrediction``, ``AdapterSaved``. Result: ``AdaptResult``.
     """
 
     annotated: tuple[AnnotatedSlice, ...]
@@ -58,6 +58,7 @@ class AdaptRequest:
     out: Path
     init: Path | None = None
     preview: int | None = None
+    score_later: bool = False
 
     task: ClassVar[str] = "napari_salt.engine.tasks:adapt"
     title: ClassVar[str] = "Adapt"
@@ -67,16 +68,40 @@ class AdaptRequest:
 class ExtendRequest:
     """Fit what other stacks need for the ``adapter`` in a file, from paint of its stack, and write it to ``out``.
 
-    ``settings`` have their say in device and steps alone. Reports: ``StepReport``. Result: None.
+    ``record`` is what the file is to tell of its round; ``settings`` have their say in device and steps alone. Reports:
+    ``StepReport``. Result: None.
     """
 
     adapter: Path
     annotated: tuple[AnnotatedSlice, ...]
     settings: FitSettings
     out: Path
+    record: FitRecord
 
     task: ClassVar[str] = "napari_salt.engine.tasks:extend"
     title: ClassVar[str] = "Save adapter"
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreRequest:
+    """Score the ``adapter`` in a file, whose fit has left that out, on the paint that it was fitted to.
+
+    ``settings`` have their say in the device alone. Reports: ``StepReport``. Result: ``ScoreResult``.
+    """
+
+    adapter: Path
+    annotated: tuple[AnnotatedSlice, ...]
+    settings: FitSettings
+
+    task: ClassVar[str] = "napari_salt.engine.tasks:score"
+    title: ClassVar[str] = "Adapt"
+
+
+@dataclass(frozen=True)
+class ScoreResult:
+    """Result of a ``ScoreRequest``: the record of the adapter with its score."""
+
+    record: FitRecord
 
 
 @dataclass(frozen=True)
@@ -170,11 +195,12 @@ class SliceStored:
 
 @dataclass(frozen=True)
 class AdaptResult:
-    """Result of an ``AdaptRequest``: how the adapter came to be, where it is, and its size."""
+    """Result of an ``AdaptRequest``: how the adapter came to be, where it is, its size, and whether its score waits."""
 
     record: FitRecord
     adapter_path: Path
     size_bytes: int
+    score_waits: bool = False
 
 
 @dataclass(frozen=True)
@@ -231,7 +257,7 @@ class AssistMask:
 Report: TypeAlias = (
     StepReport | SlicePrediction | AdapterSaved | AssistMask | StackPrepared | SliceStored
 )
-Result: TypeAlias = AdaptResult | SegmentResult | LookAheadResult | None
+Result: TypeAlias = AdaptResult | ScoreResult | SegmentResult | LookAheadResult | None
 
 
 class JobRunner(Protocol):

@@ -12,6 +12,7 @@ import functools
 import importlib
 import time
 from collections.abc import Generator, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ from napari_salt.engine.requests import (
     LookAheadResult,
     Report,
     Request,
+    ScoreRequest,
+    ScoreResult,
     SegmentRequest,
     SegmentResult,
     StackPrepared,
@@ -73,6 +76,7 @@ def adapt(request: AdaptRequest, planes: Planes) -> Generator[Report | None, Non
         init=init,
         preview=request.preview,
         cache=FeatureCache(),
+        score_later=request.score_later,
     )
     try:
         while True:
@@ -89,7 +93,21 @@ def adapt(request: AdaptRequest, planes: Planes) -> Generator[Report | None, Non
         fitting.close()
     saved = _save(request.out, outcome.adapter, provisional=False)
     yield saved
-    return AdaptResult(outcome.record, saved.path, saved.size_bytes)
+    return AdaptResult(outcome.record, saved.path, saved.size_bytes, outcome.score_waits)
+
+
+def score(request: ScoreRequest, planes: Planes) -> Generator[Report | None, None, ScoreResult]:
+    """Score an adapter; its file stays as it is."""
+    yield StepReport("loading", 0, 0, message="Loading the network")
+    from napari_salt.model.adapter_file import load_adapter
+    from napari_salt.model.feature_cache import FeatureCache
+    from napari_salt.model.score import score
+
+    adapter = load_adapter(request.adapter)
+    record = yield from score(
+        planes, request.annotated, adapter, request.settings, cache=FeatureCache()
+    )
+    return ScoreResult(record)
 
 
 def extend(request: ExtendRequest, planes: Planes) -> Generator[Report | None, None, None]:
@@ -100,6 +118,7 @@ def extend(request: ExtendRequest, planes: Planes) -> Generator[Report | None, N
     from napari_salt.model.feature_cache import FeatureCache
 
     adapter = load_adapter(request.adapter)
+    adapter = replace(adapter, info=replace(adapter.info, record=request.record))
     extended = yield from extend(
         planes, request.annotated, adapter, request.settings, cache=FeatureCache()
     )

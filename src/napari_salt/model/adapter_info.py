@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, BinaryIO, get_args
 
 from napari_salt.checked import color, items, number, one_of, text, truth, whole
 from napari_salt.errors import AdapterError
@@ -238,6 +238,7 @@ def record_from(content: dict[str, Any]) -> FitRecord:
         "elsewhere_steps": whole(fields.get("elsewhere_steps", 0), 0),
         "elsewhere_tried": whole(fields.get("elsewhere_tried", 0), 0),
         "elsewhere_asked": whole(fields.get("elsewhere_asked", 0), 0),
+        "mixed_at": whole(fields.get("mixed_at", 0), 0),
         "seconds": number(fields["seconds"], 0),
         "trainable_parameters": whole(fields["trainable_parameters"], 0),
         "seed": whole(fields.get("seed", 0), 0),
@@ -269,18 +270,38 @@ def read_info(path: str | Path) -> AdapterInfo:
     )
     try:
         with path.open("rb") as file:
-            start = file.read(8)
-            if len(start) < 8:
-                raise not_ours
-            (length,) = struct.unpack("<Q", start)
-            if length > min(LARGEST_HEADER, path.stat().st_size - 8):
-                raise not_ours
-            header = json.loads(file.read(length))
+            header = _header(file, path.stat().st_size)
     except OSError as error:
         raise AdapterError(f"The adapter '{path}' cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise not_ours from error
-    described = header.get("__metadata__") if isinstance(header, dict) else None
+    described = header.get("__metadata__")
     if not isinstance(described, dict) or HEADER_KEY not in described:
         raise not_ours
     return AdapterInfo.from_json(described[HEADER_KEY])
+
+
+def header_with(file: BinaryIO, record: FitRecord) -> bytes:
+    """The beginning of an open adapter file, up to its tensors, that tells of another ``record``; reads that far.
+
+    Raises ``ValueError`` where it is no adapter.
+    """
+    header = _header(file, LARGEST_HEADER)
+    told = header["__metadata__"]
+    info = AdapterInfo.from_json(told[HEADER_KEY])
+    told[HEADER_KEY] = replace(info, record=record).to_json()
+    content = json.dumps(header).encode()
+    content += b" " * (-len(content) % 8)  # as the format has it
+    return struct.pack("<Q", len(content)) + content
+
+
+def _header(file: BinaryIO, size: int) -> dict[str, Any]:
+    """The header of an open safetensors file of ``size`` bytes; ValueError where it has none."""
+    start = file.read(8)
+    (length,) = struct.unpack("<Q", start) if len(start) == 8 else (size,)
+    if length > min(LARGEST_HEADER, size - 8):
+        raise ValueError("no header")
+    header = json.loads(file.read(length))
+    if not isinstance(header, dict):
+        raise ValueError("no header")
+    return header

@@ -9,20 +9,12 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_salt.model.adapter_file import AdapterFile, build_segmenter, repack
-from napari_salt.model.backbones.registry import warm_backbone
+from napari_salt.model.adapter_file import AdapterFile, repack
 from napari_salt.model.batches import with_fallback
-from napari_salt.model.device import pick_device, set_threads
-from napari_salt.model.encode_painted import encode_painted
-from napari_salt.model.encoder import Encoder
-from napari_salt.model.framing import intensity_for
-from napari_salt.model.input_checks import check_annotations, check_channels, check_slices
-from napari_salt.model.limits import measure_limits
+from napari_salt.model.device import pick_device
 from napari_salt.model.other_stacks import fit_other_stacks, likeness_for_others
-from napari_salt.model.progress import reports
-from napari_salt.model.training_set import TrainingSet
+from napari_salt.model.revisit import check_paint, revisit
 from napari_salt.records import AnnotatedSlice, FitSettings, Planes, StepReport
-from napari_salt.regions import is_large
 
 if TYPE_CHECKING:
     import torch
@@ -63,10 +55,7 @@ def extend(
     JobFailed
         The memory of this computer does not do.
     """
-    info = adapter.info
-    painted = check_annotations(planes, annotated, info.labels)
-    check_slices(planes, [one.index for one in painted])
-    check_channels(planes, info)
+    painted, info = check_paint(planes, annotated, adapter), adapter.info
     chosen = replace(
         settings,
         kind=info.kind,
@@ -95,34 +84,9 @@ def _extend(
     cache: FeatureCache | None,
     device: torch.device,
 ) -> Generator[StepReport, None, AdapterFile]:
-    yield StepReport("loading", 0, 1, message="loading weights")
+    again = yield from revisit(planes, painted, adapter, device, cache)
+    data, segmenter, encoder = again.data, again.segmenter, again.encoder
     info, layers = adapter.info, adapter.layer_state()
-    set_threads()
-    backbone = warm_backbone(info.backbone, device)
-    segmenter = build_segmenter(adapter, backbone).to(device)
-    encoder = Encoder(
-        backbone,
-        intensity_for(settings.intensity, measure_limits(planes, settings.intensity)),
-        adapter.framing(),
-        cache=cache,
-        device=device,
-        along_stack=info.along_stack,
-        pretrained_tail=not (layers or is_large(planes.info)),
-    )
-    encoded = yield from encode_painted(encoder, planes, painted, info.labels, settings.seed)
-    data = TrainingSet(
-        backbone,
-        encoded,
-        painted,
-        info.labels,
-        segmenter.head.embeddings.cpu(),
-        seed=settings.seed,
-        device=device,
-        layers=layers,
-    )
-    measuring = data.measure(segmenter.head.tap_standard)
-    yield from reports("embedding", measuring, "sampling painted pixels")
-    data.linear_share, data.row_scale = info.linear_share, info.row_scale
     other = yield from fit_other_stacks(
         data, data.samples, segmenter, encoder, planes, settings, layers=layers
     )

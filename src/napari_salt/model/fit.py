@@ -31,6 +31,7 @@ from napari_salt.model.label_prompts import embed_names
 from napari_salt.model.limits import measure_limits
 from napari_salt.model.other_stacks import OtherStacks, fit_other_stacks, likeness_for_others
 from napari_salt.model.progress import reports, reports_until
+from napari_salt.model.score import LATER_NOTE, mix_holds, named, scored
 from napari_salt.model.segment_slices import segment_slices
 from napari_salt.model.segmenter import Segmenter
 from napari_salt.model.training_set import TrainingSet
@@ -73,6 +74,8 @@ class FitOutcome:
 
     adapter: AdapterFile
     record: FitRecord
+    score_waits: bool = False
+    """Whether the score was left for `score`."""
 
 
 Report = StepReport | SlicePrediction | FirstFit
@@ -87,6 +90,7 @@ def fit(
     init: AdapterFile | None = None,
     preview: int | None = None,
     cache: FeatureCache | None = None,
+    score_later: bool = False,
 ) -> Generator[Report, None, FitOutcome]:
     """Adapt a backbone to the painted slices of a stack.
 
@@ -105,6 +109,8 @@ def fit(
         A slice to segment as soon as the first fit stands, unless it is so large that this takes minutes.
     cache
         Where prefix activations are kept between jobs.
+    score_later
+        Whether to leave out the score where ``init`` tells how queries and forest are mixed, see `mix_holds`.
 
     Yields
     ------
@@ -137,7 +143,9 @@ def fit(
     used = painted_labels(painted, labels)
 
     def work(device: torch.device) -> Generator[Report, None, FitOutcome]:
-        return _Fit(planes, painted, used, settings, init, preview, cache, device).run()
+        return _Fit(
+            planes, painted, used, settings, init, preview, cache, device, score_later
+        ).run()
 
     def told(message: str) -> Report:
         return StepReport("loading", 0, 1, message=message)
@@ -158,10 +166,12 @@ class _Fit:
         preview: int | None,
         cache: FeatureCache | None,
         device: torch.device,
+        score_later: bool,
     ) -> None:
         self.planes, self.painted, self.labels = planes, painted, labels
         self.settings, self.init, self.preview, self.cache = settings, init, preview, cache
         self.device = device
+        self.score_waits = score_later and self._mix_holds()
         self.began = 0.0
 
     def run(self) -> Generator[Report, None, FitOutcome]:
@@ -181,30 +191,39 @@ class _Fit:
         data = yield from self._encode(encoder, backbone, embeddings)
         segmenter = yield from self._first_fit(encoder, data)
         deadline = self._deadline()
-        folds = yield from reports_until(deadline, "scoring", data.fit_folds())
-        scores: dict[int, float] = {}
-        tuned = Tuned(note=TIME_NOTE)
-        if folds is not None:
-            folds = data.choose_mix(folds)
-            segmenter.head.set_mix(data.linear_share, data.row_scale)
-            scores = data.score(folds)
-            if scores:
-                yield StepReport(
-                    "scoring",
-                    100,
-                    100,
-                    held_out_dice=mean_dice(scores),
-                    held_out_by_label=self._named(scores),
-                )
-            tuned = yield from tune(
-                data, segmenter, folds, self.settings, deadline, self._no_gain()
-            )
+        record, tuned = yield from self._judge(data, segmenter, deadline)
         other, likeness = yield from self._for_others(encoder, data, segmenter, tuned, deadline)
-        record = self._record(segmenter, tuned, scores)
+        record = replace(record, seconds=self._seconds())
         if other is not None:
             record = other.told_in(record, segmenter.head)
         packed = self._pack(encoder, segmenter, tuned.layers, record, other, likeness)
-        return FitOutcome(packed, record)
+        return FitOutcome(packed, record, self.score_waits)
+
+    def _judge(
+        self, data: TrainingSet, segmenter: Segmenter, deadline: float | None
+    ) -> Generator[StepReport, None, tuple[FitRecord, Tuned]]:
+        """Fits without some slices: what they say of this one, how it is mixed, and whether the backbone changes."""
+        if self.score_waits:
+            assert self.init is not None
+            mixed_at, tuned = self.init.info.record.mixed_at, Tuned(note=LATER_NOTE)
+            return replace(self._record(segmenter, tuned), mixed_at=mixed_at), tuned
+        folds = yield from reports_until(deadline, "scoring", data.fit_folds())
+        if folds is None:
+            tuned = Tuned(note=TIME_NOTE)
+            return self._record(segmenter, tuned), tuned
+        folds = data.choose_mix(folds)
+        segmenter.head.set_mix(data.linear_share, data.row_scale)
+        scores = data.score(folds)
+        if scores:
+            yield StepReport(
+                "scoring",
+                100,
+                100,
+                held_out_dice=mean_dice(scores),
+                held_out_by_label=named(scores, self.labels),
+            )
+        tuned = yield from tune(data, segmenter, folds, self.settings, deadline, self._no_gain())
+        return replace(self._record(segmenter, tuned, scores), mixed_at=data.count), tuned
 
     def _first_fit(self, encoder: Encoder, data: TrainingSet) -> Generator[Report, None, Segmenter]:
         """Fit, with the preview as soon as there is enough for a look."""
@@ -307,6 +326,10 @@ class _Fit:
             learned_from=() if self.init is None else self.init.info.record.slices,
         )
         yield from reports("embedding", data.measure(), "sampling painted pixels")
+        if self.score_waits:
+            assert self.init is not None
+            mix = self.init.info.linear_share, self.init.info.row_scale
+            data.linear_share, data.row_scale = mix
         return data
 
     def _record(
@@ -317,36 +340,39 @@ class _Fit:
     ) -> FitRecord:
         tuned, scores = tuned or Tuned(), first_scores or {}
         queries = segmenter.head.query_parameters
-        note = ""
-        if not scores:
-            note = "No slice could be held out that is new to the network: no score."
         record = FitRecord(
             kind=self.settings.kind,
             backbone=self.settings.backbone,
             slices=tuple(one.index for one in self.painted),
             steps=tuned.steps,
-            seconds=round(time.monotonic() - self.began, 2),
+            seconds=self._seconds(),
             trainable_parameters=queries + tuned.parameters,
             kept="adapted" if tuned.steps else "first fit",
-            held_out_before=mean_dice(scores),
-            held_out_after=mean_dice(scores),
-            held_out_by_label=self._named(scores),
-            score_note=tuned.note or note,
             seed=self.settings.seed,
             device=str(self.device),
             no_gain=tuned.no_gain,
         )
+        record = scored(record, scores, self.labels)
+        if tuned.note:
+            record = replace(record, score_note=tuned.note)
         if not tuned.after:
             return record
         return replace(
             record,
             held_out_before=mean_dice(tuned.before),
             held_out_after=mean_dice(tuned.after),
-            held_out_by_label=self._named(tuned.after),
+            held_out_by_label=named(tuned.after, self.labels),
         )
 
-    def _named(self, scores: dict[int, float]) -> tuple[tuple[str, float], ...]:
-        return tuple((self.labels[row - 1].name, round(dice, 4)) for row, dice in scores.items())
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self.began, 2)
+
+    def _mix_holds(self) -> bool:
+        """Whether queries and forest are mixed as they were in the round before."""
+        before = self.init
+        return before is not None and mix_holds(
+            before, self.labels, len(self.painted), self.settings
+        )
 
     def _pack(
         self,

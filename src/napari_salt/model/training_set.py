@@ -164,11 +164,14 @@ class TrainingSet:
 
     def fit_first(self) -> Generator[float, None, Begun]:
         """The first third of `fit_all`, good enough for a look."""
-        return probe.fit_first(self.samples, self.rows, seed=self.seed, jobs=_jobs())
+        fitting = probe.fit_first(self.samples, self.rows, seed=self.seed, jobs=_jobs())
+        begun = yield from fitting
+        return replace(begun, fitted=self._mixed(begun.fitted))
 
     def fit_rest(self, begun: Begun) -> Generator[float, None, Fitted]:
         """What `fit_all` gives, from what `fit_first` gave."""
-        return probe.fit_rest(self.samples, begun, seed=self.seed, jobs=_jobs())
+        fitting = probe.fit_rest(self.samples, begun, seed=self.seed, jobs=_jobs())
+        return self._mixed((yield from fitting))
 
     def fit_folds(self) -> Generator[float, None, dict[int, Fitted]]:
         """The same, smaller, without each fold in turn."""
@@ -186,10 +189,12 @@ class TrainingSet:
         and the scale is not touched.
         """
         self.linear_share = probe.choose_share(self.samples, folds)
-        mixed = {fold: self._mixed(one) for fold, one in folds.items()}
-        if self.count == 1:
-            return mixed
-        self.row_scale = probe.choose_row_scale(self.samples, mixed)
+        if self.count > 1:
+            self.row_scale = probe.choose_row_scale(self.samples, self.mixed(folds))
+        return self.mixed(folds)
+
+    def mixed(self, folds: Mapping[int, Fitted]) -> dict[int, Fitted]:
+        """The ``folds`` as everything here is mixed."""
         return {fold: self._mixed(one) for fold, one in folds.items()}
 
     def _mixed(self, fitted: Fitted) -> Fitted:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from napari_salt.session.session import Session
 
-JobKind = Literal["none", "adapt", "extend", "segment", "compare", "export"]
+JobKind = Literal["none", "adapt", "score", "extend", "segment", "compare", "export"]
 
 
 @dataclass(frozen=True)

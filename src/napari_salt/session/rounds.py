@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from psygnal import Signal
 
@@ -68,6 +69,11 @@ class Rounds:
         self._rounds[round_.number] = round_
         self.added.emit(round_)
         self._activate(round_.number)
+        return round_
+
+    def score(self, number: int, record: FitRecord) -> Round:
+        """Keep what is known now of a round that is there; InputError when there is none of this number."""
+        round_ = self._rounds[number] = replace(self[number], record=record)
         return round_
 
     def restore(self, number: int) -> Round:

@@ -49,6 +49,8 @@ class Session:
     predictions_outdated = Signal()
     """Another adapter is in use: predictions made so far are those of an older one."""
     skipped_changed = Signal()
+    scored = Signal(int)
+    """A round was scored after it was made."""
     resumed = Signal()
     """Kept work has taken the place of what was here."""
 
@@ -151,6 +153,11 @@ class Session:
         if round_ != before:
             self._use(round_.adapter_path)
         return round_
+
+    def score_round(self, number: int, record: FitRecord) -> None:
+        """Keep the ``record`` of a round with the score that came later; InputError when there is no such round."""
+        self.rounds.score(number, record)
+        self.scored.emit(number)
 
     def use_round(self) -> None:
         """Use the adapter of the active round, after the rounds were replaced."""
