@@ -188,6 +188,21 @@ def test_places_imaged_several_times_make_a_time_axis(tmp_path):
         read_stack(folder)
 
 
+def test_anonymised_files_have_no_uids_and_make_stacks_all_the_same(tmp_path):
+    volume = marked_volume((4, 6, 5), (1, 2, 3))
+    names = {"SOPInstanceUID": "", "SeriesInstanceUID": "", "StudyInstanceUID": ""}
+    folder = dicom_series(tmp_path / "a", volume, **names)
+    stack = read_stack(folder)
+    assert stack.info.shape == volume.shape
+    np.testing.assert_array_equal(stack.plane(2), volume[2])
+    dicom_file(volume[0], **names, SeriesNumber=2, SeriesDescription="scout").save_as(
+        folder / "scout", enforce_file_format=True
+    )
+    with pytest.raises(ChoiceNeeded, match="holds 2 series"):
+        read_stack(folder)
+    assert read_stack(folder, series="abdomen").info.shape == volume.shape
+
+
 def test_copies_of_a_file_count_once(tmp_path):
     folder = dicom_series(tmp_path / "s", np.zeros((3, 2, 2), np.uint8))
     (folder / "copy of IM000").write_bytes((folder / "IM000").read_bytes())

@@ -115,7 +115,10 @@ def _candidates(folder: Path) -> list[Path]:
 def _likeness(frame: Frame) -> tuple[object, ...]:
     """What the frames of one stack have in common."""
     turned = None if frame.orientation is None else tuple(frame.orientation.round(3) + 0.0)
-    return frame.series.uid, frame.size, frame.color, turned
+    series = frame.series
+    # without a UID, as anonymised files are, whatever else they say of their series
+    own = series.uid or (series.number, series.description, series.modality)
+    return own, frame.size, frame.color, turned
 
 
 def _named(gathered: Sequence[list[Frame]]) -> list[Group]:

@@ -11,6 +11,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from napari_salt.errors import InputError
+from napari_salt.io.export import check_target
 from napari_salt.io.read import read_labels, read_stack
 from napari_salt.io.writing.dicom_seg import write_dicom_seg
 from napari_salt.io.writing.dicom_source import source_images
@@ -174,3 +175,16 @@ def test_two_series_of_one_shape_are_not_guessed_between(tmp_path, series):
         write_slice(series, index, uids, f"other{index}.dcm")
     with pytest.raises(InputError, match="more than one series"):
         write_dicom_seg(tmp_path / "m.dcm", masks(), of(series), LABELS)
+
+
+def test_images_without_uids_are_refused_before_any_work(tmp_path, series):
+    for file in series.glob("*.dcm"):
+        image = pydicom.dcmread(file)
+        image.SOPInstanceUID = image.StudyInstanceUID = ""
+        image.save_as(file)
+    stack = read_stack(series)
+    assert stack.info.shape == SHAPE
+    with pytest.raises(InputError, match="anonymised"):
+        check_target(tmp_path / "m.dcm", stack.info)
+    with pytest.raises(InputError, match="anonymised"):
+        source_images(series, SHAPE)

@@ -10,7 +10,7 @@ import numpy as np
 from napari_salt import __version__
 from napari_salt.errors import InputError
 from napari_salt.io.atomic import atomic_write
-from napari_salt.io.writing.dicom_source import source_images
+from napari_salt.io.writing.dicom_source import check_references, source_images
 from napari_salt.io.writing.ids import largest_id, smallest_type
 from napari_salt.optional import need
 
@@ -41,6 +41,7 @@ def check_source(info: StackInfo) -> None:
         raise InputError(
             "DICOM-SEG is written for grey images only; save the masks as TIFF or OME-Zarr."
         )
+    check_references(Path(info.origin.path), info.shape[1:])
 
 
 def write_dicom_seg(

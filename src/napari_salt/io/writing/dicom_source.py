@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_salt.errors import InputError
+from napari_salt.io.dicom_frames import SEGMENTATION, read_frames
 from napari_salt.io.dicom_geometry import arrange
 from napari_salt.io.dicom_series import dicom_files, groups_of
 from napari_salt.optional import need
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
 
 _SAME_PLACE = 0.01
 """What rounding may make of one number of an affine."""
+_REFERENCES = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+"""By what DICOM-SEG refers to an image; anonymised files may lack them."""
+
+
+def check_references(folder: Path, size: tuple[int, int]) -> None:
+    """``InputError`` when the first image of ``size`` (Y, X) in a folder cannot be referred to; reads few headers."""
+    pydicom = need("pydicom", "dicom", "Reading DICOM")
+    for file in dicom_files(folder) if folder.is_dir() else []:
+        frame = next(iter(read_frames(file)), None)
+        if frame is not None and frame.kind != SEGMENTATION and frame.size == size:
+            _check_references(pydicom.dcmread(file, stop_before_pixels=True))
+            return
 
 
 def source_images(
@@ -58,7 +71,18 @@ def source_images(
             "DICOM-SEG is written for series of one file a slice that say where they lie; save the "
             "masks as NIfTI instead."
         )
-    return [pydicom.dcmread(frame.file, stop_before_pixels=True) for frame in frames]
+    images = [pydicom.dcmread(frame.file, stop_before_pixels=True) for frame in frames]
+    for image in images:
+        _check_references(image)
+    return images
+
+
+def _check_references(image: Any) -> None:
+    if any(not image.get(name) for name in _REFERENCES):
+        raise InputError(
+            "DICOM-SEG refers to the images it was made from by their UIDs, and these have none; they may have been "
+            "anonymised. Save the masks as NIfTI instead."
+        )
 
 
 def _fitting(
