@@ -26,7 +26,7 @@ CACHE = Path(__file__).resolve().parent / ".data"
 BASE = ("brain_regions", "brain_tissue", "nuclei")
 HELD_OUT = (
     *("macaque", "nuclei_3d", "phantom_ct", "vessels", "coins", "ihc"),
-    *("ct_organs", "lung_tumour", "brain_tumour"),
+    *("ct_organs", "ct_fine", "lung_tumour", "brain_tumour"),
 )
 
 
@@ -69,6 +69,7 @@ BUILDERS: dict[str, Callable[[], sources.Raw]] = {
     "coins": sources.coins,
     "ihc": sources.ihc,
     "ct_organs": scans.ct_organs,
+    "ct_fine": scans.ct_fine,
     "lung_tumour": scans.lung_tumour,
     "brain_tumour": scans.brain_tumour,
     "phantom_ct": phantoms.phantom_ct,

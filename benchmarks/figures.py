@@ -25,6 +25,7 @@ TITLES = {
     "coins": "coins (photograph)",
     "ihc": "stained tissue (colour)",
     "ct_organs": "abdomen (12 organs, CT)",
+    "ct_fine": "abdomen, 512 × 512 (CT)",
     "lung_tumour": "tumour in the lung (CT)",
     "brain_tumour": "tumour in the brain (MR)",
 }
@@ -39,7 +40,7 @@ ROWS = (
     "nuclei_3d",
     "phantom_ct",
     "vessels",
-    *("coins", "ihc", "ct_organs", "lung_tumour", "brain_tumour"),
+    *("coins", "ihc", "ct_organs", "ct_fine", "lung_tumour", "brain_tumour"),
 )
 
 

@@ -33,6 +33,10 @@ AIR = -1024
 """Hounsfield units of air, which become 0."""
 TOTAL = ("TotalSegmentator", "2.9.0")
 RADIOMICS = ("pyradiomics", "3.0.1")
+FIRST_SLICE = "example_ct_dicom/CT.1.3.12.2.1107.5.1.4.60064.30000022120808113428000016573"
+SLICES = 20
+FEWEST_VOXELS = 1000
+"""Of an organ; less is the rim of one that lies elsewhere."""
 BUILD_TOOLS = ("setuptools", "versioneer", "numpy")
 
 
@@ -69,13 +73,42 @@ def ct_organs() -> Raw:
             axial(np.asarray(nibabel.load(_source_file(*TOTAL, name, Path(temporary))).dataobj))
             for name in ("example_ct.nii.gz", "example_seg_fast_force_split.nii.gz")
         )
-    labels = np.zeros(found.shape, np.uint8)
-    for number, ids in enumerate(ORGANS.values(), start=1):
-        labels[np.isin(found, ids)] = number
+    labels, names = _organs(found)
     note = (
         "abdominal CT, 3 mm axial slices, organs as TotalSegmentator finds them, merged to twelve"
     )
-    return _hounsfield(image), labels, dict(enumerate(ORGANS, start=1)), note
+    return _hounsfield(image), labels, names, note
+
+
+def ct_fine() -> Raw:
+    """A part of another abdominal CT in its own resolution, from the same package."""
+    import SimpleITK
+
+    stem, first = FIRST_SLICE[:-5], int(FIRST_SLICE[-5:])
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        slices = [
+            _source_file(*TOTAL, f"{stem}{first + number}", folder) for number in range(SLICES)
+        ]
+        organs = SimpleITK.ReadImage(_source_file(*TOTAL, "example_seg_dicom.nii.gz", folder))
+        # along the table, feet first, as the series has no numbers that say so
+        image = SimpleITK.ReadImage([str(file) for file in reversed(slices)])
+    organs = SimpleITK.Resample(organs, image, SimpleITK.Transform(), SimpleITK.sitkNearestNeighbor)
+    labels, names = _organs(SimpleITK.GetArrayFromImage(organs))
+    note = "abdominal CT, 2 mm axial slices of 512 x 512, organs as TotalSegmentator finds them"
+    return _hounsfield(SimpleITK.GetArrayFromImage(image)), labels, names, note
+
+
+def _organs(found: NDArray) -> tuple[NDArray[np.uint8], dict[int, str]]:
+    """The merged organs that are there, numbered from 1, and their names."""
+    labels = np.zeros(found.shape, np.uint8)
+    names: dict[int, str] = {}
+    for name, ids in ORGANS.items():
+        here = np.isin(found, ids)
+        if here.sum() >= FEWEST_VOXELS:
+            names[len(names) + 1] = name
+            labels[here] = len(names)
+    return labels, names
 
 
 def _radiomics(name: str, keep: slice) -> tuple[NDArray, NDArray]:

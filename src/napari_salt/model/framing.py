@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 
 OVERLAP = 1 / 4
 """Share of a tile that it has in common with its neighbour."""
-SMALLEST_OBJECT = 14.0
-"""Diameter, in frame pixels, that the typical object of the smallest label should reach."""
+SMALLEST_OBJECT = 8.0
+"""Diameter, in frame pixels, that the typical object of the smallest label should reach. The filters see it at full
+resolution besides, and what a frame shows around it helps as much as more of its pixels (``benchmarks/RESULTS.md``)."""
+FEWER_FRAMES = 0.85
+"""A zoom is made smaller by so much at the most where a row or column of frames is saved by that."""
 DETAIL = 4.0
 """The detail grid (filters, output) is at most this much finer than the network frame."""
 LONGEST_ASPECT = 2.0
@@ -250,7 +253,7 @@ def choose_framing(
 
     The size of an object is the diameter of the disc of equal area; the median over the objects of a label counts, and
     the label with the smallest one decides. Without completely painted slices the strokes tell nothing of sizes, and
-    a slice is tiled only when a frame would shrink it more than twofold.
+    a slice is tiled only when a frame would shrink it more than twofold. A zoom little smaller saves frames.
     """
     whole = whole_zoom(size, frame_size)
     if whole >= 1.0:
@@ -258,7 +261,16 @@ def choose_framing(
     diameters = _diameters([one for one in annotated if one.complete])
     wanted = SMALLEST_OBJECT / min(diameters) if diameters else 0.5
     zoom = min(1.0, wanted)
-    return Framing(frame_size) if zoom <= 1.3 * whole else Framing(frame_size, float(zoom))
+    if zoom <= 1.3 * whole:
+        return Framing(frame_size)
+    return Framing(frame_size, _with_fewer_frames(float(zoom), max(size), frame_size))
+
+
+def _with_fewer_frames(zoom: float, longest: int, frame_size: int) -> float:
+    """The largest zoom at which a frame less lies along the longest side, where that is nearly ``zoom``."""
+    frames = len(_corners(max(1, round(longest * zoom)), frame_size))
+    fewer = frame_size * (1 + (frames - 2) * (1 - OVERLAP)) / longest
+    return fewer if frames > 1 and fewer >= FEWER_FRAMES * zoom else zoom
 
 
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
