@@ -21,6 +21,8 @@ from napari_salt.engine.requests import (
     ExtendRequest,
     LookAheadRequest,
     LookAheadResult,
+    ScoreRequest,
+    ScoreResult,
     SegmentRequest,
     SegmentResult,
     WarmUpRequest,
@@ -837,6 +839,42 @@ def test_a_comparison_ends_with_its_layers_and_with_its_image(bench, tmp_path):
     bench.wishes.image_chosen.emit("b")
     assert bench.shown("comparison").text == ""
     bench.link.compare.clear.assert_called_once()
+
+
+def scoring(bench, tmp_path):
+    """Two rounds, the second of which is being scored."""
+    adapted(bench, tmp_path)
+    bench.wishes.adapt.emit()
+    assert bench.runner.requests[-1].score_later
+    unscored = replace(RECORD, kept="first fit", held_out_before=None, held_out_after=None)
+    second = tmp_path / "second.salt.safetensors"
+    bench.runner.end("on_done", AdaptResult(unscored, second, 10, score_waits=True))
+    bench.link.compare = create_autospec(CompareLayers, instance=True)
+    bench.controller.tick()
+    assert isinstance(bench.runner.requests[-1], ScoreRequest)
+
+
+def test_a_score_that_came_later_is_shown_and_kept(bench, tmp_path):
+    scoring(bench, tmp_path)
+    assert bench.shown("rounds")[1].dice == "–"
+    bench.runner.end("on_done", ScoreResult(replace(RECORD, kept="adapted", held_out_after=0.93)))
+    assert bench.shown("rounds")[1].dice == "0.80 → 0.93"
+    assert bench.shown("score").startswith("held-out Dice 0.93 (round 1: 0.90)")
+
+
+@pytest.mark.parametrize("what", ["compare", "restore", "segment"])
+def test_a_score_gives_way(bench, tmp_path, what):
+    scoring(bench, tmp_path)
+    if what == "compare":
+        bench.wishes.compare_rounds.emit(1, 2)
+    elif what == "restore":
+        bench.wishes.then_segment_set.emit(True)
+        bench.wishes.restore_round.emit(1)
+    else:
+        bench.wishes.segment_slice.emit()
+    assert bench.runner.stops == 1
+    bench.runner.end("on_stopped")
+    assert isinstance(bench.runner.requests[-1], SegmentRequest)
 
 
 def test_a_stopped_comparison_shows_nothing(bench, tmp_path):

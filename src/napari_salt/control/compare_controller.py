@@ -31,7 +31,7 @@ class CompareController:
     def compare(self, first: int, second: int) -> None:
         """Show two rounds against each other on the slice on screen."""
         session, index = self._desk.session, self._desk.link.current_slice()
-        if session is None or index is None or self._jobs.busy:
+        if session is None or index is None or self._jobs.occupied:
             return
         self.end()
         self._segment(session, index, (first, second), [])

@@ -94,6 +94,11 @@ class JobController:
         return self.job is not None
 
     @property
+    def occupied(self) -> bool:
+        """Whether another job would have to wait for one that the user knows of, and that does not give way."""
+        return self.job is not None and not self.job.gives_way
+
+    @property
     def running(self) -> bool:
         """Whether any job runs, also one that nobody waits for."""
         return self._job is not None

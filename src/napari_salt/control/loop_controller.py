@@ -147,7 +147,7 @@ class LoopController:
             return
         session.restore_round(number)
         self._desk.say(f"round {number} restored; segment again to see its masks", "good")
-        if self._desk.then_segment and not self._jobs.busy:
+        if self._desk.then_segment and not self._jobs.occupied:
             self.segment_all()
 
     # ---- segment
