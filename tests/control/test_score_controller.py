@@ -13,6 +13,7 @@ from napari_salt.control.job_controller import Job, JobController
 from napari_salt.control.score_controller import ScoreController
 from napari_salt.engine.requests import AdaptRequest, ScoreRequest, ScoreResult, SegmentRequest
 from napari_salt.records import AnnotatedSlice, FitRecord
+from napari_salt.session.rounds import Rounds
 from napari_salt.session.session import Session
 from napari_salt.session.stack import Stack
 from napari_salt.viewer_link import ViewerLink
@@ -141,6 +142,19 @@ def test_what_was_stopped_or_has_failed_is_not_tried_again(bench, how, said):
     bench.scores.tick()
     assert len(bench.runner.requests) == 1
     assert bench.session.rounds[1].record == RECORD
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_rounds_that_take_its_place_are_not_taken_for_it(bench, tmp_path, when):
+    if when == "meanwhile":
+        bench.scores.tick()
+    bench.session.rounds = Rounds()  # as kept work does
+    bench.session.rounds.add(RECORD, str(tmp_path / "kept.salt.safetensors"), 10)
+    if when == "meanwhile":
+        bench.runner.end("on_done", ScoreResult(SCORED))
+    bench.scores.tick()
+    assert [one.record for one in bench.session.rounds] == [RECORD]
+    assert len(bench.runner.requests) == (when == "meanwhile")
 
 
 def test_another_image_ends_it(bench):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_salt.control.desk import Desk
     from napari_salt.control.job_controller import JobController
     from napari_salt.engine.requests import Result
-    from napari_salt.records import AnnotatedSlice, FitRecord, Label
+    from napari_salt.records import AnnotatedSlice, FitRecord, Label, Round
     from napari_salt.session.session import Session
 
 _Version = tuple[Path, int]
@@ -37,11 +37,21 @@ class _Extension:
     """
 
     session: Session
-    number: int
-    source: Path
+    round: Round
     out: Path
     annotated: tuple[AnnotatedSlice, ...]
     saved: set[_Version] = field(default_factory=set)
+
+    @property
+    def source(self) -> Path:
+        """The adapter of the round."""
+        return Path(self.round.adapter_path)
+
+    @property
+    def record(self) -> FitRecord:
+        """What is known of the round by now; it may have been scored since."""
+        found = (one for one in self.session.rounds if one.adapter_path == self.round.adapter_path)
+        return next(found, self.round).record
 
     @property
     def names(self) -> str:
@@ -134,7 +144,7 @@ class FilesController:
         ids = [label.label_id for label in info.labels]
         annotated = session.annotations.snapshot(slices, ids)
         out = rounds_folder() / f"other-stacks-{source.name}"
-        return _Extension(session, active.number, source, out, annotated)
+        return _Extension(session, active, out, annotated)
 
     def _extend(self, extension: _Extension) -> None:
         self._now = extension
@@ -144,7 +154,7 @@ class FilesController:
             extension.annotated,
             session.settings,
             extension.out,
-            session.rounds[extension.number].record,
+            extension.record,
         )
 
         def done(result: Result) -> None:

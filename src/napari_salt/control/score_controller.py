@@ -26,6 +26,12 @@ class _Unscored:
     round: Round
     request: AdaptRequest
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the session has this round still: kept work may have taken the place of all rounds."""
+        same = (one for one in self.session.rounds if one.number == self.round.number)
+        return any(one.adapter_path == self.round.adapter_path for one in same)
+
 
 class ScoreController:
     """Scores the newest round as soon as nothing else is asked of the engine; any other job comes first."""
@@ -48,7 +54,7 @@ class ScoreController:
         if unscored is None or self._jobs.busy:
             return
         self._waiting = None
-        if unscored.session is self._desk.session:
+        if unscored.session is self._desk.session and unscored.is_there:
             self._score(unscored)
 
     def _score(self, unscored: _Unscored) -> None:
@@ -60,7 +66,7 @@ class ScoreController:
         )
 
         def done(result: Result) -> None:
-            if isinstance(result, ScoreResult):
+            if isinstance(result, ScoreResult) and unscored.is_there:
                 session.score_round(number, result.record)
                 self._desk.say(
                     f"round {number}: held-out Dice {wording.dice(result.record)}", "good"
