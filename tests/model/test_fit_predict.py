@@ -557,10 +557,10 @@ def test_a_large_image_with_tiny_objects_goes_through_tiles(planes_of, cache, mo
     planes = planes_of(image[None].astype(np.float32))
     running = fit(planes, [AnnotatedSlice(0, truth, True)], [DISC], FIRST_FIT_ONLY, cache=cache)
     outcome, reports = run(running)
-    assert outcome.adapter.info.zoom == 1.0
-    assert sum(getattr(one, "phase", "") == "embedding" for one in reports) >= 3
+    assert outcome.adapter.info.zoom == pytest.approx(448 / 500)  # and not 1, of three frames
+    assert sum(getattr(one, "phase", "") == "embedding" for one in reports) >= 2
     steps = list(predict(planes, outcome.adapter, [0], device="cpu", cache=cache))
-    assert steps[:-1] == [None] * 3  # one pause for each frame
+    assert steps[:-1] == [None] * 2  # one pause for each frame
     check_contract(steps[-1], 0, (250, 500))
     assert dice(steps[-1].labels, truth, 1) > 0.85
 

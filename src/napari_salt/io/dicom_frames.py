@@ -157,9 +157,8 @@ def _frames(file: Path, header: Any) -> Iterator[Frame]:
             file=file,
             index=index if count > 1 else None,
             number=int(header.get("InstanceNumber") or 0),
-            instance=str(
-                header.get("SOPInstanceUID") or file
-            ),  # anonymised files may have an empty one
+            # anonymised files may have an empty one
+            instance=str(header.get("SOPInstanceUID") or file),
             series=Series(
                 str(header.get("SeriesInstanceUID") or ""),
                 str(header.get("SeriesNumber") or ""),
