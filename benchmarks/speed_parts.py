@@ -219,7 +219,7 @@ def decode_speed(
     for name, adapter in {"one": one, "many": many}.items():
         segmenter = build_segmenter(adapter, backbone)
         encoder = Encoder(backbone, measure_intensity(planes), adapter.framing())
-        view, frames = encoder.view(planes.plane(0), 0, planes.info.shape[0])
+        view, frames = encoder.view(planes, 0, planes.plane(0))
         with torch.inference_mode():
             taps = segmenter.taps(encoder.prefix(frames))
 

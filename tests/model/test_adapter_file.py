@@ -384,28 +384,28 @@ def returned(generator):
     yield (yield from generator)
 
 
-def probabilities(segmenter: Segmenter, backbone) -> torch.Tensor:
-    plane = np.random.default_rng(1).random((16, 16), np.float32)
+def probabilities(segmenter: Segmenter, backbone, planes_of) -> torch.Tensor:
+    planes = planes_of(np.random.default_rng(1).random((3, 16, 16), np.float32))
     intensity = Intensity((0.0,), (1.0,))
-    *_, encoded = Encoder(backbone, intensity, Framing(16)).steps(plane, 1, 3)
+    *_, encoded = Encoder(backbone, intensity, Framing(16)).steps(planes, 1)
     with torch.no_grad():
         return segmenter.probabilities(encoded)
 
 
-def test_a_segmenter_comes_back_from_its_file_with_its_forest(fitted, tmp_path):
+def test_a_segmenter_comes_back_from_its_file_with_its_forest(fitted, planes_of, tmp_path):
     segmenter, info, backbone = fitted
-    before = probabilities(segmenter, backbone)
+    before = probabilities(segmenter, backbone, planes_of)
     adapter = pack(segmenter, {}, info)
     save_adapter(tmp_path / "a.salt.safetensors", adapter)
     again = build_segmenter(load_adapter(tmp_path / "a.salt.safetensors"), backbone)
-    assert torch.equal(probabilities(again, backbone), before)
+    assert torch.equal(probabilities(again, backbone, planes_of), before)
     for name, values in segmenter.head.forest.tensors().items():
         assert torch.equal(again.head.forest.tensors()[name], values)
     assert not any(p.requires_grad for p in again.parameters())
     segmenter.head.bias.data += 1
     segmenter.head.forest.leaf[:] = 0
     assert torch.equal(
-        probabilities(build_segmenter(adapter, backbone), backbone), before
+        probabilities(build_segmenter(adapter, backbone), backbone, planes_of), before
     )  # what was packed is a copy
 
 

@@ -219,8 +219,8 @@ def encoder_of(backbone, size: int, cache: FeatureCache | None = None) -> Encode
 
 def test_encoding_goes_on_with_smaller_batches(tiny_backbone, planes):
     roomy, tight = tiny_backbone(), tiny_backbone(most=2)
-    whole = list(encoder_of(roomy, 8).steps(planes.plane(3), 3, 10))[-1]
-    parts = list(encoder_of(tight, 8).steps(planes.plane(3), 3, 10))[-1]
+    whole = list(encoder_of(roomy, 8).steps(planes, 3))[-1]
+    parts = list(encoder_of(tight, 8).steps(planes, 3))[-1]
     frames = len(whole.view.layout.origins)
     assert frames > 2
     assert roomy.passes == [frames]
@@ -232,25 +232,25 @@ def test_encoding_goes_on_with_smaller_batches(tiny_backbone, planes):
 
 def test_cached_frames_serve_batches_of_any_size(tiny_backbone, planes, tmp_path):
     backbone, cache = tiny_backbone(), FeatureCache(tmp_path)
-    first = list(encoder_of(backbone, 1, cache).steps(planes.plane(3), 3, 10))[-1]
+    first = list(encoder_of(backbone, 1, cache).steps(planes, 3))[-1]
     frames = len(first.view.layout.origins)
     assert backbone.passes == [1] * frames
-    again = list(encoder_of(backbone, 8, cache).steps(planes.plane(3), 3, 10))[-1]
+    again = list(encoder_of(backbone, 8, cache).steps(planes, 3))[-1]
     assert backbone.passes == [1] * frames  # nothing was run again
     assert torch.equal(again.tail_input, first.tail_input)
     assert torch.equal(again.taps["stage1"], first.taps["stage1"])
     newest = max(cache.folder.iterdir())
     newest.unlink()
-    list(encoder_of(backbone, 8, cache).steps(planes.plane(3), 3, 10))
+    list(encoder_of(backbone, 8, cache).steps(planes, 3))
     assert backbone.passes == [1] * (frames + 1)  # only the missing one
 
 
 def test_half_precision_features_are_cached_apart(tiny_backbone, planes, tmp_path, monkeypatch):
     backbone, cache = tiny_backbone(), FeatureCache(tmp_path)
-    list(encoder_of(backbone, 1, cache).steps(planes.plane(3), 3, 10))
+    list(encoder_of(backbone, 1, cache).steps(planes, 3))
     run = len(backbone.passes)
     monkeypatch.setattr(encoder_module, "autocast_dtype", lambda _: torch.bfloat16)
-    list(encoder_of(backbone, 1, cache).steps(planes.plane(3), 3, 10))
+    list(encoder_of(backbone, 1, cache).steps(planes, 3))
     assert len(backbone.passes) == 2 * run
 
 
@@ -258,8 +258,8 @@ def test_networks_run_in_the_precision_of_the_device(tiny_backbone, planes, monk
     for module in (encoder_module, segmenter_module):
         monkeypatch.setattr(module, "autocast", lambda _: torch.autocast("cpu", torch.bfloat16))
     backbone = tiny_backbone()
-    encoded = list(encoder_of(backbone, 1).steps(planes.plane(3), 3, 10))[-1]
-    exact = backbone.prefix(encoder_of(backbone, 1).view(planes.plane(3), 3, 10)[1])
+    encoded = list(encoder_of(backbone, 1).steps(planes, 3))[-1]
+    exact = backbone.prefix(encoder_of(backbone, 1).view(planes, 3, planes.plane(3))[1])
     assert encoded.tail_input.dtype is torch.float32  # what is kept and cached stays float32
     assert not torch.equal(encoded.tail_input, exact.tail_input)
     torch.testing.assert_close(encoded.tail_input, exact.tail_input, atol=0.02, rtol=0.02)

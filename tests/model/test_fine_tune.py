@@ -35,7 +35,7 @@ def noise(seed: int) -> np.ndarray:
 
 
 @pytest.fixture
-def make_data(tiny_backbone, monkeypatch):
+def make_data(tiny_backbone, planes_of, monkeypatch):
     """A training set of slices with noise, a bright left and a dim top; each call anew."""
     for name, size in (("TREES", 4), ("FOLD_TREES", 3)):
         monkeypatch.setattr(probe, name, size)
@@ -50,7 +50,7 @@ def make_data(tiny_backbone, monkeypatch):
             targets[: 4 + index % 2, 9:] = 5
             plane = noise(index) / 2 + (targets == 1) * 0.4 - (targets == 5) * 0.2
             plane = (planes or {}).get(index, plane).astype(np.float32)
-            *_, slice_ = encoder.steps(plane, index, count)
+            *_, slice_ = encoder.steps(planes_of(np.stack([plane] * count)), index)
             encoded.append(slice_)
             annotated.append(AnnotatedSlice(index, targets, complete=True))
         embeddings = F.normalize(

@@ -696,7 +696,7 @@ def test_features_of_one_window_are_not_those_of_another(planes, two, backbone, 
     kept = FeatureCache(tmp_path)
     for choice in (AUTO, WINDOW, IntensityChoice("window", 10.0, 241.0), WINDOW):
         scale = measure_intensity(planes, choice)
-        list(Encoder(backbone, scale, Framing(256), cache=kept).steps(planes.plane(1), 1, 2))
+        list(Encoder(backbone, scale, Framing(256), cache=kept).steps(planes, 1))
     assert len(list(kept.folder.iterdir())) == 3
 
 

@@ -30,6 +30,7 @@ from napari_salt.model.head import LabelHead
 from napari_salt.model.likeness import Likeness
 from napari_salt.model.probe import LINEAR_SHARE
 from napari_salt.model.segmenter import Segmenter
+from napari_salt.model.volume_filters import VOLUME_FILTERS_PER_CHANNEL
 
 if TYPE_CHECKING:
     from napari_salt.model.backbones.base import Backbone
@@ -92,6 +93,10 @@ class AdapterFile:
             )
         except (KeyError, ValueError) as error:
             raise AdapterError(DAMAGED) from error
+
+    def looks_along(self, elsewhere: bool) -> bool:
+        """Whether the forest for the painted stack, or for one that is ``elsewhere``, sees `volume_filters`."""
+        return self.info.volume and not (elsewhere and self.has_other_head)
 
     def along_stack(self, elsewhere: bool) -> bool:
         """Whether to look at the position along a stack that is the painted one or is ``elsewhere``."""
@@ -222,7 +227,9 @@ def _head(adapter: AdapterFile, other: bool) -> LabelHead:
     head.set_mix(linear_share, info.row_scale)
     head.load_state_dict(_group(adapter, at_head))
     place = 3 if adapter.along_stack(other) else 2
-    features = info.channels * FILTERS_PER_CHANNEL + place + info.directions
+    head.looks_along = adapter.looks_along(other)
+    volume = info.channels * VOLUME_FILTERS_PER_CHANNEL if head.looks_along else 0
+    features = info.channels * FILTERS_PER_CHANNEL + place + info.directions + volume
     head.forest = Forest.from_tensors(_group(adapter, at_forest), features, len(embeddings))
     return head
 

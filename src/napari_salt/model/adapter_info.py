@@ -57,6 +57,8 @@ class AdapterInfo:
         Framing; ``zoom`` is None where a slice fills one frame, ``fine`` is in detail pixels per network pixel.
     along_stack
         Whether the position of a slice in its stack is one of the features.
+    volume
+        Whether the filters look at slices beside as well, see `volume_filters`.
     directions
         Main directions of the taps that the forest sees.
     linear_share
@@ -98,6 +100,7 @@ class AdapterInfo:
     record: FitRecord
     linear_share: float = 0.25
     row_scale: tuple[float, ...] = ()
+    volume: bool = False
     instruments: bool = False
     this_stack_only: bool = False
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -165,6 +168,7 @@ def _checked(content: Mapping[str, Any]) -> dict[str, Any]:
             number(scale, LEAST_SCALE, 1)
             for scale in items(found.get("row_scale", []), MOST_LABELS + 1)
         ),
+        "volume": truth(found.get("volume", False)),
         "instruments": truth(found.get("instruments", False)),
         "this_stack_only": truth(found.get("this_stack_only", False)),
         "spacing": tuple(number(size) for size in items(found.get("spacing", [1.0] * 3), 3, 3)),

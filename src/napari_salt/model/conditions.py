@@ -21,6 +21,8 @@ class Conditions:
         Whether the stack is another one than was painted.
     noise
         Where neighbouring slices decide together the noise of the stack, see `noise.measure_noise`; else 0.
+    volume
+        Whether a slice is seen together with those around it, see `volume_filters`.
     """
 
     low: tuple[float, ...]
@@ -29,6 +31,7 @@ class Conditions:
     gamma: float
     elsewhere: bool
     noise: float = 0.0
+    volume: bool = False
 
     def to_json(self) -> str:
         """JSON text that keeps every bit of the numbers."""
@@ -45,7 +48,8 @@ class Conditions:
             noise = float(content.get("noise", 0.0))  # runs begun before it was measured
             if len(low) != len(high) or method not in ("percentile", "window") or not noise >= 0:
                 raise ValueError("not the conditions of a stack")
-            return Conditions(low, high, method, float(gamma), bool(elsewhere), noise)
+            volume = bool(content.get("volume", False))
+            return Conditions(low, high, method, float(gamma), bool(elsewhere), noise, volume)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 "What is kept of the stack's intensities is damaged; delete the unfinished run and begin anew."

@@ -55,6 +55,7 @@ def describe(
         zoom=encoder.framing.zoom,
         fine=encoder.framing.detail_ratio(*stack.shape[1:]),
         along_stack=encoder.along_stack,
+        volume=head.looks_along,
         directions=len(head.directions),
         linear_share=head.linear_share,
         row_scale=head.row_scale,

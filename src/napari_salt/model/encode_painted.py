@@ -40,12 +40,12 @@ def encode_painted(
 def _whole(
     encoder: Encoder, planes: Planes, painted: Sequence[AnnotatedSlice]
 ) -> Generator[StepReport, None, list[EncodedSlice]]:
-    count, encoded, progress = planes.info.shape[0], [], _Progress(len(painted))
+    encoded, progress = [], _Progress(len(painted))
     for number, one in enumerate(painted):
         now = progress(number)
         yield now
         found = None
-        for found in encoder.steps(planes.plane(one.index), one.index, count):
+        for found in encoder.steps(planes, one.index):
             if found is None:
                 yield now
         assert found is not None

@@ -14,6 +14,7 @@ from napari_salt.model.device import autocast, autocast_dtype, on_spare_threads,
 from napari_salt.model.feature_cache import rounded
 from napari_salt.model.features import SliceView, Taps, view_slice
 from napari_salt.model.large_slice import LargeSlice
+from napari_salt.model.volume_filters import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from napari_salt.model.feature_cache import FeatureCache
     from napari_salt.model.framing import Framing, Intensity
     from napari_salt.model.large_paint import DrawnPixels
+    from napari_salt.records import Planes
     from napari_salt.regions import RegionPlanes
 
 UNUSED_TAPS = ("stage0",)
@@ -69,7 +71,8 @@ class Encoder:
     """Runs the frozen prefix on slices, through the cache where there is one.
 
     ``batches`` says how many frames run at once; ``along_stack`` tells whether the position of a slice in its stack
-    means anything. With ``pretrained_tail`` its taps are found and cached as well, for jobs that do not change it.
+    means anything, ``volume`` whether `volume_filters` are looked at. With ``pretrained_tail`` its taps are found and
+    cached as well, for jobs that do not change it.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Encoder:
         cache: FeatureCache | None = None,
         device: torch.device | None = None,
         along_stack: bool = True,
+        volume: bool = False,
         pretrained_tail: bool = False,
     ) -> None:
         self.backbone = backbone
@@ -90,13 +94,20 @@ class Encoder:
         self.device = device or torch.device("cpu")
         self.batches = Batches(self.device)
         self.along_stack = along_stack
+        self.volume = volume
         self.pretrained_tail = pretrained_tail
+        self._around = Surroundings(intensity, framing)
         self._tail = backbone.pretrained_tail()
         self._kept = {name for name, _ in head_taps(backbone)}
 
-    def view(self, plane: NDArray[Any], index: int, count: int) -> tuple[SliceView, Tensor]:
-        """View of slice ``index`` of ``count``, and its frames (T, 3, S, S)."""
-        return view_slice(plane, self._depth(index, count), self.intensity, self.framing)
+    def view(self, planes: Planes, index: int, plane: NDArray[Any]) -> tuple[SliceView, Tensor]:
+        """View of slice ``index``, which is ``plane`` (Y, X[, C]), and its frames (T, 3, S, S)."""
+        depth = self._depth(index, planes.info.shape[0])
+        view, frames = view_slice(plane, depth, self.intensity, self.framing)
+        if self.volume:
+            here = view.filters[: len(self.intensity.low)].clone()  # not the rest of the filters
+            view = replace(view, volume=self._around.filters(planes, index, here))
+        return view, frames
 
     def large_slice(self, planes: RegionPlanes, index: int) -> LargeSlice:
         """Slice ``index``, to be looked at part by part."""
@@ -150,9 +161,9 @@ class Encoder:
         precision = () if dtype is None else (str(dtype),)
         return self.backbone.weights_sha256, f"cut {self.backbone.tail_blocks}", *precision
 
-    def steps(self, plane: NDArray[Any], index: int, count: int) -> Iterator[EncodedSlice | None]:
+    def steps(self, planes: Planes, index: int) -> Iterator[EncodedSlice | None]:
         """Encode a whole slice; yields None after each batch of frames and the slice at the end."""
-        view, frames = self.view(plane, index, count)
+        view, frames = self.view(planes, index, planes.plane(index))
         parts: list[Activations] = []
         for found in self.batches.run(len(frames), lambda part: self.prefix(frames[part])):
             parts.append(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -66,19 +66,29 @@ class SliceView:
     """(F, *layout.grid) responses."""
     depth: float | None
     """Position of the slice in its stack, -1..1; None where it tells nothing."""
+    volume: Tensor | None = field(default=None, kw_only=True)
+    """(V, *layout.grid) responses of `volume_filters`; None where those are not looked at."""
 
     def filters_at(self, rows: Tensor, columns: Tensor) -> Tensor:
         """(M, F) at pixels of the slice."""
+        return self._at(self.filters, rows, columns)
+
+    def volume_at(self, rows: Tensor, columns: Tensor) -> Tensor | None:
+        """(M, V) of `volume` at pixels of the slice; None where that is."""
+        return None if self.volume is None else self._at(self.volume, rows, columns)
+
+    def _at(self, responses: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """(M, F) of ``responses`` (F, *layout.grid) at pixels of the slice."""
         height, width = self.layout.size
         top, left = self.layout.start
         if self.layout.detail == self.layout.size:
-            return self.filters[:, rows - top, columns - left].T
+            return responses[:, rows - top, columns - left].T
         position = torch.stack([(rows + 0.5) / height, (columns + 0.5) / width], -1)
         if self.layout.part is not None:
             grid = torch.tensor(self.layout.grid)
             begin = torch.tensor((top, left))
             position = (position * torch.tensor(self.layout.detail) - begin) / grid
-        return sample_points(self.filters, position)
+        return sample_points(responses, position)
 
     def samples_at(self, rows: Tensor, columns: Tensor) -> Tensor:
         """(M, F + 2 or 3): filters and place at pixels of the slice."""

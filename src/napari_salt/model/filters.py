@@ -42,11 +42,20 @@ def filters(image: Tensor) -> Tensor:
     responses = [image]
     level, factor = image, 1.0
     for scale in SCALES:
-        while _next_level(scale, factor, (level.shape[1], level.shape[2])):
-            half = ((level.shape[1] + 1) // 2, (level.shape[2] + 1) // 2)
-            level, factor = resize(level, half), factor * 2
+        level, factor = level_for(scale, level, factor)
         responses += [resize(one, size) for one in _responses(level, scale, factor)]
     return torch.cat(responses)
+
+
+def level_for(scale: float, level: Tensor, factor: float) -> tuple[Tensor, float]:
+    """The level of a pyramid that a ``scale`` is computed on, and how many times coarser than the image it is.
+
+    ``level`` (C, h, w) is one that is fine enough, ``factor`` times coarser than the image.
+    """
+    while _next_level(scale, factor, (level.shape[1], level.shape[2])):
+        half = ((level.shape[1] + 1) // 2, (level.shape[2] + 1) // 2)
+        level, factor = resize(level, half), factor * 2
+    return level, factor
 
 
 def filters_of_part(
@@ -96,17 +105,21 @@ def _next_level(scale: float, factor: float, size: tuple[int, int]) -> bool:
 
 def _responses(level: Tensor, scale: float, factor: float) -> list[Tensor]:
     """The four responses of one ``scale`` on a level that is ``factor`` times coarser than the image."""
-    # shrinking has blurred already: a box of two pixels has variance 1/4 on the finer level
-    blurred = (factor**2 - 1) / 12
-    rest = math.sqrt(max(scale**2 - blurred, 0.04)) / factor
-    smooth = gaussian(level, rest)
+    smooth = smoothed(level, scale, factor)
     sigma = scale / factor
-    dy, dx = _slopes(smooth)
-    dyy, dyx = _slopes(dy)
-    dxx = _slopes(dx)[1]
+    dy, dx = slopes(smooth)
+    dyy, dyx = slopes(dy)
+    dxx = slopes(dx)[1]
     mean, half_gap = (dyy + dxx) / 2, (((dyy - dxx) / 2) ** 2 + dyx**2).sqrt()
     edge = (dy**2 + dx**2).sqrt() * sigma
     return [smooth, edge, (mean + half_gap) * sigma**2, (mean - half_gap) * sigma**2]
+
+
+def smoothed(level: Tensor, scale: float, factor: float) -> Tensor:
+    """A level (C, h, w), ``factor`` times coarser than the image, smoothed as if the image had been by ``scale``."""
+    # shrinking has blurred already: a box of two pixels has variance 1/4 on the finer level
+    blurred = (factor**2 - 1) / 12
+    return gaussian(level, math.sqrt(max(scale**2 - blurred, 0.04)) / factor)
 
 
 def gaussian(image: Tensor, sigma: float) -> Tensor:
@@ -120,7 +133,7 @@ def gaussian(image: Tensor, sigma: float) -> Tensor:
     return F.conv2d(stack, kernel[None, None, :, None])[:, 0]
 
 
-def _slopes(image: Tensor) -> tuple[Tensor, Tensor]:
+def slopes(image: Tensor) -> tuple[Tensor, Tensor]:
     """Central differences along Y and X of (C, Y, X), edges repeated."""
     padded = F.pad(image[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
     along_y = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2

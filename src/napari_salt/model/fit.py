@@ -36,6 +36,7 @@ from napari_salt.model.segment_slices import segment_slices
 from napari_salt.model.segmenter import Segmenter
 from napari_salt.model.training_set import TrainingSet
 from napari_salt.model.tuning import TIME_NOTE, Tuned, mean_dice, tune
+from napari_salt.model.volume_filters import looks_along
 from napari_salt.records import (
     BACKGROUND_NAME,
     AdapterKind,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from napari_salt.model.backbones.base import Backbone
     from napari_salt.model.feature_cache import FeatureCache
     from napari_salt.model.likeness import Likeness
+    from napari_salt.model.probe import Fitted
 
 
 MOST_PREVIEWED = 100
@@ -211,6 +213,7 @@ class _Fit:
         if folds is None:
             tuned = Tuned(note=TIME_NOTE)
             return self._record(segmenter, tuned), tuned
+        folds = yield from self._look_along(data, segmenter, folds, deadline)
         folds = data.choose_mix(folds)
         segmenter.head.set_mix(data.linear_share, data.row_scale)
         scores = data.score(folds)
@@ -224,6 +227,22 @@ class _Fit:
             )
         tuned = yield from tune(data, segmenter, folds, self.settings, deadline, self._no_gain())
         return replace(self._record(segmenter, tuned, scores), mixed_at=data.count), tuned
+
+    def _look_along(
+        self,
+        data: TrainingSet,
+        segmenter: Segmenter,
+        folds: dict[int, Fitted],
+        deadline: float | None,
+    ) -> Generator[StepReport, None, dict[int, Fitted]]:
+        """Let the forests see `volume_filters` where the ``folds`` are better for it; the folds as chosen."""
+        choosing = data.choose_volume(folds)
+        chosen = yield from reports_until(deadline, "scoring", choosing)
+        if chosen is None or not data.looks_along:
+            return folds
+        forest = yield from reports("scoring", data.fit_forest())
+        segmenter.head.set_forest(forest, looks_along=True)
+        return chosen
 
     def _first_fit(self, encoder: Encoder, data: TrainingSet) -> Generator[Report, None, Segmenter]:
         """Fit, with the preview as soon as there is enough for a look."""
@@ -304,6 +323,7 @@ class _Fit:
             cache=self.cache,
             device=self.device,
             along_stack=len(self.painted) > 1,  # one slice says nothing of how place carries over
+            volume=looks_along(self.planes.info),
             # many frames of large slices are held at a time: they take turns in the tail instead
             pretrained_tail=not (self._layers() or is_large(self.planes.info)),
         )
@@ -330,6 +350,8 @@ class _Fit:
             assert self.init is not None
             mix = self.init.info.linear_share, self.init.info.row_scale
             data.linear_share, data.row_scale = mix
+            data.look_along(self.init.info.volume)
+        encoder.volume = data.looks_along  # a first look reads no more slices than it needs
         return data
 
     def _record(

@@ -172,6 +172,19 @@ class Forest:
                 return ends
             pixels, offset, node = pixels.take(going), offset.take(going), node.take(going)
 
+    def first(self, trees: int) -> Forest:
+        """The first ``trees`` of it, or all where there are no more."""
+        if trees >= len(self.roots):
+            return self
+        end = int(self.roots[trees])
+        return Forest(
+            self.roots[:trees],
+            self.feature[:end],
+            self.threshold[:end],
+            self.children[:end],
+            self.leaf[:end],
+        )
+
     def tensors(self) -> dict[str, Tensor]:
         """For an adapter file."""
         return {

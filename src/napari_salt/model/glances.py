@@ -98,13 +98,13 @@ def seen_through(
         device=encoder.device,
         along_stack=False,
     )
-    index, count = frames[0].index, planes.info.shape[0]
+    index = frames[0].index
     found: list[EncodedSlice] = []
     large = isinstance(frames[0].encoded.view, SampledView)
     if large:
         steps = seeing.painted_steps(with_regions(planes), index, _drawn(encoder, planes, frames))
     else:
-        steps = seeing.steps(planes.plane(index), index, count)
+        steps = seeing.steps(planes, index)
     for encoded in steps:
         if encoded is None:
             yield None

@@ -71,6 +71,8 @@ class LabelHead(nn.Module):
         (P, C), what the forest sees of the standardised taps.
     forest
         None until `set_fit`.
+    looks_along
+        Whether the forest sees `volume_filters` as well.
     linear_share
         Part of the probability that the queries decide where there is a forest.
     row_scale
@@ -95,6 +97,7 @@ class LabelHead(nn.Module):
         self.taps = taps
         self.tap_standard = tap_standard
         self.forest: Forest | None = None
+        self.looks_along = False
         self.linear_share = LINEAR_SHARE
         self.row_scale: tuple[float, ...] = ()
         self.register_buffer("embeddings", embeddings)
@@ -111,8 +114,12 @@ class LabelHead(nn.Module):
         device = self.bias.device
         self.set_queries(fitted.queries.to(device), fitted.bias.to(device))
         self.directions.copy_(fitted.directions)
-        self.forest = fitted.forest
+        self.set_forest(fitted.forest, fitted.volume)
         self.set_mix(fitted.linear_share, fitted.row_scale)
+
+    def set_forest(self, forest: Forest, looks_along: bool) -> None:
+        """Take a forest, and whether it sees `volume_filters`."""
+        self.forest, self.looks_along = forest, looks_along
 
     def set_mix(self, linear_share: float, row_scale: tuple[float, ...]) -> None:
         """How the probabilities of queries and forest become one."""
@@ -206,6 +213,9 @@ class LabelHead(nn.Module):
             seen = [view.detail_at(row, column)]
             tile, position = view.layout.locate_detail(row, column)
             seen.append(sum_at(maps.values(), tile, position))
+            if self.looks_along:
+                assert view.volume is not None  # what its encoder was made for
+                seen.append(view.volume[:, row, column].T)
             values = torch.cat(seen, 1).numpy()
             found.append(torch.from_numpy(self.forest.probabilities(values)))
         return torch.cat(found)

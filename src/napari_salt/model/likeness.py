@@ -268,7 +268,7 @@ def _features_at(
 ) -> Iterator[Tensor | None]:
     """(M, D) features at pixels of a slice, on the CPU, at the end; None after each pass through prefix or tail."""
     whole: EncodedSlice | None = None
-    for whole in encoder.steps(planes.plane(index), index, planes.info.shape[0]):
+    for whole in encoder.steps(planes, index):
         if whole is None:
             yield None
     assert whole is not None, "an encoder ends with the slice"

@@ -125,7 +125,7 @@ def fit_other_stacks(
     work = _Work(data, samples, segmenter, encoder, planes, settings)
     if settings.other_stacks and not data.told_by_intensity:
         yield from work.look(deadline)
-    if not (work.glances or encoder.along_stack):
+    if not (work.glances or encoder.along_stack or data.looks_along):
         return None
     if settings.kind == "none" or settings.steps == 0 or not work.glances:
         return (yield from work.fit())

@@ -24,6 +24,7 @@ from napari_salt.model.limits import measure_limits, measured_slices
 from napari_salt.model.noise import compared_slices, measure_noise
 from napari_salt.model.segment_slices import Kept, and_beside, segment_slices, segment_steadied
 from napari_salt.model.segmenter import Segmenter
+from napari_salt.model.volume_filters import slices_around
 from napari_salt.records import SlicePrediction
 from napari_salt.regions import is_large
 
@@ -140,7 +141,13 @@ def prepare(
         intensity = yield from with_fallback(pick_device(device), work, told)
     noise = measure_noise(planes, intensity)
     return Conditions(
-        intensity.low, intensity.high, intensity.method, intensity.gamma, other, noise
+        intensity.low,
+        intensity.high,
+        intensity.method,
+        intensity.gamma,
+        other,
+        noise,
+        adapter.looks_along(other),
     )
 
 
@@ -153,9 +160,12 @@ def slices_to_prepare(count: int) -> list[int]:
 
 def slices_to_read(slices: Sequence[int], count: int, conditions: Conditions) -> list[int]:
     """The slices of a stack of ``count`` that `predict` reads for ``slices``; rising."""
-    if not conditions.noise:
-        return sorted(slices)
-    return sorted({index for one in slices for index in and_beside(one, count)})
+    found = set(slices)
+    if conditions.noise:
+        found = {index for one in found for index in and_beside(one, count)}
+    if conditions.volume:
+        found = {index for one in found for index in slices_around(one, count)}
+    return sorted(found)
 
 
 def _teller(tell: Callable[[str], None] | None) -> Callable[[str], None]:
@@ -179,7 +189,6 @@ def _network(
     """The network for the painted stack or an ``other`` one, seen with this ``intensity``."""
     set_threads()
     backbone = warm_backbone(adapter.info.backbone, device)
-    along = adapter.along_stack(other)
     segmenter = build_segmenter(adapter, backbone, elsewhere=other).to(device)
     return segmenter, Encoder(
         backbone,
@@ -187,7 +196,8 @@ def _network(
         adapter.framing(),
         cache=cache,
         device=device,
-        along_stack=along,
+        along_stack=adapter.along_stack(other),
+        volume=adapter.looks_along(other),
         pretrained_tail=isinstance(segmenter.tail, PretrainedTail),
     )
 

@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from napari_salt.model.forest import Forest, grow
+from napari_salt.model.progress import shares
 from napari_salt.model.queries import BLOCK, QuerySolver, fit_queries
-
-_T = TypeVar("_T")
 
 PENALTY = 1e-2
 """Ridge penalty of the queries, in loss per squared norm; features are standardised."""
@@ -53,7 +51,7 @@ class Samples:
     ``deep`` (M, C) standardised features of the backbone, ``detail`` (M, D) filters and place, ``targets`` (M,) int64
     rows of the head, ``slice_of`` (M,) int64 number of the slice in the order given, ``fold`` (M,) int64 what is left
     out together (whole slices, or the halves of a chequered pattern where there is one slice), ``weights`` (M,) how
-    many annotated pixels one stands for.
+    many annotated pixels one stands for, ``volume`` (M, V) `volume_filters`, None where no forest is to see them.
     """
 
     deep: Tensor
@@ -62,6 +60,7 @@ class Samples:
     slice_of: Tensor
     fold: Tensor
     weights: Tensor
+    volume: Tensor | None = None
 
     @cached_property
     def directions(self) -> Tensor:
@@ -77,6 +76,7 @@ class Samples:
             self.slice_of[inside],
             self.fold[inside],
             self.weights[inside],
+            None if self.volume is None else self.volume[inside],
         )
 
 
@@ -84,7 +84,8 @@ class Samples:
 class Fitted:
     """Queries (R, C) and bias (R,), the directions (P, C) of the features that the forest sees, and the forest.
 
-    ``linear_share`` is the part of the probability that the queries decide, ``row_scale`` what `rescaled` does with it.
+    ``volume`` tells whether the forest sees `volume_filters` as well. ``linear_share`` is the part of the probability
+    that the queries decide, ``row_scale`` what `rescaled` does with it.
     """
 
     queries: Tensor
@@ -93,6 +94,7 @@ class Fitted:
     forest: Forest
     linear_share: float = LINEAR_SHARE
     row_scale: tuple[float, ...] = ()
+    volume: bool = False
 
     def parts(self, samples: Samples) -> tuple[Tensor, Tensor]:
         """Probabilities (M, R) by the queries and by the forest, of samples that need not be those of the fit."""
@@ -108,8 +110,14 @@ class Fitted:
 def seen_by_forest(
     samples: Samples, directions: Tensor
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """(M, D + P): detail, then the main ``directions`` (P, C) of the deep features."""
-    return torch.cat([samples.detail, samples.deep @ directions.T], 1).numpy()
+    """(M, D + P[ + V]): detail, the main ``directions`` (P, C) of the deep features, volume where there is any.
+
+    That comes last, so that a forest which knows nothing of it may be asked as well.
+    """
+    seen = [samples.detail, samples.deep @ directions.T]
+    if samples.volume is not None:
+        seen.append(samples.volume)
+    return torch.cat(seen, 1).numpy()
 
 
 def mix(linear: Tensor, forest: Tensor, linear_share: float) -> Tensor:
@@ -214,11 +222,10 @@ def fit_first(
 ) -> Generator[float, None, Begun]:
     """The same with a third of the work: `FIRST_ITERATIONS` of the solver, `FIRST_TREES` trees."""
     solver = QuerySolver(samples.deep, samples.targets, rows, PENALTY)
-    yield from _half(solver.improve(FIRST_ITERATIONS), 0.0)
-    seen, targets = seen_by_forest(samples, samples.directions), samples.targets.numpy()
-    growing = grow(seen, targets, rows, FIRST_TREES, seed=seed, jobs=jobs)
-    forest = yield from _half(growing, 0.5)
-    return Begun(Fitted(*solver.found(), samples.directions, forest), solver)
+    yield from shares(solver.improve(FIRST_ITERATIONS), 0.0, 0.5)
+    growing = grow_forest(samples, samples.directions, rows, FIRST_TREES, seed, jobs)
+    forest = yield from shares(growing, 0.5, 0.5)
+    return Begun(_fitted(samples, *solver.found(), samples.directions, forest), solver)
 
 
 def fit_rest(
@@ -226,11 +233,10 @@ def fit_rest(
 ) -> Generator[float, None, Fitted]:
     """What `fit_all` gives, from what `fit_first` gave; yields the share of the rest done, 0..1."""
     first, solver = begun.fitted, begun.solver
-    yield from _half(solver.improve(ITERATIONS - FIRST_ITERATIONS), 0.0)
+    yield from shares(solver.improve(ITERATIONS - FIRST_ITERATIONS), 0.0, 0.5)
     queries, bias = solver.found()
-    seen, targets = seen_by_forest(samples, first.directions), samples.targets.numpy()
-    growing = grow(seen, targets, len(bias), TREES, seed=seed, jobs=jobs, begin=first.forest)
-    forest = yield from _half(growing, 0.5)
+    growing = grow_forest(samples, first.directions, len(bias), TREES, seed, jobs, first.forest)
+    forest = yield from shares(growing, 0.5, 0.5)
     return replace(first, queries=queries, bias=bias, forest=forest)
 
 
@@ -273,6 +279,27 @@ def fit_folds(
             except StopIteration as stop:
                 found[fold] = stop.value
     return found
+
+
+def fit_forest(
+    samples: Samples, rows: int, *, seed: int = 0, jobs: int = 1
+) -> Generator[float, None, Forest]:
+    """The forest of `fit_all` alone; yields the share done, 0..1."""
+    return grow_forest(samples, samples.directions, rows, TREES, seed, jobs)
+
+
+def grow_forest(
+    samples: Samples,
+    directions: Tensor,
+    rows: int,
+    trees: int,
+    seed: int,
+    jobs: int,
+    begin: Forest | None = None,
+) -> Generator[float, None, Forest]:
+    """A forest of so many ``trees`` on what it sees of ``samples``, see `forest.grow`; yields the share done, 0..1."""
+    seen, targets = seen_by_forest(samples, directions), samples.targets.numpy()
+    return grow(seen, targets, rows, trees, seed=seed, jobs=jobs, begin=begin)
 
 
 def fit_without(
@@ -383,19 +410,14 @@ def _fit(
     queries: tuple[Tensor, Tensor] | None = None,
 ) -> Generator[float, None, Fitted]:
     if queries is None:
-        queries = yield from _half(
-            fit_queries(samples.deep, samples.targets, rows, PENALTY, iterations), 0.0
-        )
-    seen = seen_by_forest(samples, directions)
-    growing = grow(seen, samples.targets.numpy(), rows, trees, seed=seed, jobs=jobs)
-    forest = yield from _half(growing, 0.5)
-    return Fitted(*queries, directions, forest)
+        solving = fit_queries(samples.deep, samples.targets, rows, PENALTY, iterations)
+        queries = yield from shares(solving, 0.0, 0.5)
+    growing = grow_forest(samples, directions, rows, trees, seed, jobs)
+    forest = yield from shares(growing, 0.5, 0.5)
+    return _fitted(samples, *queries, directions, forest)
 
 
-def _half(work: Generator[float, None, _T], start: float) -> Generator[float, None, _T]:
-    """Shares 0..1 of one half of the work as shares of the whole, from ``start`` on."""
-    while True:
-        try:
-            yield start + 0.5 * next(work)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+def _fitted(
+    samples: Samples, queries: Tensor, bias: Tensor, directions: Tensor, forest: Forest
+) -> Fitted:
+    return Fitted(queries, bias, directions, forest, volume=samples.volume is not None)

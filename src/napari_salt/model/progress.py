@@ -37,6 +37,17 @@ def reports_until(
         yield StepReport(phase, round(100 * share), 100, seconds_left=left, message=message)
 
 
+def shares(
+    work: Generator[float, None, _T], start: float, part: float
+) -> Generator[float, None, _T]:
+    """Shares 0..1 of a ``part`` of some work as shares of the whole, from ``start`` on."""
+    while True:
+        try:
+            yield start + part * next(work)
+        except StopIteration as stop:
+            return cast("_T", stop.value)
+
+
 def step_report(report: TuneReport, began: float, message: str) -> StepReport:
     """A report of steps of training that began at ``began`` (`time.monotonic`)."""
     left = _left(began, report.step / report.steps if report.steps else 0)

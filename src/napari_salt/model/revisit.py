@@ -72,6 +72,7 @@ def revisit(
         cache=cache,
         device=device,
         along_stack=info.along_stack,
+        volume=info.volume,
         pretrained_tail=not (layers or is_large(planes.info)),
     )
     encoded = yield from encode_painted(encoder, planes, painted, info.labels, seed)
@@ -87,5 +88,6 @@ def revisit(
     )
     measuring = data.measure(segmenter.head.tap_standard)
     yield from reports("embedding", measuring, "sampling painted pixels")
+    data.look_along(info.volume)
     data.linear_share, data.row_scale = info.linear_share, info.row_scale
     return Revisited(encoder, data, segmenter)

@@ -154,9 +154,8 @@ def _maps(
     """
     if not indices:
         return
-    count = planes.info.shape[0]
     shown = [planes.plane(index) for index in indices]
-    seen = [encoder.view(plane, index, count) for plane, index in zip(shown, indices, strict=True)]
+    seen = [encoder.view(planes, *one) for one in zip(indices, shown, strict=True)]
     views = [view for view, _ in seen]
     frames = torch.cat([frames for _, frames in seen]) if len(seen) > 1 else seen[0][1]
     owners = [number for number, (_, its) in enumerate(seen) for _ in its]

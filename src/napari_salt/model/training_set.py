@@ -17,6 +17,7 @@ from napari_salt.model.encoder import EncodedSlice, head_taps
 from napari_salt.model.features import Standard
 from napari_salt.model.head import LabelHead
 from napari_salt.model.large_paint import MOST_FRAMES, DrawnPixels, draw_large
+from napari_salt.model.look_along import with_volume
 from napari_salt.model.probe import Begun, Fitted, Samples
 from napari_salt.model.segmenter import Segmenter, join_taps
 from napari_salt.records import BACKGROUND, AnnotatedSlice, Label
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from napari_salt.model.backbones.base import Backbone
     from napari_salt.model.features import Taps
+    from napari_salt.model.forest import Forest
     from napari_salt.model.framing import Layout
 
 MOST_SAMPLES, FEWEST_A_SLICE, MOST_A_SLICE = 30000, 1500, 20000
@@ -101,6 +103,7 @@ class TrainingSet:
         self.taps = head_taps(backbone)
         self.linear_share = probe.LINEAR_SHARE
         self.row_scale: tuple[float, ...] = ()
+        self.volume: Tensor | None = None
 
     def measure(self, tap_standard: Standard | None = None) -> Generator[float, None, None]:
         """Sample the features at the drawn pixels; must be run once before any fit. Yields the share done, 0..1.
@@ -114,6 +117,9 @@ class TrainingSet:
             for frames in self.frames
         ]
         each = self.everything()
+        volumes = [one.encoded.view.volume_at(one.rows, one.columns) for one in each]
+        known = [volume for volume in volumes if volume is not None]
+        self.volume = torch.cat(known) if len(known) == len(each) else None
         self.samples = Samples(
             self.tap_standard(raw),
             torch.cat([one.encoded.view.samples_at(one.rows, one.columns) for one in each]),
@@ -122,6 +128,16 @@ class TrainingSet:
             torch.cat([one.fold for one in each]),
             torch.cat([one.weights for one in each]),
         )
+        self.frames = [[_without_volume(one) for one in frames] for frames in self.frames]
+
+    @property
+    def looks_along(self) -> bool:
+        """Whether forests see `volume_filters`."""
+        return self.samples.volume is not None
+
+    def look_along(self, wanted: bool) -> None:
+        """Whether forests are to see `volume_filters` from now on, where there are any."""
+        self.samples = replace(self.samples, volume=self.volume if wanted else None)
 
     @property
     def count(self) -> int:
@@ -181,6 +197,25 @@ class TrainingSet:
         """The same for one fold, on ``samples`` as another tail sees them."""
         fitting = probe.fit_without(samples, fold, self.rows, seed=self.seed, jobs=_jobs())
         return self._mixed((yield from fitting))
+
+    def choose_volume(
+        self, folds: Mapping[int, Fitted]
+    ) -> Generator[float, None, dict[int, Fitted]]:
+        """Choose by the pixels left out whether forests look along the stack, for this and all later fits.
+
+        ``folds`` are those of `fit_folds`, made without that; the same as chosen. Yields the share done, 0..1.
+        """
+        chosen = None
+        if self.volume is not None:
+            chosen = yield from with_volume(
+                self.samples, self.volume, folds, seed=self.seed, jobs=_jobs()
+            )
+        self.look_along(chosen is not None)
+        return dict(folds) if chosen is None else chosen
+
+    def fit_forest(self) -> Generator[float, None, Forest]:
+        """The forest of `fit_all` alone, where `choose_volume` has chosen otherwise than it was grown."""
+        return probe.fit_forest(self.samples, self.rows, seed=self.seed, jobs=_jobs())
 
     def choose_mix(self, folds: Mapping[int, Fitted]) -> dict[int, Fitted]:
         """Choose part of the queries and scale of the rows, by the pixels left out, for this and all later fits.
@@ -265,6 +300,12 @@ class TrainingSet:
 
     def _tap_values(self, tail: torch.nn.Module) -> Generator[float, None, Tensor]:
         return tap_values(self.taps, self.everything(), tail)
+
+
+def _without_volume(one: TrainingSlice) -> TrainingSlice:
+    """The same in less memory, once its pixels have been sampled."""
+    view = replace(one.encoded.view, volume=None)
+    return replace(one, encoded=replace(one.encoded, view=view))
 
 
 def tap_values(

@@ -203,7 +203,7 @@ def _segment(job: _Job, crew: Crew) -> Reports:
     """Keep every worker busy until all chunks are done."""
     plane_bytes = job.planes.plane(0).nbytes if job.sending else 0
     assert job.order.conditions is not None  # chosen before
-    together = job.order.conditions.noise > 0
+    together = job.order.conditions.noise > 0 or job.order.conditions.volume
     waiting = chunks_of(job.request.slices, crew.size(), plane_bytes, together=together)
     waiting.reverse()
     job.started = time.monotonic()

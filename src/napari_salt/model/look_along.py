@@ -1,0 +1,76 @@
+"""Whether forests look along the stack: where pixels left out are told better by what slices beside a slice show."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F
+
+from napari_salt.model import probe
+from napari_salt.model.progress import shares
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from napari_salt.model.forest import Forest
+    from napari_salt.model.probe import Fitted, Samples
+
+FIRST_TREES = 8
+"""Trees by which that is decided, a multiple of `TREES_AT_ONCE`."""
+WORTH = 0.95
+"""Part of the squared error that may be left for it."""
+
+
+def with_volume(
+    samples: Samples,
+    volume: Tensor,
+    folds: Mapping[int, Fitted],
+    *,
+    seed: int = 0,
+    jobs: int = 1,
+) -> Generator[float, None, dict[int, Fitted] | None]:
+    """The ``folds`` with forests that see ``volume`` (M, V), where pixels left out are told better so; else None.
+
+    `FIRST_TREES` of both decide. ``folds`` are those of `probe.fit_folds` on ``samples`` that have no volume, ``seed``
+    and ``jobs`` as there. Yields the share done, 0..1.
+    """
+    seeing, known = replace(samples, volume=volume), probe.judged(samples)
+    rows, few = len(next(iter(folds.values())).bias), min(FIRST_TREES, probe.FOLD_TREES)
+    each = 0.5 / len(folds)
+    first: dict[int, Forest] = {}
+    without = including = 0.0
+    for fold, fitted in folds.items():
+        inside = seeing.part(samples.fold != fold)
+        growing = probe.grow_forest(inside, fitted.directions, rows, few, seed, jobs)
+        first[fold] = yield from shares(growing, len(first) * each, each)
+        judges = seeing.part((samples.fold == fold) & known)
+        if len(judges.targets):
+            seen = probe.seen_by_forest(judges, fitted.directions)
+            without += _squared_error(fitted.forest.first(few), seen, judges)
+            including += _squared_error(first[fold], seen, judges)
+    if including >= WORTH * without:
+        return None
+    found: dict[int, Fitted] = {}
+    for fold, fitted in folds.items():
+        inside = seeing.part(samples.fold != fold)
+        growing = probe.grow_forest(
+            inside, fitted.directions, rows, probe.FOLD_TREES, seed, jobs, first[fold]
+        )
+        forest = yield from shares(growing, 0.5 + len(found) * each, each)
+        found[fold] = replace(fitted, forest=forest, volume=True)
+    return found
+
+
+def _squared_error(forest: Forest, seen: NDArray[np.float32], samples: Samples) -> float:
+    """Brier score (Brier 1950) of ``samples``, summed over the pixels that they stand for.
+
+    A small forest is sure of what it has hardly seen: the cross entropy would look at little else.
+    """
+    found = torch.from_numpy(forest.probabilities(seen))
+    right = F.one_hot(samples.targets, found.shape[1])
+    return float((samples.weights * (found - right).square().sum(1)).sum())
