@@ -7,7 +7,6 @@ below tells them apart. Where a stack is coarse or goes on unlike that, these fi
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ REACHES = ((1.5, 1), (3.0, 2), (6.0, 4))
 OFFSETS = tuple(offset for _, offset in REACHES)
 VOLUME_FILTERS_PER_CHANNEL = 4 * len(REACHES)
 KEPT_BYTES = 256 * 2**20
-"""Slices on their detail grid that are kept for the next one, at most; never fewer than one needs."""
+"""Slices on their detail grid that are kept for the next one, at most; never fewer than those two have in common."""
 
 
 def looks_along(stack: StackInfo) -> bool:
@@ -80,12 +79,12 @@ def _responses(level: Tensor, scale: float, factor: float) -> list[Tensor]:
 
 
 class Surroundings:
-    """Slices of a stack on their detail grid, the last few kept: those around a slice are mostly around the next."""
+    """Slices of a stack on their detail grid; some are kept, for those around a slice are mostly around the next."""
 
     def __init__(self, intensity: Intensity, framing: Framing) -> None:
         self._intensity, self._framing = intensity, framing
         self._planes: Planes | None = None
-        self._kept: OrderedDict[int, Tensor] = OrderedDict()
+        self._kept: dict[int, Tensor] = {}
 
     def filters(self, planes: Planes, index: int, here: Tensor) -> Tensor:
         """`volume_filters` of slice ``index``, which is ``here`` (C, Y, X) on its detail grid.
@@ -95,7 +94,7 @@ class Surroundings:
         if planes is not self._planes:
             self._planes = planes
             self._kept.clear()
-        self._keep(index, here)
+        self._kept[index] = here
         last = planes.info.shape[0] - 1
         beside = {
             offset: (
@@ -104,20 +103,14 @@ class Surroundings:
             )
             for offset in OFFSETS
         }
+        room = max(2 * max(OFFSETS) + 1, KEPT_BYTES // max(1, here.nbytes))
+        for far in sorted(self._kept, key=lambda other: abs(other - index))[room:]:
+            del self._kept[far]
         return volume_filters(here, beside)
 
     def _detail(self, planes: Planes, index: int) -> Tensor:
-        found = self._kept.get(index)
-        if found is None:
+        if index not in self._kept:
             image = self._intensity.apply(planes.plane(index))
             layout = self._framing.layout(image.shape[1], image.shape[2])
-            found = resize(image, layout.detail)
-        self._keep(index, found)
-        return found
-
-    def _keep(self, index: int, detail: Tensor) -> None:
-        self._kept[index] = detail
-        self._kept.move_to_end(index)
-        room = max(2 * max(OFFSETS) + 1, KEPT_BYTES // max(1, detail.nbytes))
-        while len(self._kept) > room:
-            self._kept.popitem(last=False)
+            self._kept[index] = resize(image, layout.detail)
+        return self._kept[index]

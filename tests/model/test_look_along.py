@@ -1,0 +1,240 @@
+"""Forests look along the stack where pixels left out are told better by it, in every job alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from generators import run
+from napari_salt.model import fit as fit_module
+from napari_salt.model import probe
+from napari_salt.model.adapter_file import load_adapter, save_adapter
+from napari_salt.model.conditions import Conditions
+from napari_salt.model.extend import extend
+from napari_salt.model.fit import fit
+from napari_salt.model.look_along import with_volume
+from napari_salt.model.predict import predict, prepare, slices_to_read
+from napari_salt.model.probe import Samples
+from napari_salt.model.score import score
+from napari_salt.records import BACKGROUND, AnnotatedSlice, FitSettings, Label
+
+pytestmark = pytest.mark.usefixtures("same_random_state", "small_network")
+
+SETTINGS = FitSettings(device="cpu", other_stacks=False)
+LABELS = [Label(1, "core")]
+COUNT, SIDE = 24, 32
+SLICES, MORE = (4, 12, 20), (4, 8, 12, 20)
+
+
+@pytest.fixture(scope="module")
+def balls() -> tuple[np.ndarray, np.ndarray]:
+    """Balls of any brightness, each as bright in its own slices as another one far from it; the cores are the label."""
+    rng = np.random.default_rng(0)
+    z, y, x = np.mgrid[:COUNT, :SIDE, :SIDE]
+    image = np.full((COUNT, SIDE, SIDE), 0.1)
+    truth = np.full((COUNT, SIDE, SIDE), BACKGROUND, np.uint16)
+    for top in range(4, SIDE, 8):
+        for left in range(4, SIDE, 8):
+            start = int(rng.integers(-4, 4))
+            for centre in range(start, COUNT + 8, 8):
+                disc = (y - top) ** 2 + (x - left) ** 2 <= 9
+                profile = np.exp(-((z - centre) ** 2) / 8.0)
+                image += rng.uniform(0.3, 1.0) * profile * disc
+                truth[disc & (abs(z - centre) <= 1)] = 1
+    return image.astype(np.float32), truth
+
+
+@pytest.fixture(scope="module")
+def planes(balls, planes_of):
+    return planes_of(balls[0])
+
+
+def paint(truth, slices=SLICES):
+    return [AnnotatedSlice(index, truth[index], complete=True) for index in slices]
+
+
+def fitted(planes, truth, settings=SETTINGS, slices=SLICES, **options):
+    return run(fit(planes, paint(truth, slices), LABELS, settings, **options))[0]
+
+
+def masks(planes, adapter, slices=range(COUNT), **options) -> list[np.ndarray]:
+    found = predict(planes, adapter, list(slices), device="cpu", **options)
+    return [one.labels for one in found if one is not None]
+
+
+def dice(found, truth, slices=range(COUNT)) -> float:
+    ours, theirs = np.stack(found) == 1, truth[list(slices)] == 1
+    return 2 * (ours & theirs).sum() / (ours.sum() + theirs.sum())
+
+
+@pytest.fixture(scope="module")
+def samples() -> Samples:
+    """Three slices of noise, and labels that nothing tells."""
+    rng = torch.Generator().manual_seed(0)
+    targets = torch.randint(0, 2, (900,), generator=rng)
+    slices = torch.arange(900) // 300
+    return Samples(
+        torch.randn(900, 8, generator=rng),
+        torch.randn(900, 5, generator=rng),
+        targets,
+        slices,
+        slices,
+        torch.ones(900),
+    )
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_forests_see_what_tells_pixels_left_out(samples, told):
+    rng = torch.Generator().manual_seed(1)
+    volume = torch.randn(900, 3, generator=rng)
+    if told:
+        volume[:, 1] += 4 * samples.targets
+    folds, _ = run(probe.fit_folds(samples, 2))
+    found, yielded = run(with_volume(samples, volume, folds))
+    assert yielded == sorted(yielded)
+    assert yielded[-1] <= 1
+    assert (found is not None) == told
+    if found is None:
+        return
+    seeing = replace(samples, volume=volume)
+    again, _ = run(probe.fit_folds(seeing, 2))
+    for fold, one in found.items():
+        assert one.volume
+        assert torch.equal(one.queries, folds[fold].queries)
+        for name, values in again[fold].forest.tensors().items():
+            assert torch.equal(one.forest.tensors()[name], values)
+    right = probe.held_out(seeing, found).argmax(1) == samples.targets
+    assert right.float().mean() > 0.9
+
+
+def test_without_a_pixel_to_judge_by_they_do_not(samples):
+    alone = replace(samples, targets=samples.slice_of.clone())  # a label on each slice
+    folds, _ = run(probe.fit_folds(alone, 3))
+    assert run(with_volume(alone, torch.zeros(900, 3), folds))[0] is None
+
+
+def test_the_first_trees_of_a_forest_are_a_forest(samples):
+    forest = run(probe.fit_forest(samples, 2))[0]
+    first = forest.first(8)
+    values = probe.seen_by_forest(samples, samples.directions)
+    apart = run(probe.grow_forest(samples, samples.directions, 2, 8, 0, 1))[0]
+    assert np.array_equal(first.probabilities(values), apart.probabilities(values))
+    assert forest.first(1000) is forest
+
+
+@pytest.fixture(scope="module")
+def rounds(planes, balls, tiny_backbone):
+    """Adapters of one and of three slices, as they look along the stack and as they would without."""
+    found = {}
+    with pytest.MonkeyPatch.context() as patch:
+        backbone = tiny_backbone()
+        patch.setattr(fit_module, "warm_backbone", lambda *_: backbone)
+        for name, looks in (("along", True), ("plane", False)):
+            if not looks:
+                patch.setattr(fit_module, "looks_along", lambda _: False)
+            for slices in (SLICES[1:2], SLICES):
+                found[name, len(slices)] = fitted(planes, balls[1], slices=slices)
+    return found
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_balls_are_told_by_the_slices_beside_them(planes, balls, rounds, count):
+    along, plane = rounds["along", count].adapter, rounds["plane", count].adapter
+    assert along.info.volume
+    assert not plane.info.volume
+    assert dice(masks(planes, along), balls[1]) > dice(masks(planes, plane), balls[1]) + 0.1
+    if count > 1:
+        scores = [rounds[name, count].record.held_out_before for name in ("along", "plane")]
+        assert scores[0] > scores[1] + 0.1
+
+
+def test_where_they_tell_nothing_no_slice_beside_is_read(planes_of):
+    image = np.random.default_rng(0).random((COUNT, SIDE, SIDE)).astype(np.float32)
+    planes = planes_of(image)
+    found = fitted(planes, np.where(image > 0.5, 1, BACKGROUND).astype(np.uint16))
+    assert not found.adapter.info.volume
+    conditions, _ = run(prepare(planes, found.adapter, device="cpu"))
+    planes.read.clear()
+    masks(planes, found.adapter, [6], conditions=replace(conditions, noise=0.0))
+    assert planes.read == [6]
+
+
+def test_a_file_keeps_it(planes, rounds, tmp_path):
+    adapter = rounds["along", 3].adapter
+    save_adapter(tmp_path / "a.salt.safetensors", adapter)
+    again = load_adapter(tmp_path / "a.salt.safetensors")
+    assert again.info == adapter.info
+    for one, other in zip(masks(planes, adapter, [5]), masks(planes, again, [5]), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_a_part_of_the_stack_reads_the_slices_around_and_gets_the_masks_of_the_whole(
+    planes, rounds
+):
+    adapter = rounds["along", 3].adapter
+    conditions, _ = run(prepare(planes, adapter, device="cpu"))
+    conditions = Conditions.from_json(replace(conditions, noise=0.0).to_json())
+    assert conditions.volume
+    whole = masks(planes, adapter, conditions=conditions)
+    wanted = slices_to_read([6, 7], COUNT, conditions)
+    assert wanted == [2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+    planes.read.clear()
+    found = masks(planes, adapter, [6, 7], conditions=conditions)
+    assert set(planes.read) <= set(wanted)
+    assert np.array_equal(found, whole[6:8])
+    noisy = slices_to_read([6], COUNT, replace(conditions, noise=0.1))
+    assert noisy == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+
+
+def test_a_later_round_and_its_score_look_as_the_round_before(planes, balls, rounds):
+    init = rounds["along", 3].adapter
+    later = fitted(planes, balls[1], slices=MORE, init=init, score_later=True)
+    assert later.score_waits
+    assert later.adapter.info.volume
+    at_once = fitted(planes, balls[1], slices=MORE, init=init)
+    assert at_once.adapter.info.volume
+    for name, values in later.adapter.tensors.items():
+        assert torch.equal(values, at_once.adapter.tensors[name]), name
+    record, _ = run(score(planes, paint(balls[1], MORE), later.adapter, SETTINGS))
+    assert record.held_out_by_label == at_once.record.held_out_by_label
+
+
+def test_a_preview_is_segmented_in_the_plane_first(planes, balls):
+    """Whether to look along the stack is known only later; a first look reads one slice."""
+    fitting = fit(planes, paint(balls[1]), LABELS, SETTINGS, preview=6)
+    outcome, reports = run(fitting)
+    first = [one.adapter for one in reports if isinstance(one, fit_module.FirstFit)]
+    assert [one.info.volume for one in first] == [False, False]
+    assert outcome.adapter.info.volume
+    assert any(getattr(one, "provisional", False) for one in reports)
+
+
+@pytest.mark.parametrize("slices", [SLICES[1:2], SLICES])
+def test_other_stacks_are_segmented_in_the_plane(planes, balls, planes_of, slices):
+    """How far apart their slices are is another thing there."""
+    everything = replace(SETTINGS, other_stacks=True, steps=0)
+    adapter = fitted(planes, balls[1], everything, slices).adapter
+    assert adapter.looks_along(elsewhere=False)
+    assert adapter.has_other_head
+    assert not adapter.looks_along(elsewhere=True)
+    other = planes_of(balls[0][::-1] * 3)
+    conditions, _ = run(prepare(other, adapter, device="cpu"))
+    assert conditions.elsewhere
+    assert not conditions.volume
+    other.read.clear()
+    masks(other, adapter, [6], conditions=replace(conditions, noise=0.0))
+    assert other.read == [6]
+
+
+def test_what_other_stacks_need_may_follow_later(planes, balls, rounds):
+    adapter = rounds["along", 3].adapter
+    everything = replace(SETTINGS, other_stacks=True, steps=0)
+    later, _ = run(extend(planes, paint(balls[1]), adapter, everything))
+    at_once = fitted(planes, balls[1], everything).adapter
+    assert later.info.volume
+    assert set(later.tensors) == set(at_once.tensors)
+    for name, values in later.tensors.items():
+        assert torch.equal(values, at_once.tensors[name]), name
