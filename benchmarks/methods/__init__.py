@@ -34,7 +34,7 @@ _LOOKED_ALONG_IN_ONE = frozenset({"brain_regions", "brain_tissue"})
 
 @dataclass(frozen=True)
 class Change:
-    """What a ``recipe`` changed: results of earlier ones on these ``tasks``, with ``fewest`` to ``most`` painted slices."""
+    """What a ``recipe`` changed: results of earlier ones on these ``tasks``, for ``fewest`` to ``most`` slices."""
 
     recipe: int
     tasks: frozenset[str]
