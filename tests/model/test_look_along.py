@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from generators import run
+from napari_salt import regions
+from napari_salt.errors import AdapterError
 from napari_salt.model import fit as fit_module
 from napari_salt.model import probe
 from napari_salt.model.adapter_file import load_adapter, save_adapter
@@ -19,6 +21,8 @@ from napari_salt.model.look_along import with_volume
 from napari_salt.model.predict import predict, prepare, slices_to_read
 from napari_salt.model.probe import Samples
 from napari_salt.model.score import score
+from napari_salt.model.training_set import TrainingSet
+from napari_salt.model.volume_filters import VOLUME_FILTERS_PER_CHANNEL
 from napari_salt.records import BACKGROUND, AnnotatedSlice, FitSettings, Label
 
 pytestmark = pytest.mark.usefixtures("same_random_state", "small_network")
@@ -238,3 +242,25 @@ def test_what_other_stacks_need_may_follow_later(planes, balls, rounds):
     assert set(later.tensors) == set(at_once.tensors)
     for name, values in later.tensors.items():
         assert torch.equal(values, at_once.tensors[name]), name
+
+
+def test_slices_too_large_to_be_held_are_not_looked_along(planes, balls, rounds, monkeypatch):
+    """Neither by a fit, nor by an adapter that claims it."""
+    monkeypatch.setattr(regions, "LARGE", SIDE * SIDE - 1)
+    assert not fitted(planes, balls[1]).adapter.info.volume
+    with pytest.raises(AdapterError, match="damaged"):
+        masks(planes, rounds["along", 3].adapter, [6])
+
+
+def test_a_fit_holds_what_slices_beside_say_of_drawn_pixels_alone(planes, balls, monkeypatch):
+    held = []
+    measure = TrainingSet.measure_volume
+
+    def measured(data, encoder, planes):
+        yield from measure(data, encoder, planes)
+        assert data.volume.shape == (len(data.samples.targets), VOLUME_FILTERS_PER_CHANNEL)
+        held.extend(one.encoded.view.volume for one in data.everything())
+
+    monkeypatch.setattr(TrainingSet, "measure_volume", measured)
+    fitted(planes, balls[1])
+    assert set(held) == {None}

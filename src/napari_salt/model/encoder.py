@@ -105,9 +105,13 @@ class Encoder:
         depth = self._depth(index, planes.info.shape[0])
         view, frames = view_slice(plane, depth, self.intensity, self.framing)
         if self.volume:
-            here = view.filters[: len(self.intensity.low)].clone()  # not the rest of the filters
-            view = replace(view, volume=self._around.filters(planes, index, here))
+            view = replace(view, volume=self.volume_filters(planes, index, view))
         return view, frames
+
+    def volume_filters(self, planes: Planes, index: int, view: SliceView) -> Tensor:
+        """(V, *view.layout.grid): what the filters along the stack say of slice ``index``, whose ``view`` this is."""
+        here = view.filters[: len(self.intensity.low)].clone()  # the rest need not be held
+        return self._around.filters(planes, index, here)
 
     def large_slice(self, planes: RegionPlanes, index: int) -> LargeSlice:
         """Slice ``index``, to be looked at part by part."""

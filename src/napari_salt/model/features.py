@@ -73,9 +73,10 @@ class SliceView:
         """(M, F) at pixels of the slice."""
         return self._at(self.filters, rows, columns)
 
-    def volume_at(self, rows: Tensor, columns: Tensor) -> Tensor | None:
-        """(M, V) of `volume` at pixels of the slice; None where that is."""
-        return None if self.volume is None else self._at(self.volume, rows, columns)
+    def volume_at(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """(M, V) of `volume` at pixels of the slice."""
+        assert self.volume is not None
+        return self._at(self.volume, rows, columns)
 
     def _at(self, responses: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         """(M, F) of ``responses`` (F, *layout.grid) at pixels of the slice."""

@@ -29,6 +29,7 @@ from napari_salt.model.input_checks import (
 )
 from napari_salt.model.label_prompts import embed_names
 from napari_salt.model.limits import measure_limits
+from napari_salt.model.look_along import LOOKING
 from napari_salt.model.other_stacks import OtherStacks, fit_other_stacks, likeness_for_others
 from napari_salt.model.progress import reports, reports_until
 from napari_salt.model.score import LATER_NOTE, mix_holds, named, scored
@@ -193,7 +194,7 @@ class _Fit:
         data = yield from self._encode(encoder, backbone, embeddings)
         segmenter = yield from self._first_fit(encoder, data)
         deadline = self._deadline()
-        record, tuned = yield from self._judge(data, segmenter, deadline)
+        record, tuned = yield from self._judge(encoder, data, segmenter, deadline)
         other, likeness = yield from self._for_others(encoder, data, segmenter, tuned, deadline)
         record = replace(record, seconds=self._seconds())
         if other is not None:
@@ -202,7 +203,11 @@ class _Fit:
         return FitOutcome(packed, record, self.score_waits)
 
     def _judge(
-        self, data: TrainingSet, segmenter: Segmenter, deadline: float | None
+        self,
+        encoder: Encoder,
+        data: TrainingSet,
+        segmenter: Segmenter,
+        deadline: float | None,
     ) -> Generator[StepReport, None, tuple[FitRecord, Tuned]]:
         """Fits without some slices: what they say of this one, how it is mixed, and whether the backbone changes."""
         if self.score_waits:
@@ -213,7 +218,7 @@ class _Fit:
         if folds is None:
             tuned = Tuned(note=TIME_NOTE)
             return self._record(segmenter, tuned), tuned
-        folds = yield from self._look_along(data, segmenter, folds, deadline)
+        folds = yield from self._look_along(encoder, data, segmenter, folds, deadline)
         folds = data.choose_mix(folds)
         segmenter.head.set_mix(data.linear_share, data.row_scale)
         scores = data.score(folds)
@@ -230,17 +235,21 @@ class _Fit:
 
     def _look_along(
         self,
+        encoder: Encoder,
         data: TrainingSet,
         segmenter: Segmenter,
         folds: dict[int, Fitted],
         deadline: float | None,
     ) -> Generator[StepReport, None, dict[int, Fitted]]:
         """Let the forests see `volume_filters` where the ``folds`` are better for it; the folds as chosen."""
+        if not looks_along(self.planes.info):
+            return folds
+        yield from reports("scoring", data.measure_volume(encoder, self.planes), LOOKING)
         choosing = data.choose_volume(folds)
-        chosen = yield from reports_until(deadline, "scoring", choosing)
+        chosen = yield from reports_until(deadline, "scoring", choosing, LOOKING)
         if chosen is None or not data.looks_along:
             return folds
-        forest = yield from reports("scoring", data.fit_forest())
+        forest = yield from reports("scoring", data.fit_forest(), LOOKING)
         segmenter.head.set_forest(forest, looks_along=True)
         return chosen
 
@@ -323,7 +332,6 @@ class _Fit:
             cache=self.cache,
             device=self.device,
             along_stack=len(self.painted) > 1,  # one slice says nothing of how place carries over
-            volume=looks_along(self.planes.info),
             # many frames of large slices are held at a time: they take turns in the tail instead
             pretrained_tail=not (self._layers() or is_large(self.planes.info)),
         )
@@ -350,8 +358,10 @@ class _Fit:
             assert self.init is not None
             mix = self.init.info.linear_share, self.init.info.row_scale
             data.linear_share, data.row_scale = mix
-            data.look_along(self.init.info.volume)
-        encoder.volume = data.looks_along  # a first look reads no more slices than it needs
+            if self.init.info.volume:
+                yield from reports("embedding", data.measure_volume(encoder, self.planes), LOOKING)
+                data.look_along(True)
+                encoder.volume = True
         return data
 
     def _record(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_salt.model.forest import Forest
     from napari_salt.model.probe import Fitted, Samples
 
+LOOKING = "looking at the slices beside"
 FIRST_TREES = 8
 """Trees by which that is decided, a multiple of `TREES_AT_ONCE`."""
 WORTH = 0.95

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_salt.errors import UnknownLabelName
+from napari_salt.errors import AdapterError, UnknownLabelName
 from napari_salt.model import elsewhere
-from napari_salt.model.adapter_file import AdapterFile, build_segmenter
+from napari_salt.model.adapter_file import DAMAGED, AdapterFile, build_segmenter
 from napari_salt.model.backbones.base import PretrainedTail
 from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.model.batches import with_fallback
@@ -92,7 +92,7 @@ def predict(
     left = deque(slices)
 
     def work(target: torch.device) -> Generator[SlicePrediction | None, None, None]:
-        segmenter, encoder = _network(adapter, intensity, other, target, cache)
+        segmenter, encoder = _network(planes, adapter, intensity, other, target, cache)
         beside: dict[int, Kept] = {}
         while left:
             group = [left[i] for i in range(min(len(left), _slices_at_once(encoder, planes)))]
@@ -132,7 +132,7 @@ def prepare(
     other = elsewhere.fingerprint(planes.info, limits) != adapter.info.stack
 
     def work(target: torch.device) -> Generator[None, None, Intensity]:
-        segmenter, encoder = _network(adapter, intensity, other, target, cache)
+        segmenter, encoder = _network(planes, adapter, intensity, other, target, cache)
         return (yield from matched_intensity(segmenter, encoder, planes, adapter, told))
 
     told = _teller(tell)
@@ -180,6 +180,7 @@ def _frames_of_large(planes: Planes, adapter: AdapterFile) -> int:
 
 
 def _network(
+    planes: Planes,
     adapter: AdapterFile,
     intensity: Intensity,
     other: bool,
@@ -187,6 +188,9 @@ def _network(
     cache: FeatureCache | None,
 ) -> tuple[Segmenter, Encoder]:
     """The network for the painted stack or an ``other`` one, seen with this ``intensity``."""
+    volume = adapter.looks_along(other)
+    if volume and is_large(planes.info):
+        raise AdapterError(DAMAGED)  # no fit to such slices looks along the stack
     set_threads()
     backbone = warm_backbone(adapter.info.backbone, device)
     segmenter = build_segmenter(adapter, backbone, elsewhere=other).to(device)
@@ -197,7 +201,7 @@ def _network(
         cache=cache,
         device=device,
         along_stack=adapter.along_stack(other),
-        volume=adapter.looks_along(other),
+        volume=volume,
         pretrained_tail=isinstance(segmenter.tail, PretrainedTail),
     )
 

@@ -14,6 +14,7 @@ from napari_salt.model.encoder import Encoder
 from napari_salt.model.framing import intensity_for
 from napari_salt.model.input_checks import check_annotations, check_channels, check_slices
 from napari_salt.model.limits import measure_limits
+from napari_salt.model.look_along import LOOKING
 from napari_salt.model.progress import reports
 from napari_salt.model.training_set import TrainingSet
 from napari_salt.records import AnnotatedSlice, Planes, StepReport
@@ -72,7 +73,6 @@ def revisit(
         cache=cache,
         device=device,
         along_stack=info.along_stack,
-        volume=info.volume,
         pretrained_tail=not (layers or is_large(planes.info)),
     )
     encoded = yield from encode_painted(encoder, planes, painted, info.labels, seed)
@@ -88,6 +88,8 @@ def revisit(
     )
     measuring = data.measure(segmenter.head.tap_standard)
     yield from reports("embedding", measuring, "sampling painted pixels")
-    data.look_along(info.volume)
+    if info.volume:
+        yield from reports("embedding", data.measure_volume(encoder, planes), LOOKING)
+        data.look_along(True)
     data.linear_share, data.row_scale = info.linear_share, info.row_scale
     return Revisited(encoder, data, segmenter)

@@ -13,7 +13,7 @@ from torch import Tensor
 from napari_salt.model import probe
 from napari_salt.model.adapters import load_adapter_state, merge
 from napari_salt.model.device import spare_threads
-from napari_salt.model.encoder import EncodedSlice, head_taps
+from napari_salt.model.encoder import EncodedSlice, Encoder, head_taps
 from napari_salt.model.features import Standard
 from napari_salt.model.head import LabelHead
 from napari_salt.model.large_paint import MOST_FRAMES, DrawnPixels, draw_large
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari_salt.model.features import Taps
     from napari_salt.model.forest import Forest
     from napari_salt.model.framing import Layout
+    from napari_salt.records import Planes
 
 MOST_SAMPLES, FEWEST_A_SLICE, MOST_A_SLICE = 30000, 1500, 20000
 """Pixels drawn in all, and the bounds of how many come from one slice."""
@@ -117,9 +118,6 @@ class TrainingSet:
             for frames in self.frames
         ]
         each = self.everything()
-        volumes = [one.encoded.view.volume_at(one.rows, one.columns) for one in each]
-        known = [volume for volume in volumes if volume is not None]
-        self.volume = torch.cat(known) if len(known) == len(each) else None
         self.samples = Samples(
             self.tap_standard(raw),
             torch.cat([one.encoded.view.samples_at(one.rows, one.columns) for one in each]),
@@ -128,7 +126,22 @@ class TrainingSet:
             torch.cat([one.fold for one in each]),
             torch.cat([one.weights for one in each]),
         )
-        self.frames = [[_without_volume(one) for one in frames] for frames in self.frames]
+
+    def measure_volume(self, encoder: Encoder, planes: Planes) -> Generator[float, None, None]:
+        """Sample what slices beside say of the drawn pixels, for `look_along`; yields the share done, 0..1.
+
+        One painted slice after the other, and no more than the samples is held. ``encoder`` and ``planes`` are those
+        that the set was made with.
+        """
+        found: list[Tensor] = []
+        for done, frames in enumerate(self.frames, start=1):
+            view = frames[0].encoded.view
+            volume = encoder.volume_filters(planes, frames[0].index, view)
+            for one in frames:
+                view = replace(one.encoded.view, volume=volume)
+                found.append(view.volume_at(one.rows, one.columns))
+            yield done / self.count
+        self.volume = torch.cat(found)
 
     @property
     def looks_along(self) -> bool:
@@ -136,7 +149,7 @@ class TrainingSet:
         return self.samples.volume is not None
 
     def look_along(self, wanted: bool) -> None:
-        """Whether forests are to see `volume_filters` from now on, where there are any."""
+        """Whether forests are to see `volume_filters` from now on, which `measure_volume` has sampled."""
         self.samples = replace(self.samples, volume=self.volume if wanted else None)
 
     @property
@@ -203,13 +216,13 @@ class TrainingSet:
     ) -> Generator[float, None, dict[int, Fitted]]:
         """Choose by the pixels left out whether forests look along the stack, for this and all later fits.
 
-        ``folds`` are those of `fit_folds`, made without that; the same as chosen. Yields the share done, 0..1.
+        ``folds`` are those of `fit_folds`, made without that; the same as chosen. `measure_volume` must have been run.
+        Yields the share done, 0..1.
         """
-        chosen = None
-        if self.volume is not None:
-            chosen = yield from with_volume(
-                self.samples, self.volume, folds, seed=self.seed, jobs=_jobs()
-            )
+        assert self.volume is not None
+        chosen = yield from with_volume(
+            self.samples, self.volume, folds, seed=self.seed, jobs=_jobs()
+        )
         self.look_along(chosen is not None)
         return dict(folds) if chosen is None else chosen
 
@@ -300,12 +313,6 @@ class TrainingSet:
 
     def _tap_values(self, tail: torch.nn.Module) -> Generator[float, None, Tensor]:
         return tap_values(self.taps, self.everything(), tail)
-
-
-def _without_volume(one: TrainingSlice) -> TrainingSlice:
-    """The same in less memory, once its pixels have been sampled."""
-    view = replace(one.encoded.view, volume=None)
-    return replace(one, encoded=replace(one.encoded, view=view))
 
 
 def tap_values(
