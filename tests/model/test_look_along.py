@@ -17,7 +17,7 @@ from napari_salt.model.adapter_file import load_adapter, save_adapter
 from napari_salt.model.conditions import Conditions
 from napari_salt.model.extend import extend
 from napari_salt.model.fit import fit
-from napari_salt.model.look_along import with_volume
+from napari_salt.model.look_along import can_tell, with_volume
 from napari_salt.model.predict import predict, prepare, slices_to_read
 from napari_salt.model.probe import Samples
 from napari_salt.model.score import score
@@ -118,6 +118,25 @@ def test_without_a_pixel_to_judge_by_they_do_not(samples):
     alone = replace(samples, targets=samples.slice_of.clone())  # a label on each slice
     folds, _ = run(probe.fit_folds(alone, 3))
     assert run(with_volume(alone, torch.zeros(900, 3), folds))[0] is None
+
+
+def test_a_single_slice_tells_where_it_shows_many_pieces_of_a_label():
+    targets = np.full((40, 40), BACKGROUND, np.uint16)
+    targets[::5, ::5] = 1  # 64 pieces
+    one = AnnotatedSlice(0, targets, complete=True)
+    assert can_tell([one])
+    assert not can_tell([replace(one, complete=False)])  # strokes are not things
+    few = np.where(np.arange(40)[:, None] < 4, targets, BACKGROUND)
+    few[0, 30:] = BACKGROUND
+    assert not can_tell([replace(one, targets=few)])
+    assert can_tell([replace(one, targets=few)] * 2)
+    targets = targets.copy()
+    targets[20:, 20:] = 2
+    targets[:20] = BACKGROUND
+    targets[:3, :3] = 3
+    assert not can_tell(
+        [replace(one, targets=targets)]
+    )  # many of one label, and of two but one each
 
 
 def test_the_first_trees_of_a_forest_are_a_forest(samples):

@@ -29,7 +29,7 @@ from napari_salt.model.input_checks import (
 )
 from napari_salt.model.label_prompts import embed_names
 from napari_salt.model.limits import measure_limits
-from napari_salt.model.look_along import LOOKING
+from napari_salt.model.look_along import LOOKING, can_tell
 from napari_salt.model.other_stacks import OtherStacks, fit_other_stacks, likeness_for_others
 from napari_salt.model.progress import reports, reports_until
 from napari_salt.model.score import LATER_NOTE, mix_holds, named, scored
@@ -242,7 +242,7 @@ class _Fit:
         deadline: float | None,
     ) -> Generator[StepReport, None, dict[int, Fitted]]:
         """Let the forests see `volume_filters` where the ``folds`` are better for it; the folds as chosen."""
-        if not looks_along(self.planes.info):
+        if not (looks_along(self.planes.info) and can_tell(self.painted)):
             return folds
         yield from reports("scoring", data.measure_volume(encoder, self.planes), LOOKING)
         choosing = data.choose_volume(folds)

@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from scipy import ndimage
 from torch.nn import functional as F
 
 from napari_salt.model import probe
 from napari_salt.model.progress import shares
+from napari_salt.records import BACKGROUND, UNLABELLED
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
     from napari_salt.model.forest import Forest
     from napari_salt.model.probe import Fitted, Samples
+    from napari_salt.records import AnnotatedSlice
 
 LOOKING = "looking at the slices beside"
 FIRST_TREES = 8
 """Trees by which that is decided, a multiple of `TREES_AT_ONCE`."""
+PIECES = 8
+"""Pieces of a label, on the mean over labels, that a single painted slice must show."""
 WORTH = 0.95
 """Part of the squared error that may be left for it."""
+
+
+def can_tell(painted: Sequence[AnnotatedSlice]) -> bool:
+    """Whether pixels left out of so many slices can tell what the slices beside are worth.
+
+    Of a single slice parts are left out. Where they show one thing, cut at one height, all of them seem to gain (a
+    tumour lost up to .07 Dice on other slices); many things are cut at many heights.
+    """
+    if len(painted) > 1:
+        return True
+    targets = np.asarray(painted[0].targets)
+    labels = set(np.unique(targets).tolist()) - {UNLABELLED, BACKGROUND}
+    pieces = sum(ndimage.label(targets == one)[1] for one in labels)
+    return painted[0].complete and pieces >= PIECES * max(1, len(labels))
 
 
 def with_volume(
