@@ -12,6 +12,7 @@ from generators import run
 from napari_salt import regions
 from napari_salt.errors import AdapterError
 from napari_salt.model import fit as fit_module
+from napari_salt.model import look_along as look_along_module
 from napari_salt.model import probe
 from napari_salt.model.adapter_file import load_adapter, save_adapter
 from napari_salt.model.conditions import Conditions
@@ -157,7 +158,7 @@ def rounds(planes, balls, tiny_backbone):
         patch.setattr(fit_module, "warm_backbone", lambda *_: backbone)
         for name, looks in (("along", True), ("plane", False)):
             if not looks:
-                patch.setattr(fit_module, "looks_along", lambda _: False)
+                patch.setattr(look_along_module, "looks_along", lambda _: False)
             for slices in (SLICES[1:2], SLICES):
                 found[name, len(slices)] = fitted(planes, balls[1], slices=slices)
     return found

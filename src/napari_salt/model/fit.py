@@ -29,7 +29,7 @@ from napari_salt.model.input_checks import (
 )
 from napari_salt.model.label_prompts import embed_names
 from napari_salt.model.limits import measure_limits
-from napari_salt.model.look_along import LOOKING, can_tell
+from napari_salt.model.look_along import LOOKING, look_along
 from napari_salt.model.other_stacks import OtherStacks, fit_other_stacks, likeness_for_others
 from napari_salt.model.progress import reports, reports_until
 from napari_salt.model.score import LATER_NOTE, mix_holds, named, scored
@@ -37,7 +37,6 @@ from napari_salt.model.segment_slices import segment_slices
 from napari_salt.model.segmenter import Segmenter
 from napari_salt.model.training_set import TrainingSet
 from napari_salt.model.tuning import TIME_NOTE, Tuned, mean_dice, tune
-from napari_salt.model.volume_filters import looks_along
 from napari_salt.records import (
     BACKGROUND_NAME,
     AdapterKind,
@@ -57,7 +56,6 @@ if TYPE_CHECKING:
     from napari_salt.model.backbones.base import Backbone
     from napari_salt.model.feature_cache import FeatureCache
     from napari_salt.model.likeness import Likeness
-    from napari_salt.model.probe import Fitted
 
 
 MOST_PREVIEWED = 100
@@ -218,7 +216,9 @@ class _Fit:
         if folds is None:
             tuned = Tuned(note=TIME_NOTE)
             return self._record(segmenter, tuned), tuned
-        folds = yield from self._look_along(encoder, data, segmenter, folds, deadline)
+        folds = yield from look_along(
+            data, folds, segmenter, encoder, self.planes, self.painted, deadline
+        )
         folds = data.choose_mix(folds)
         segmenter.head.set_mix(data.linear_share, data.row_scale)
         scores = data.score(folds)
@@ -232,26 +232,6 @@ class _Fit:
             )
         tuned = yield from tune(data, segmenter, folds, self.settings, deadline, self._no_gain())
         return replace(self._record(segmenter, tuned, scores), mixed_at=data.count), tuned
-
-    def _look_along(
-        self,
-        encoder: Encoder,
-        data: TrainingSet,
-        segmenter: Segmenter,
-        folds: dict[int, Fitted],
-        deadline: float | None,
-    ) -> Generator[StepReport, None, dict[int, Fitted]]:
-        """Let the forests see `volume_filters` where the ``folds`` are better for it; the folds as chosen."""
-        if not (looks_along(self.planes.info) and can_tell(self.painted)):
-            return folds
-        yield from reports("scoring", data.measure_volume(encoder, self.planes), LOOKING)
-        choosing = data.choose_volume(folds)
-        chosen = yield from reports_until(deadline, "scoring", choosing, LOOKING)
-        if chosen is None or not data.looks_along:
-            return folds
-        forest = yield from reports("scoring", data.fit_forest(), LOOKING)
-        segmenter.head.set_forest(forest, looks_along=True)
-        return chosen
 
     def _first_fit(self, encoder: Encoder, data: TrainingSet) -> Generator[Report, None, Segmenter]:
         """Fit, with the preview as soon as there is enough for a look."""

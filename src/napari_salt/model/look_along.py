@@ -12,16 +12,21 @@ from scipy import ndimage
 from torch.nn import functional as F
 
 from napari_salt.model import probe
-from napari_salt.model.progress import shares
+from napari_salt.model.device import spare_threads
+from napari_salt.model.progress import reports, reports_until, shares
+from napari_salt.model.volume_filters import looks_along
 from napari_salt.records import BACKGROUND, UNLABELLED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from napari_salt.model.encoder import Encoder
     from napari_salt.model.forest import Forest
     from napari_salt.model.probe import Fitted, Samples
-    from napari_salt.records import AnnotatedSlice
+    from napari_salt.model.segmenter import Segmenter
+    from napari_salt.model.training_set import TrainingSet
+    from napari_salt.records import AnnotatedSlice, Planes, StepReport
 
 LOOKING = "looking at the slices beside"
 FIRST_TREES = 8
@@ -30,6 +35,47 @@ PIECES = 8
 """Pieces of a label, on the mean over labels, that a single painted slice must show."""
 WORTH = 0.95
 """Part of the squared error that may be left for it."""
+
+
+def look_along(
+    data: TrainingSet,
+    folds: dict[int, Fitted],
+    segmenter: Segmenter,
+    encoder: Encoder,
+    planes: Planes,
+    painted: Sequence[AnnotatedSlice],
+    deadline: float | None = None,
+) -> Generator[StepReport, None, dict[int, Fitted]]:
+    """Let the forests see `volume_filters` where pixels left out are told better so.
+
+    Parameters
+    ----------
+    data, encoder, planes, painted
+        What is learned from, and what it was made of; all later fits of ``data`` do as chosen here.
+    folds
+        Those of `TrainingSet.fit_folds`, which do not look along the stack.
+    segmenter
+        Of a fit that does not either; it gets another forest where that is better.
+    deadline
+        `time.monotonic` at which all stays as it is.
+
+    Returns
+    -------
+    dict[int, Fitted]
+        The folds as chosen.
+    """
+    if not (looks_along(planes.info) and can_tell(painted)):
+        return folds
+    yield from reports("scoring", data.measure_volume(encoder, planes), LOOKING)
+    assert data.volume is not None  # measured
+    choosing = with_volume(data.samples, data.volume, folds, seed=data.seed, jobs=spare_threads())
+    chosen = yield from reports_until(deadline, "scoring", choosing, LOOKING)
+    if chosen is None:
+        return folds
+    data.look_along(True)
+    forest = yield from reports("scoring", data.fit_forest(), LOOKING)
+    segmenter.head.set_forest(forest, looks_along=True)
+    return chosen
 
 
 def can_tell(painted: Sequence[AnnotatedSlice]) -> bool:

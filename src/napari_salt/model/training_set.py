@@ -17,7 +17,6 @@ from napari_salt.model.encoder import EncodedSlice, Encoder, head_taps
 from napari_salt.model.features import Standard
 from napari_salt.model.head import LabelHead
 from napari_salt.model.large_paint import MOST_FRAMES, DrawnPixels, draw_large
-from napari_salt.model.look_along import with_volume
 from napari_salt.model.probe import Begun, Fitted, Samples
 from napari_salt.model.segmenter import Segmenter, join_taps
 from napari_salt.records import BACKGROUND, AnnotatedSlice, Label
@@ -211,23 +210,8 @@ class TrainingSet:
         fitting = probe.fit_without(samples, fold, self.rows, seed=self.seed, jobs=_jobs())
         return self._mixed((yield from fitting))
 
-    def choose_volume(
-        self, folds: Mapping[int, Fitted]
-    ) -> Generator[float, None, dict[int, Fitted]]:
-        """Choose by the pixels left out whether forests look along the stack, for this and all later fits.
-
-        ``folds`` are those of `fit_folds`, made without that; the same as chosen. `measure_volume` must have been run.
-        Yields the share done, 0..1.
-        """
-        assert self.volume is not None
-        chosen = yield from with_volume(
-            self.samples, self.volume, folds, seed=self.seed, jobs=_jobs()
-        )
-        self.look_along(chosen is not None)
-        return dict(folds) if chosen is None else chosen
-
     def fit_forest(self) -> Generator[float, None, Forest]:
-        """The forest of `fit_all` alone, where `choose_volume` has chosen otherwise than it was grown."""
+        """The forest of `fit_all` alone."""
         return probe.fit_forest(self.samples, self.rows, seed=self.seed, jobs=_jobs())
 
     def choose_mix(self, folds: Mapping[int, Fitted]) -> dict[int, Fitted]:
