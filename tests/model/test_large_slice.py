@@ -7,7 +7,14 @@ import pytest
 import torch
 from scipy import ndimage
 
-from napari_salt.model import encode_painted, large_slice, limits, probe, segment_large
+from napari_salt.model import (
+    encode_painted,
+    large_slice,
+    limits,
+    probe,
+    segment_large,
+    volume_filters,
+)
 from napari_salt.model import fit as fit_module
 from napari_salt.model import noise as noise_module
 from napari_salt.model import predict as predict_module
@@ -72,7 +79,7 @@ def all_are_large(monkeypatch):
 
     def change() -> None:
         rooms = (encode_painted, predict_module, segment_slices_module, noise_module, limits)
-        for module in rooms:
+        for module in (*rooms, volume_filters):
             monkeypatch.setattr(module, "is_large", lambda _: True)
         monkeypatch.setattr(large_slice, "SMALLEST_WINDOW", 32)
         monkeypatch.setattr(large_slice, "LARGEST_WINDOW", 64)

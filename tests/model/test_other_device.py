@@ -9,7 +9,15 @@ import pytest
 import torch
 
 from generators import run
-from napari_salt.model import assist, large_paint, large_slice, limits, probe, segment_large
+from napari_salt.model import (
+    assist,
+    large_paint,
+    large_slice,
+    limits,
+    probe,
+    segment_large,
+    volume_filters,
+)
 from napari_salt.model import encode_painted as encode_painted_module
 from napari_salt.model import fit as fit_module
 from napari_salt.model import noise as noise_module
@@ -123,6 +131,12 @@ def test_the_contrast_of_another_stack(planes_of, tiny_backbone, monkeypatch, fr
     assert outcome.adapter.likeness() is not None
 
 
+def test_forests_that_look_along_the_stack(planes_of, tiny_backbone, monkeypatch):
+    monkeypatch.setattr("napari_salt.model.look_along.WORTH", 100.0)
+    outcome = on_both(planes_of, tiny_backbone(), FitSettings(kind="none"), *stack(), SEVERAL)
+    assert outcome.adapter.info.volume
+
+
 def test_features_from_the_cache(planes_of, tiny_backbone, tmp_path):
     def cached():
         return {"cache": FeatureCache(tmp_path, 10**8)}
@@ -150,6 +164,7 @@ def test_large_slices(planes_of, tiny_backbone, monkeypatch):
         segment_slices_module,
         noise_module,
         limits,
+        volume_filters,
     ):
         monkeypatch.setattr(module, "is_large", lambda _: True)
     monkeypatch.setattr(large_slice, "SMALLEST_WINDOW", 16)
