@@ -28,8 +28,6 @@ _ELSEWHERE = frozenset(
     for variant in ("degraded", "transfer")
 )
 _TOLD_BY_INTENSITY = frozenset({"brain_tissue/degraded", "brain_tissue/transfer"})
-_LOOKED_ALONG = frozenset({"nuclei_3d", "vessels", "phantom_ct", "ct_organs"})
-_LOOKED_ALONG_IN_ONE = frozenset({"brain_regions", "brain_tissue"})
 
 
 @dataclass(frozen=True)
@@ -61,9 +59,13 @@ CHANGES = (
     # where labels are told by intensity, that is where the queries have less say than usual, features tell the contrast
     # of another stack, see `likeness`, and no instruments are looked through
     Change(10, _TOLD_BY_INTENSITY),
-    # forests look along the stack where `look_along` finds it worth it, with few slices more often than with many
-    Change(11, _LOOKED_ALONG),
-    Change(11, _LOOKED_ALONG_IN_ONE, fewest=1, most=1),
+    # forests look along the stack where `look_along` finds it worth it; of all cases it does in some choices of these
+    Change(11, frozenset({"nuclei_3d"})),
+    Change(11, frozenset({"vessels"}), most=5),
+    Change(11, frozenset({"brain_tissue"}), most=1),
+    Change(11, frozenset({"macaque", "brain_regions"}), fewest=3, most=3),
+    Change(11, frozenset({"phantom_ct"}), fewest=5, most=5),
+    Change(11, frozenset({"brain_regions"}), fewest=10),
 )
 """What each recipe changed, and where."""
 
