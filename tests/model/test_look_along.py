@@ -115,6 +115,15 @@ def test_forests_see_what_tells_pixels_left_out(samples, told):
     assert right.float().mean() > 0.9
 
 
+def test_parts_of_a_single_slice_need_gain_less_than_whole_ones(samples, monkeypatch):
+    monkeypatch.setattr(look_along_module, "WORTH", 0.0)
+    volume = samples.targets[:, None] * 4.0
+    folds, _ = run(probe.fit_folds(samples, 2))
+    assert run(with_volume(samples, volume, folds))[0] is None
+    in_one = replace(samples, slice_of=torch.zeros_like(samples.slice_of))
+    assert run(with_volume(in_one, volume, folds))[0] is not None
+
+
 def test_without_a_pixel_to_judge_by_they_do_not(samples):
     alone = replace(samples, targets=samples.slice_of.clone())  # a label on each slice
     folds, _ = run(probe.fit_folds(alone, 3))
