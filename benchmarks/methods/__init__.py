@@ -62,6 +62,9 @@ CHANGES = (
     # forests look along the stack where `look_along` finds it worth it; of all cases it does in some choices of these
     Change(11, frozenset({"nuclei_3d"})),
     Change(11, frozenset({"vessels", "brain_tissue"}), most=1),
+    Change(11, frozenset({"nuclei/scribbles", "brain_tissue/scribbles"}), fewest=3, most=3),
+    Change(11, frozenset({"phantom_ct"}), fewest=5, most=5),
+    Change(11, frozenset({"brain_tissue/scribbles"}), fewest=10),
 )
 """What each recipe changed, and where."""
 
