@@ -229,7 +229,8 @@ class FitRecord:
     the steps kept of the adapter for other stacks; ``elsewhere_before`` / ``elsewhere_after`` are Dice without and with
     it, on a painted slice left out, as other instruments would show it (None: not tried), ``elsewhere_tried`` how many
     slices were painted then, and ``elsewhere_asked`` how many steps were asked for. ``mixed_at`` is how many slices
-    were painted when the parts of queries and forest were chosen (0: they were not).
+    were painted when the parts of queries and forest were chosen, ``looked_at`` how many when it was chosen whether
+    forests look along the stack (0: they were not).
     """
 
     kind: AdapterKind
@@ -252,6 +253,7 @@ class FitRecord:
     elsewhere_tried: int = 0
     elsewhere_asked: int = 0
     mixed_at: int = 0
+    looked_at: int = 0
 
 
 @dataclass(frozen=True)

@@ -235,6 +235,22 @@ def test_a_later_round_and_its_score_look_as_the_round_before(planes, balls, rou
     assert record.held_out_by_label == at_once.record.held_out_by_label
 
 
+def test_it_is_chosen_anew_with_half_as_many_slices_more(planes, balls, rounds, monkeypatch):
+    """Also where steps are asked for, so that each round is scored."""
+    init = rounds["along", 3].adapter
+    assert init.info.record.looked_at == 3
+    asked = replace(SETTINGS, steps=1)
+    later = fitted(planes, balls[1], asked, (4, 8, 12, 16, 20), init=init)
+    assert later.record.looked_at == 5
+    never = "not to be asked"
+    monkeypatch.setattr(look_along_module, "can_tell", lambda _: pytest.fail(never))
+    later = fitted(planes, balls[1], asked, MORE, init=init)
+    assert (later.record.looked_at, later.record.mixed_at) == (3, 4)
+    assert later.adapter.info.volume
+    plane = rounds["plane", 3].adapter
+    assert not fitted(planes, balls[1], asked, MORE, init=plane).adapter.info.volume
+
+
 def test_a_preview_is_segmented_in_the_plane_first(planes, balls):
     """Whether to look along the stack is known only later; a first look reads one slice."""
     fitting = fit(planes, paint(balls[1]), LABELS, SETTINGS, preview=6)
@@ -277,6 +293,10 @@ def test_slices_too_large_to_be_held_are_not_looked_along(planes, balls, rounds,
     """Neither by a fit, nor by an adapter that claims it."""
     monkeypatch.setattr(regions, "LARGE", SIDE * SIDE - 1)
     assert not fitted(planes, balls[1]).adapter.info.volume
+    init = rounds["along", 3].adapter
+    for later in (True, False):
+        again = fitted(planes, balls[1], slices=MORE, init=init, score_later=later)
+        assert not again.adapter.info.volume
     with pytest.raises(AdapterError, match="damaged"):
         masks(planes, rounds["along", 3].adapter, [6])
 

@@ -243,6 +243,7 @@ def record_from(content: dict[str, Any]) -> FitRecord:
         "elsewhere_tried": whole(fields.get("elsewhere_tried", 0), 0),
         "elsewhere_asked": whole(fields.get("elsewhere_asked", 0), 0),
         "mixed_at": whole(fields.get("mixed_at", 0), 0),
+        "looked_at": whole(fields.get("looked_at", 0), 0),
         "seconds": number(fields["seconds"], 0),
         "trainable_parameters": whole(fields["trainable_parameters"], 0),
         "seed": whole(fields.get("seed", 0), 0),

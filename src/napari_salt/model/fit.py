@@ -32,11 +32,12 @@ from napari_salt.model.limits import measure_limits
 from napari_salt.model.look_along import LOOKING, look_along
 from napari_salt.model.other_stacks import OtherStacks, fit_other_stacks, likeness_for_others
 from napari_salt.model.progress import reports, reports_until
-from napari_salt.model.score import LATER_NOTE, mix_holds, named, scored
+from napari_salt.model.score import LATER_NOTE, choice_holds, mix_holds, named, scored
 from napari_salt.model.segment_slices import segment_slices
 from napari_salt.model.segmenter import Segmenter
 from napari_salt.model.training_set import TrainingSet
 from napari_salt.model.tuning import TIME_NOTE, Tuned, mean_dice, tune
+from napari_salt.model.volume_filters import looks_along
 from napari_salt.records import (
     BACKGROUND_NAME,
     AdapterKind,
@@ -173,6 +174,7 @@ class _Fit:
         self.settings, self.init, self.preview, self.cache = settings, init, preview, cache
         self.device = device
         self.score_waits = score_later and self._mix_holds()
+        self.look_holds = self.score_waits or self._look_holds()
         self.began = 0.0
 
     def run(self) -> Generator[Report, None, FitOutcome]:
@@ -211,14 +213,15 @@ class _Fit:
         if self.score_waits:
             assert self.init is not None
             mixed_at, tuned = self.init.info.record.mixed_at, Tuned(note=LATER_NOTE)
-            return replace(self._record(segmenter, tuned), mixed_at=mixed_at), tuned
+            return self._record(segmenter, tuned, mixed_at=mixed_at), tuned
         folds = yield from reports_until(deadline, "scoring", data.fit_folds())
         if folds is None:
             tuned = Tuned(note=TIME_NOTE)
             return self._record(segmenter, tuned), tuned
-        folds = yield from look_along(
-            data, folds, segmenter, encoder, self.planes, self.painted, deadline
-        )
+        if not self.look_holds:
+            folds = yield from look_along(
+                data, folds, segmenter, encoder, self.planes, self.painted, deadline
+            )
         folds = data.choose_mix(folds)
         segmenter.head.set_mix(data.linear_share, data.row_scale)
         scores = data.score(folds)
@@ -231,7 +234,7 @@ class _Fit:
                 held_out_by_label=named(scores, self.labels),
             )
         tuned = yield from tune(data, segmenter, folds, self.settings, deadline, self._no_gain())
-        return replace(self._record(segmenter, tuned, scores), mixed_at=data.count), tuned
+        return self._record(segmenter, tuned, scores, mixed_at=data.count), tuned
 
     def _first_fit(self, encoder: Encoder, data: TrainingSet) -> Generator[Report, None, Segmenter]:
         """Fit, with the preview as soon as there is enough for a look."""
@@ -338,10 +341,11 @@ class _Fit:
             assert self.init is not None
             mix = self.init.info.linear_share, self.init.info.row_scale
             data.linear_share, data.row_scale = mix
-            if self.init.info.volume:
-                yield from reports("embedding", data.measure_volume(encoder, self.planes), LOOKING)
-                data.look_along(True)
-                encoder.volume = True
+        as_before = self.init is not None and self.look_holds and self.init.info.volume
+        if as_before and looks_along(self.planes.info):  # it may come from another stack
+            yield from reports("embedding", data.measure_volume(encoder, self.planes), LOOKING)
+            data.look_along(True)
+            encoder.volume = True
         return data
 
     def _record(
@@ -349,6 +353,7 @@ class _Fit:
         segmenter: Segmenter,
         tuned: Tuned | None = None,
         first_scores: dict[int, float] | None = None,
+        mixed_at: int = 0,
     ) -> FitRecord:
         tuned, scores = tuned or Tuned(), first_scores or {}
         queries = segmenter.head.query_parameters
@@ -363,6 +368,8 @@ class _Fit:
             seed=self.settings.seed,
             device=str(self.device),
             no_gain=tuned.no_gain,
+            mixed_at=mixed_at,
+            looked_at=self._looked_at() if mixed_at else 0,
         )
         record = scored(record, scores, self.labels)
         if tuned.note:
@@ -385,6 +392,18 @@ class _Fit:
         return before is not None and mix_holds(
             before, self.labels, len(self.painted), self.settings
         )
+
+    def _look_holds(self) -> bool:
+        """Whether forests look along the stack, or do not, as they did in the round before."""
+        before, count = self.init, len(self.painted)
+        return before is not None and choice_holds(
+            before, self.labels, count, before.info.record.looked_at
+        )
+
+    def _looked_at(self) -> int:
+        """How many painted slices there were when that was chosen."""
+        before = self.init if self.look_holds else None
+        return len(self.painted) if before is None else before.info.record.looked_at
 
     def _pack(
         self,

@@ -44,9 +44,14 @@ def mix_holds(
     """
     if settings.steps and settings.kind != "none":
         return False
-    same = [(x.label_id, x.name) for x in init.labels] == [(x.label_id, x.name) for x in labels]
     at = init.info.record.mixed_at
-    return same and not init.layer_state() and 2 <= at <= count < TRY_AGAIN * at
+    return choice_holds(init, labels, count, at) and not init.layer_state()
+
+
+def choice_holds(init: AdapterFile, labels: Sequence[Label], count: int, at: int) -> bool:
+    """Whether what ``init`` chose with ``at`` painted slices of its labels is good enough for ``count`` of these."""
+    same = [(x.label_id, x.name) for x in init.labels] == [(x.label_id, x.name) for x in labels]
+    return same and 2 <= at <= count < TRY_AGAIN * at
 
 
 def score(
