@@ -99,7 +99,8 @@ def fit(
     Parameters
     ----------
     planes
-        The stack; only the painted slices, a few for the intensity, and the preview are read.
+        The stack; only the painted slices, those around them (see `volume_filters`), a few for the intensity, and the
+        preview are read.
     annotated
         What was painted; ids that are neither ``UNLABELLED``, ``BACKGROUND`` nor of ``labels`` are
         refused.
