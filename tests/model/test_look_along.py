@@ -298,7 +298,9 @@ def test_slices_too_large_to_be_held_are_not_looked_along(planes, balls, rounds,
         again = fitted(planes, balls[1], slices=MORE, init=init, score_later=later)
         assert not again.adapter.info.volume
     with pytest.raises(AdapterError, match="damaged"):
-        masks(planes, rounds["along", 3].adapter, [6])
+        masks(planes, init, [6])
+    with pytest.raises(AdapterError, match="damaged"):
+        run(score(planes, paint(balls[1]), init, SETTINGS))
 
 
 def test_a_fit_holds_what_slices_beside_say_of_drawn_pixels_alone(planes, balls, monkeypatch):

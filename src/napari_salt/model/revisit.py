@@ -6,7 +6,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_salt.model.adapter_file import AdapterFile, build_segmenter
+from napari_salt.errors import AdapterError
+from napari_salt.model.adapter_file import DAMAGED, AdapterFile, build_segmenter
 from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.model.device import set_threads
 from napari_salt.model.encode_painted import encode_painted
@@ -17,6 +18,7 @@ from napari_salt.model.limits import measure_limits
 from napari_salt.model.look_along import LOOKING
 from napari_salt.model.progress import reports
 from napari_salt.model.training_set import TrainingSet
+from napari_salt.model.volume_filters import looks_along
 from napari_salt.records import AnnotatedSlice, Planes, StepReport
 from napari_salt.regions import is_large
 
@@ -58,10 +60,12 @@ def revisit(
     Raises
     ------
     AdapterError
-        The base weights are not the adapter's.
+        The base weights are not the adapter's, or it cannot have been fitted to this stack.
     """
     yield StepReport("loading", 0, 1, message="loading weights")
     info, layers = adapter.info, adapter.layer_state()
+    if info.volume and not looks_along(planes.info):
+        raise AdapterError(DAMAGED)  # no fit to such a stack looks along it
     set_threads()
     backbone = warm_backbone(info.backbone, device)
     segmenter = build_segmenter(adapter, backbone).to(device)
