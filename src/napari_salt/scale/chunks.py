@@ -17,8 +17,8 @@ LONGEST = 32
 PER_WORKER = 8
 """Chunks that each worker gets at the least, so that all end at about the same time."""
 SHORTEST_TOGETHER = 16
-"""Slices of a chunk at the least where neighbours decide together, if there are as many for each worker: the network
-looks at one more at either end."""
+"""Slices of a chunk at the least where slices are seen together with others, if there are as many for each worker: one
+more is looked at, at either end, where neighbours decide together, and four where forests look along the stack."""
 LARGEST_SENT = 64 * 1024**2
 """Bytes of planes sent with one chunk, if it is more than one slice."""
 MOST_SENT = 4 * 1000**3
@@ -30,7 +30,7 @@ def chunks_of(
 ) -> list[tuple[int, ...]]:
     """Parts of ``slices`` in their order.
 
-    ``plane_bytes`` is what is sent of each slice, ``together`` says that neighbouring slices decide a pixel together.
+    ``plane_bytes`` is what is sent of each slice, ``together`` says that slices are seen together with others.
     """
     count, workers = len(slices), max(1, workers)
     length = min(LONGEST, max(1, count // (PER_WORKER * workers)))
