@@ -142,3 +142,19 @@ def test_what_was_done_for_other_stacks_is_told_where_something_was(changes, tex
     assert [line for line in detail if "other stacks" in line] == (
         [f"for other stacks: {text}"] if text else []
     )
+
+
+@pytest.mark.parametrize(
+    ("along", "everywhere", "text"),
+    [
+        (False, True, "seen by itself"),
+        (True, False, "seen with those up to four away"),
+        (
+            True,
+            True,
+            "seen with those up to four away; on other stacks too where slices lie as far apart",
+        ),
+    ],
+)
+def test_what_a_slice_is_seen_with(along, everywhere, text):
+    assert wording.seen(along=along, everywhere=everywhere) == text

@@ -168,6 +168,14 @@ def other_stacks(record: FitRecord) -> str:
     return f"{count(record.elsewhere_steps, 'step')} kept, {found}"
 
 
+def seen(*, along: bool, everywhere: bool) -> str:
+    """What a slice is seen with where forests look ``along`` the stack; ``everywhere``: along other stacks too."""
+    if not along:
+        return "seen by itself"
+    elsewhere = "; on other stacks too where slices lie as far apart" if everywhere else ""
+    return f"seen with those up to four away{elsewhere}"
+
+
 def round_detail(round_: Round) -> str:
     """Everything known about a round, as lines of a tooltip."""
     record = round_.record

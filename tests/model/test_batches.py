@@ -314,9 +314,9 @@ def full_gpu(monkeypatch, adapter, tiny_backbone):
     real = predict_module._network
     asked: list[str] = []
 
-    def network(planes, adapter, measured, other, device, cache):
+    def network(planes, adapter, conditions, device, cache):
         asked.append(device.type)
-        segmenter, encoder = real(planes, adapter, measured, other, CPU, cache)
+        segmenter, encoder = real(planes, adapter, conditions, CPU, cache)
         if device.type == "cuda":
             backbone = tiny_backbone()
             encoder.backbone = backbone

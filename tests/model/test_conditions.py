@@ -69,7 +69,8 @@ def test_a_part_reads_its_own_slices_and_where_there_is_noise_those_beside(
     planes = planes_of(image)
     conditions = result(prepare(planes, adapter, device="cpu"))
     assert set(planes.read) <= set(slices_to_prepare(COUNT))
-    assert len(slices_to_prepare(COUNT)) < COUNT
+    assert set(slices_to_prepare(COUNT)) <= set(slices_to_prepare(COUNT, volume=True))
+    assert len(slices_to_prepare(COUNT, volume=True)) < COUNT
     planes.read.clear()
     assert conditions.noise > 0
     found(predict(planes, adapter, [5, 6], device="cpu", conditions=conditions))

@@ -11,19 +11,29 @@ import torch
 from generators import run
 from napari_salt import regions
 from napari_salt.errors import AdapterError
+from napari_salt.intensity import AUTO
 from napari_salt.model import fit as fit_module
 from napari_salt.model import look_along as look_along_module
 from napari_salt.model import probe
-from napari_salt.model.adapter_file import load_adapter, save_adapter
+from napari_salt.model.adapter_file import AdapterFile, load_adapter, save_adapter
 from napari_salt.model.conditions import Conditions
+from napari_salt.model.encoder import Encoder
 from napari_salt.model.extend import extend
 from napari_salt.model.fit import fit
+from napari_salt.model.framing import Framing, Intensity, measure_intensity
+from napari_salt.model.glances import glances_at, seen_through
+from napari_salt.model.instruments import seen_planes
 from napari_salt.model.look_along import can_tell, with_volume
-from napari_salt.model.predict import predict, prepare, slices_to_read
+from napari_salt.model.predict import predict, prepare, slices_to_prepare, slices_to_read
 from napari_salt.model.probe import Samples
 from napari_salt.model.score import score
-from napari_salt.model.training_set import TrainingSet
-from napari_salt.model.volume_filters import VOLUME_FILTERS_PER_CHANNEL
+from napari_salt.model.training_set import TrainingSet, drawn_frames
+from napari_salt.model.volume_filters import (
+    OFFSETS,
+    VOLUME_FILTERS_PER_CHANNEL,
+    slices_around,
+    volume_filters,
+)
 from napari_salt.records import BACKGROUND, AnnotatedSlice, FitSettings, Label
 
 pytestmark = pytest.mark.usefixtures("same_random_state", "small_network")
@@ -37,7 +47,11 @@ SLICES, MORE = (4, 12, 20), (4, 8, 12, 20)
 @pytest.fixture(scope="module")
 def balls() -> tuple[np.ndarray, np.ndarray]:
     """Balls of any brightness, each as bright in its own slices as another one far from it; the cores are the label."""
-    rng = np.random.default_rng(0)
+    return draw_balls(seed=0)
+
+
+def draw_balls(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
     z, y, x = np.mgrid[:COUNT, :SIDE, :SIDE]
     image = np.full((COUNT, SIDE, SIDE), 0.1)
     truth = np.full((COUNT, SIDE, SIDE), BACKGROUND, np.uint16)
@@ -261,21 +275,109 @@ def test_a_preview_is_segmented_in_the_plane_first(planes, balls):
     assert any(getattr(one, "provisional", False) for one in reports)
 
 
-@pytest.mark.parametrize("slices", [SLICES[1:2], SLICES])
-def test_other_stacks_are_segmented_in_the_plane(planes, balls, planes_of, slices):
-    """How far apart their slices are is another thing there."""
-    everything = replace(SETTINGS, other_stacks=True, steps=0)
-    adapter = fitted(planes, balls[1], everything, slices).adapter
-    assert adapter.looks_along(elsewhere=False)
+@pytest.fixture(scope="module")
+def extended(planes, balls, tiny_backbone):
+    """With what other stacks need, by their number of painted slices."""
+    everything, backbone = replace(SETTINGS, other_stacks=True, steps=0), tiny_backbone()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit_module, "warm_backbone", lambda *_: backbone)
+        return {
+            len(slices): fitted(planes, balls[1], everything, slices).adapter
+            for slices in (SLICES[1:2], SLICES)
+        }
+
+
+@pytest.fixture(scope="module")
+def others(planes_of):
+    """Balls elsewhere, three times as bright."""
+    image, truth = draw_balls(seed=1)
+    return planes_of(3 * image), truth
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_other_stacks_are_looked_along_as_well(extended, others, count):
+    adapter, (planes, truth) = extended[count], others
     assert adapter.has_other_head
-    assert not adapter.looks_along(elsewhere=True)
-    other = planes_of(balls[0][::-1] * 3)
-    conditions, _ = run(prepare(other, adapter, device="cpu"))
+    planes.read.clear()
+    conditions, _ = run(prepare(planes, adapter, device="cpu"))
+    assert conditions.elsewhere
+    assert conditions.volume
+    assert set(planes.read) <= set(slices_to_prepare(COUNT, volume=True))
+    calm = replace(conditions, noise=0.0)
+    planes.read.clear()
+    masks(planes, adapter, [6], conditions=calm)
+    assert sorted(planes.read) == slices_to_read([6], COUNT, calm)
+    along = dice(masks(planes, adapter, conditions=calm), truth)
+    in_plane = dice(masks(planes, adapter, conditions=replace(calm, volume=False)), truth)
+    assert along > in_plane + 0.05
+
+
+@pytest.mark.parametrize(
+    ("spacing", "units", "along"),
+    [
+        ((1.0, 1.0, 1.0), ("pixel", "pixel", "pixel"), True),
+        ((1.4, 1.0, 1.0), ("um", "um", "um"), True),
+        ((0.8, 0.5, 0.5), ("um", "um", "um"), False),
+        ((0.6, 1.0, 1.0), ("um", "um", "um"), False),
+        ((1.0, 1.0, 1.0), ("s", "um", "um"), False),
+        ((0.0, 1.0, 1.0), ("um", "um", "um"), True),
+    ],
+)
+def test_not_where_their_slices_are_known_to_lie_farther_apart_or_closer(
+    extended, others, spacing, units, along
+):
+    adapter = extended[3]
+    known = replace(adapter.info, spacing=(1.0, 1.0, 1.0), units=("um",) * 3)
+    measured = AdapterFile(known, adapter.tensors)
+    info = replace(others[0].info, spacing=spacing, units=units)
+    assert measured.looks_along(info) is along
+    assert adapter.looks_along(info), "where nobody knows that of the painted stack"
+
+
+def test_not_where_they_have_few_slices_or_large_ones(extended, others, monkeypatch):
+    adapter, info = extended[3], others[0].info
+    assert adapter.looks_along()
+    assert adapter.looks_along(replace(info, shape=(5, SIDE, SIDE)))
+    assert not adapter.looks_along(replace(info, shape=(4, SIDE, SIDE)))
+    monkeypatch.setattr(regions, "LARGE", 1000)
+    assert not adapter.looks_along(info)
+
+
+def test_a_file_without_such_a_forest_segments_other_stacks_in_the_plane(extended, others):
+    """As they were written at first."""
+    adapter, (planes, _) = extended[3], others
+    kept = {
+        name: values
+        for name, values in adapter.tensors.items()
+        if not name.startswith("elsewhere_volume.")
+    }
+    older = AdapterFile(adapter.info, kept)
+    conditions, _ = run(prepare(planes, older, device="cpu"))
     assert conditions.elsewhere
     assert not conditions.volume
-    other.read.clear()
-    masks(other, adapter, [6], conditions=replace(conditions, noise=0.0))
-    assert other.read == [6]
+    in_plane = masks(planes, adapter, [6], conditions=conditions)
+    assert np.array_equal(masks(planes, older, [6], conditions=conditions), in_plane)
+    with pytest.raises(AdapterError, match="damaged"):
+        masks(planes, older, [6], conditions=replace(conditions, volume=True))
+
+
+def test_what_instruments_show_is_looked_along_too(planes, balls, small_network):
+    """Of the slices beside as well, each as the instrument shows it."""
+    painted = paint(balls[1])
+    encoder = Encoder(small_network, measure_intensity(planes), Framing(16))
+    encoded = [next(one for one in encoder.steps(planes, index) if one) for index in SLICES]
+    frames = drawn_frames(encoded, painted, LABELS, 0)
+    seen = seen_planes(planes, encoder.intensity, AUTO, [4, 12])[0]
+    found = next(one for one in seen_through(encoder, seen, frames[1], volume=True) if one)
+    (glance,) = glances_at(found, [torch.arange(50)])
+    window = Intensity((0.0,), (1.0,), "window")
+    image = {index: window.apply(seen.plane(index)) for index in slices_around(12, COUNT)}
+    beside = {offset: (image[12 - offset], image[12 + offset]) for offset in OFFSETS}
+    expected = volume_filters(image[12], beside)[:, glance.rows, glance.columns].T
+    torch.testing.assert_close(glance.volume, expected)
+    found = next(one for one in seen_through(encoder, seen, frames[1]) if one)
+    (flat,) = glances_at(found, [torch.arange(50)])
+    assert flat.volume is None
 
 
 def test_what_other_stacks_need_may_follow_later(planes, balls, rounds):

@@ -75,7 +75,7 @@ def test_the_painted_stack_is_not_asked_what_is_for_others(scene, planes_of, fit
     outcome, _ = fitted((0, 2, 4), replace(SETTINGS, kind="none"))
     adapter, data = outcome.adapter, scene[0]
     changed = {
-        name: values.flip(1) if name == "elsewhere.leaf" else values
+        name: values.flip(1) if name.startswith("elsewhere") and name.endswith(".leaf") else values
         for name, values in adapter.tensors.items()
     }
     spoilt = replace(adapter, tensors=changed)
@@ -320,9 +320,9 @@ def test_instruments_are_seen_no_more_once_time_is_up(fitted, monkeypatch):
     looked = []
     real = other_stacks.seen_through
 
-    def seen(*args):
+    def seen(*args, **options):
         looked.append(args)
-        return real(*args)
+        return real(*args, **options)
 
     monkeypatch.setattr(other_stacks, "seen_through", seen)
     fitted((0, 2), replace(SETTINGS, time_budget=0.0))

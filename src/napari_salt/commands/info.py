@@ -48,7 +48,7 @@ def _text(info: AdapterInfo, size: int, dice: float | None) -> str:
         + " × ".join(f"{value:g}" for value in info.spacing)
         + f" {info.units[-1]}",
         "intensities": _intensities(info),
-        "a slice": _seen(info),
+        "a slice": wording.seen(along=info.volume, everywhere=not info.this_stack_only),
         "trained on": f"{wording.count(len(record.slices), 'slice')} ({listed(record.slices)})",
         "training": f"{record.steps} steps in {wording.duration(record.seconds)} on "
         f"{record.device}, kept: {record.kept}",
@@ -58,11 +58,6 @@ def _text(info: AdapterInfo, size: int, dice: float | None) -> str:
         "size": wording.size(size),
     }
     return "\n".join(f"{name:14} {value}" for name, value in rows.items())
-
-
-def _seen(info: AdapterInfo) -> str:
-    """What a slice of its own stack is seen with."""
-    return "seen with those up to four away" if info.volume else "seen by itself"
 
 
 def _other_stacks(info: AdapterInfo) -> str:

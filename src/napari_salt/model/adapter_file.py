@@ -22,6 +22,7 @@ from torch import Tensor
 from napari_salt.errors import AdapterError, OutputError
 from napari_salt.model.adapter_info import HEADER_KEY, SUFFIX, AdapterInfo, read_info
 from napari_salt.model.adapters import load_adapter_state, merge
+from napari_salt.model.elsewhere import seen_alike_along
 from napari_salt.model.features import Standard, tap_length
 from napari_salt.model.filters import FILTERS_PER_CHANNEL
 from napari_salt.model.forest import Forest
@@ -35,7 +36,7 @@ from napari_salt.model.volume_filters import VOLUME_FILTERS_PER_CHANNEL
 if TYPE_CHECKING:
     from napari_salt.model.backbones.base import Backbone
     from napari_salt.model.other_stacks import OtherStacks
-    from napari_salt.records import Label
+    from napari_salt.records import Label, StackInfo
 
 __all__ = ["SUFFIX", "AdapterFile", "build_segmenter", "load_adapter", "read_info", "save_adapter"]
 
@@ -47,6 +48,8 @@ OTHER_LAYERS, OTHER_HEAD = "elsewhere_adapter.", "elsewhere_head."
 OTHER_FOREST, OTHER_STANDARD = "elsewhere.", "elsewhere_standard."
 """The same for other stacks than the painted one, blind to the position along it, where there is such a head. Older
 files have only a forest of their own there."""
+OTHER_VOLUME_FOREST = "elsewhere_volume."
+"""A forest for other stacks that sees `volume_filters`, where that for the painted stack does."""
 LIKENESS = "likeness."
 """What the painted labels look like, where features tell the contrast of another stack."""
 DAMAGED = "The adapter file is damaged: some of its tensors are missing or of another shape; use another copy of it."
@@ -94,9 +97,13 @@ class AdapterFile:
         except (KeyError, ValueError) as error:
             raise AdapterError(DAMAGED) from error
 
-    def looks_along(self, elsewhere: bool) -> bool:
+    def looks_along(self, elsewhere: StackInfo | None = None) -> bool:
         """Whether the forest for the painted stack, or for one that is ``elsewhere``, sees `volume_filters`."""
-        return self.info.volume and not (elsewhere and self.has_other_head)
+        info = self.info
+        if elsewhere is None or not self.has_other_head:
+            return info.volume
+        there = any(name.startswith(OTHER_VOLUME_FOREST) for name in self.tensors)
+        return info.volume and there and seen_alike_along(elsewhere, info.spacing, info.units)
 
     def along_stack(self, elsewhere: bool) -> bool:
         """Whether to look at the position along a stack that is the painted one or is ``elsewhere``."""
@@ -153,7 +160,9 @@ def repack(
 
 
 def _for_others(name: str) -> bool:
-    return name.startswith((OTHER_LAYERS, OTHER_HEAD, OTHER_FOREST, OTHER_STANDARD, LIKENESS))
+    return name.startswith(
+        (OTHER_LAYERS, OTHER_HEAD, OTHER_FOREST, OTHER_STANDARD, OTHER_VOLUME_FOREST, LIKENESS)
+    )
 
 
 def _tensors_for_others(other: OtherStacks | None, likeness: Likeness | None) -> dict[str, Tensor]:
@@ -161,6 +170,9 @@ def _tensors_for_others(other: OtherStacks | None, likeness: Likeness | None) ->
     if other is not None:
         tensors |= {OTHER_LAYERS + name: values for name, values in other.layers.items()}
         tensors |= _head_tensors(other.head, OTHER_HEAD, OTHER_FOREST, OTHER_STANDARD)
+        if other.volume_forest is not None:
+            forest = other.volume_forest.tensors()
+            tensors |= {OTHER_VOLUME_FOREST + name: values for name, values in forest.items()}
     if likeness is not None:
         tensors |= {LIKENESS + name: values for name, values in likeness.tensors().items()}
     return tensors
@@ -186,11 +198,16 @@ def _head_tensors(
 
 
 def build_segmenter(
-    adapter: AdapterFile, backbone: Backbone, *, elsewhere: bool = False
+    adapter: AdapterFile,
+    backbone: Backbone,
+    *,
+    elsewhere: bool = False,
+    looks_along: bool | None = None,
 ) -> Segmenter:
     """The finished segmenter, with the adapter, where there is one, merged into an own copy of the backbone's tail.
 
-    For a stack ``elsewhere`` than the painted one it has the head for those, where there is one.
+    For a stack ``elsewhere`` than the painted one it has the head for those, where there is one. ``looks_along`` tells
+    whether its forest sees `volume_filters`, see `AdapterFile.looks_along`; None = only on the painted stack.
 
     Raises
     ------
@@ -204,13 +221,15 @@ def build_segmenter(
         if layers:
             load_adapter_state(tail, layers)
             merge(tail)
-        head = _head(adapter, elsewhere and adapter.has_other_head)
+        other = elsewhere and adapter.has_other_head
+        along = adapter.info.volume and not other if looks_along is None else looks_along
+        head = _head(adapter, other, along)
     except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise AdapterError(DAMAGED) from error
     return Segmenter(tail, head).eval().requires_grad_(False)
 
 
-def _head(adapter: AdapterFile, other: bool) -> LabelHead:
+def _head(adapter: AdapterFile, other: bool, looks_along: bool) -> LabelHead:
     """The head for the painted stack or ``other`` ones; errors where its tensors are not those of one."""
     info = adapter.info
     at_head, at_forest, at_standard = HEAD, FOREST, STANDARD
@@ -227,10 +246,12 @@ def _head(adapter: AdapterFile, other: bool) -> LabelHead:
     head.set_mix(linear_share, info.row_scale)
     head.load_state_dict(_group(adapter, at_head))
     place = 3 if adapter.along_stack(other) else 2
-    head.looks_along = adapter.looks_along(other)
-    volume = info.channels * VOLUME_FILTERS_PER_CHANNEL if head.looks_along else 0
+    volume = info.channels * VOLUME_FILTERS_PER_CHANNEL if looks_along else 0
     features = info.channels * FILTERS_PER_CHANNEL + place + info.directions + volume
-    head.forest = Forest.from_tensors(_group(adapter, at_forest), features, len(embeddings))
+    if other and looks_along:
+        at_forest = OTHER_VOLUME_FOREST
+    forest = Forest.from_tensors(_group(adapter, at_forest), features, len(embeddings))
+    head.set_forest(forest, looks_along)
     return head
 
 

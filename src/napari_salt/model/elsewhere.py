@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_salt.model.volume_filters import looks_along
+
 if TYPE_CHECKING:
     from napari_salt.intensity import Limits
     from napari_salt.model.decide import Decision
@@ -35,6 +37,10 @@ ONE_SCALE = (0.1, 0.05)
 """Part of the painted range by which the lower and the upper limit of another stack may differ on one scale."""
 LOOKED_AT = 4
 """Slices on which the contrasts are compared."""
+FEWEST_ALONG = 5
+"""Slices of a stack that forests look along; a shorter one is mostly its ends, of which no painted slice told."""
+AS_FAR_APART = 1.5
+"""How much farther apart its slices may lie, or how much closer together, than those of the painted stack."""
 
 
 def fingerprint(stack: StackInfo, measured: Intensity | Limits) -> str:
@@ -42,6 +48,32 @@ def fingerprint(stack: StackInfo, measured: Intensity | Limits) -> str:
     channels = 3 if stack.rgb else stack.channels
     told = repr((stack.shape, channels, stack.dtype, measured.low, measured.high))
     return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def seen_alike_along(
+    stack: StackInfo, spacing: tuple[float, float, float], units: tuple[str, str, str]
+) -> bool:
+    """Whether `volume_filters` mean the same on another stack as on a painted one of this ``spacing`` and ``units``.
+
+    Its slices must lie about as far apart, in pixels. Where nobody has said how far that is, on either of them, nothing
+    speaks against it.
+    """
+    if not looks_along(stack) or stack.shape[0] < FEWEST_ALONG:
+        return False
+    told = [_told_apart(stack.spacing, stack.units), _told_apart(spacing, units)]
+    if None in told:
+        return True
+    (here, kind), (there, other) = [one for one in told if one is not None]
+    return kind == other and max(here / there, there / here) <= AS_FAR_APART
+
+
+def _told_apart(
+    spacing: tuple[float, float, float], units: tuple[str, str, str]
+) -> tuple[float, tuple[str, ...]] | None:
+    """How many pixels slices lie apart, and the units where they differ (a distance in time, say); None = unknown."""
+    if (set(spacing) == {1.0} and set(units) == {"pixel"}) or min(spacing) <= 0:
+        return None
+    return spacing[0] / (spacing[1] * spacing[2]) ** 0.5, units if len(set(units)) > 1 else ()
 
 
 def slices_to_look_at(count: int) -> list[int]:

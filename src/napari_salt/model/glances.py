@@ -29,8 +29,8 @@ class Glance:
     """One frame of a painted slice, and M drawn pixels that it shows.
 
     ``tail_input`` (1, …), ``fixed`` the taps (M, C) that no adapter changes, by name, ``detail`` (M, D) filters and
-    place, ``targets`` (M,) rows of the head, ``fold`` (M,) what is left out together. ``key`` tells the number of the
-    painted slice and of the frame.
+    place, ``targets`` (M,) rows of the head, ``fold`` (M,) what is left out together, ``volume`` (M, V)
+    `volume_filters`, where they are looked at. ``key`` tells the number of the painted slice and of the frame.
     """
 
     key: tuple[int, int]
@@ -42,6 +42,7 @@ class Glance:
     detail: Tensor
     targets: Tensor
     fold: Tensor
+    volume: Tensor | None = None
 
     def tail_taps(self, tail: nn.Module) -> Tensor:
         """(M, C) taps of the ``tail`` at the pixels, in its order; differentiable in it."""
@@ -75,19 +76,20 @@ def _glance(one: TrainingSlice, kept: Tensor, place: int) -> Glance:
         name: view.taps_at({name: values.float()}, part.rows, part.columns).cpu()
         for name, values in encoded.taps.items()
     }
-    bare = replace(view, filters=view.filters[:, :0, :0])  # the rest of the slice is not held
+    volume = None if view.volume is None else view.volume_at(part.rows, part.columns)
+    bare = replace(view, filters=view.filters[:, :0, :0], volume=None)  # the rest is not held
     return Glance(
         *((one.number, place), bare, encoded.tail_input, fixed, part.rows, part.columns),
-        *(detail, part.targets, part.fold),
+        *(detail, part.targets, part.fold, volume),
     )
 
 
 def seen_through(
-    encoder: Encoder, planes: SeenPlanes, frames: Sequence[TrainingSlice]
+    encoder: Encoder, planes: SeenPlanes, frames: Sequence[TrainingSlice], *, volume: bool = False
 ) -> Iterator[list[TrainingSlice] | None]:
     """The ``frames`` of one painted slice as an instrument shows them; None after each pass, the frames at the end.
 
-    ``encoder`` is that of the painted stack.
+    ``encoder`` is that of the painted stack; with ``volume`` the slices beside are looked at as well.
     """
     channels = len(encoder.intensity.low)
     seeing = Encoder(
@@ -97,6 +99,7 @@ def seen_through(
         cache=encoder.cache,
         device=encoder.device,
         along_stack=False,
+        volume=volume,
     )
     index = frames[0].index
     found: list[EncodedSlice] = []

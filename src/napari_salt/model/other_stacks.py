@@ -26,7 +26,7 @@ from napari_salt.model.instruments import seen_planes, slices_to_see
 from napari_salt.model.invariance import draw_together
 from napari_salt.model.likeness import measure_likeness
 from napari_salt.model.probe import Samples
-from napari_salt.model.progress import reports, reports_until, step_report
+from napari_salt.model.progress import reports, reports_until, shares, step_report
 from napari_salt.model.queries import fit_queries
 from napari_salt.model.tuning import TRY_AGAIN
 from napari_salt.records import StepReport
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari_salt.model.encoder import Encoder
+    from napari_salt.model.forest import Forest
     from napari_salt.model.head import LabelHead
     from napari_salt.model.likeness import Likeness
     from napari_salt.model.segmenter import Segmenter
@@ -60,12 +61,14 @@ FITTING = "fitting for other stacks"
 class OtherStacks:
     """``head`` for other stacks, ``layers`` the state of its adapter (empty: the tail of the painted stack).
 
-    ``steps`` are those kept, ``parameters`` how many numbers the adapter trains, ``before`` and ``after`` the Dice on a
-    slice left out, seen through the instruments (None: not tried), ``tried`` how many slices were painted then and
-    ``asked`` how many steps were asked for, ``instruments`` whether the head has learned from what those show.
+    ``volume_forest`` sees `volume_filters` as well, for stacks on which those mean the same. ``steps`` are those kept,
+    ``parameters`` how many numbers the adapter trains, ``before`` and ``after`` the Dice on a slice left out, seen
+    through the instruments (None: not tried), ``tried`` how many slices were painted then and ``asked`` how many steps
+    were asked for, ``instruments`` whether the head has learned from what those show.
     """
 
     head: LabelHead
+    volume_forest: Forest | None = None
     layers: dict[str, Tensor] = field(default_factory=dict)
     steps: int = 0
     parameters: int = 0
@@ -216,7 +219,8 @@ class _Work:
             left = (time.monotonic() - began) / done * (total - done) if done else None
             told = StepReport("embedding", done, total, seconds_left=left, message=LOOKING)
             yield told
-            for frames in seen_through(encoder, planes, by_index[index]):
+            seeing = seen_through(encoder, planes, by_index[index], volume=data.looks_along)
+            for frames in seeing:
                 yield told
                 if frames is not None:
                     self.glances += glances_at(frames, kept[frames[0].number])
@@ -352,12 +356,28 @@ class _Work:
         targets = torch.cat([samples.targets, *(one.targets for one in self.glances)])
         zeros = torch.zeros_like(targets)
         everything = Samples(deep, detail, targets, zeros, zeros, torch.ones(len(targets)))
-        fitted = yield from probe.fit_other(
+        fitting = probe.fit_other(
             everything, data.rows, queries=queries, seed=data.seed, jobs=spare_threads()
         )
+        part = 0.5 if data.looks_along else 1.0
+        fitted = yield from shares(fitting, 0.0, part)
+        forest = None
+        if samples.volume is not None:
+            volume = [samples.volume]
+            volume += [one.volume for one in self.glances if one.volume is not None]
+            growing = probe.grow_forest(
+                replace(everything, volume=torch.cat(volume)),
+                fitted.directions,
+                data.rows,
+                probe.OTHER_TREES,
+                data.seed,
+                spare_threads(),
+            )
+            forest = yield from shares(growing, part, 1 - part)
         head = data.head(replace(fitted, row_scale=data.row_scale), standard)
         return OtherStacks(
             head,
+            forest,
             self.layers,
             self.steps,
             self.parameters,

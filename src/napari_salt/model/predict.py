@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Sequence, Set
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -87,12 +88,11 @@ def predict(
         )
     if conditions is None:
         conditions = yield from prepare(planes, adapter, device=device, cache=cache, tell=tell)
-    intensity = Intensity(conditions.low, conditions.high, conditions.method, conditions.gamma)
-    other, noise = conditions.elsewhere, conditions.noise
+    seen, noise = conditions, conditions.noise
     left = deque(slices)
 
     def work(target: torch.device) -> Generator[SlicePrediction | None, None, None]:
-        segmenter, encoder = _network(planes, adapter, intensity, other, target, cache)
+        segmenter, encoder = _network(planes, adapter, seen, target, cache)
         beside: dict[int, Kept] = {}
         while left:
             group = [left[i] for i in range(min(len(left), _slices_at_once(encoder, planes)))]
@@ -130,9 +130,14 @@ def prepare(
     check_unit(planes.info, limits, adapter.info)
     intensity = intensity_for(choice, limits)
     other = elsewhere.fingerprint(planes.info, limits) != adapter.info.stack
+    plain = Conditions(
+        *(intensity.low, intensity.high, intensity.method, intensity.gamma),
+        elsewhere=other,
+        volume=adapter.looks_along(planes.info if other else None),
+    )
 
     def work(target: torch.device) -> Generator[None, None, Intensity]:
-        segmenter, encoder = _network(planes, adapter, intensity, other, target, cache)
+        segmenter, encoder = _network(planes, adapter, plain, target, cache)
         return (yield from matched_intensity(segmenter, encoder, planes, adapter, told))
 
     told = _teller(tell)
@@ -140,22 +145,20 @@ def prepare(
     if other and intensity.method != "window":
         intensity = yield from with_fallback(pick_device(device), work, told)
     noise = measure_noise(planes, intensity)
-    return Conditions(
-        intensity.low,
-        intensity.high,
-        intensity.method,
-        intensity.gamma,
-        other,
-        noise,
-        adapter.looks_along(other),
+    return replace(
+        plain, low=intensity.low, high=intensity.high, gamma=intensity.gamma, noise=noise
     )
 
 
-def slices_to_prepare(count: int) -> list[int]:
-    """The slices of a stack of ``count`` that `prepare` may read; rising."""
-    return sorted(
-        {*measured_slices(count), *elsewhere.slices_to_look_at(count), *compared_slices(count)}
-    )
+def slices_to_prepare(count: int, *, volume: bool = False) -> list[int]:
+    """The slices of a stack of ``count`` that `prepare` may read; rising.
+
+    ``volume`` is that of the adapter's description: slices may be seen together with those around them.
+    """
+    looked_at = set(elsewhere.slices_to_look_at(count))
+    if volume:
+        looked_at |= _with_those_around(looked_at, count)
+    return sorted({*measured_slices(count), *looked_at, *compared_slices(count)})
 
 
 def slices_to_read(slices: Sequence[int], count: int, conditions: Conditions) -> list[int]:
@@ -164,8 +167,12 @@ def slices_to_read(slices: Sequence[int], count: int, conditions: Conditions) ->
     if conditions.noise:
         found = {index for one in found for index in and_beside(one, count)}
     if conditions.volume:
-        found = {index for one in found for index in slices_around(one, count)}
+        found = _with_those_around(found, count)
     return sorted(found)
+
+
+def _with_those_around(slices: Set[int], count: int) -> set[int]:
+    return {index for one in slices for index in slices_around(one, count)}
 
 
 def _teller(tell: Callable[[str], None] | None) -> Callable[[str], None]:
@@ -182,21 +189,20 @@ def _frames_of_large(planes: Planes, adapter: AdapterFile) -> int:
 def _network(
     planes: Planes,
     adapter: AdapterFile,
-    intensity: Intensity,
-    other: bool,
+    conditions: Conditions,
     device: torch.device,
     cache: FeatureCache | None,
 ) -> tuple[Segmenter, Encoder]:
-    """The network for the painted stack or an ``other`` one, seen with this ``intensity``."""
-    volume = adapter.looks_along(other)
+    """The network for a stack as it is seen under these ``conditions``."""
+    seen, other, volume = conditions, conditions.elsewhere, conditions.volume
     if volume and is_large(planes.info):
         raise AdapterError(DAMAGED)  # no fit to such slices looks along the stack
     set_threads()
     backbone = warm_backbone(adapter.info.backbone, device)
-    segmenter = build_segmenter(adapter, backbone, elsewhere=other).to(device)
+    segmenter = build_segmenter(adapter, backbone, elsewhere=other, looks_along=volume).to(device)
     return segmenter, Encoder(
         backbone,
-        intensity,
+        Intensity(seen.low, seen.high, seen.method, seen.gamma),
         adapter.framing(),
         cache=cache,
         device=device,

@@ -175,7 +175,8 @@ def _prepare(job: _Job, crew: Crew) -> Reports:
     if job.sending:
         from napari_salt.model.predict import slices_to_prepare
 
-        sent = job.sent(slices_to_prepare(job.planes.info.shape[0]))
+        count, volume = job.planes.info.shape[0], read_info(job.request.adapter).volume
+        sent = job.sent(slices_to_prepare(count, volume=volume))
     crew.ask(prepare_stack, job.order, sent, what="Preparing the stack")
     prepared = None
     while prepared is None:
