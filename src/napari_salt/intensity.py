@@ -37,13 +37,15 @@ LOWEST_PADDING = -4096.0
 class Limits:
     """What was measured on a stack, each of one value a channel (colour: one for all).
 
-    ``low`` and ``high`` are the percentiles asked for, ``least`` and ``most`` the extremes of what was looked at.
+    ``low`` and ``high`` are the percentiles asked for, ``least`` and ``most`` the extremes of what was looked at,
+    ``digest`` a hash of it.
     """
 
     low: tuple[float, ...]
     high: tuple[float, ...]
     least: tuple[float, ...]
     most: tuple[float, ...]
+    digest: str = ""
 
 
 def name_of(choice: IntensityChoice) -> str:

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from napari_salt.intensity import Limits
 from napari_salt.model import elsewhere
 from napari_salt.model.adapter_file import load_adapter, save_adapter
 from napari_salt.model.fit import fit
-from napari_salt.model.framing import Framing, Intensity, measure_intensity
-from napari_salt.model.predict import predict
+from napari_salt.model.framing import Framing, Intensity
+from napari_salt.model.limits import measure_limits
+from napari_salt.model.predict import predict, prepare
 from napari_salt.records import (
     BACKGROUND,
     FitSettings,
@@ -24,6 +26,7 @@ from napari_salt.records import (
 
 STACK = StackInfo((5, 8, 9), 1, False, "uint8")
 PLAIN = Intensity((0.0,), (1.0,))
+LIMITS = Limits((0.0,), (1.0,), (0.0,), (1.0,), "digest")
 
 
 def prediction(labels: list[int], uncertainty: list[float]) -> SlicePrediction:
@@ -32,13 +35,14 @@ def prediction(labels: list[int], uncertainty: list[float]) -> SlicePrediction:
     return SlicePrediction(0, image, np.array([uncertainty], np.float16), summary)
 
 
-def test_a_stack_is_told_by_shape_type_and_percentiles():
-    print_ = elsewhere.fingerprint(STACK, PLAIN)
-    assert print_ == elsewhere.fingerprint(replace(STACK, name="renamed"), PLAIN)
+def test_a_stack_is_told_by_shape_type_and_pixels():
+    print_ = elsewhere.fingerprint(STACK, LIMITS)
+    assert print_ == elsewhere.fingerprint(replace(STACK, name="renamed"), LIMITS)
+    assert print_ == elsewhere.fingerprint(STACK, replace(LIMITS, low=(0.1,))), "other percentiles"
     others = [
-        elsewhere.fingerprint(replace(STACK, shape=(6, 8, 9)), PLAIN),
-        elsewhere.fingerprint(replace(STACK, dtype="uint16"), PLAIN),
-        elsewhere.fingerprint(STACK, Intensity((0.0,), (1.1,))),
+        elsewhere.fingerprint(replace(STACK, shape=(6, 8, 9)), LIMITS),
+        elsewhere.fingerprint(replace(STACK, dtype="uint16"), LIMITS),
+        elsewhere.fingerprint(STACK, replace(LIMITS, digest="another")),
     ]
     assert len({print_, *others}) == 4
 
@@ -135,7 +139,7 @@ def test_the_painted_stack_is_known_again_after_a_file(trained, planes_of, tmp_p
     save_adapter(tmp_path / "a.salt.safetensors", adapter)
     loaded = load_adapter(tmp_path / "a.salt.safetensors")
     planes = planes_of(data)
-    assert loaded.info.stack == elsewhere.fingerprint(planes.info, measure_intensity(planes))
+    assert loaded.info.stack == elsewhere.fingerprint(planes.info, measure_limits(planes))
     told: list[str] = []
     assert np.mean(found_by(planes, loaded, [3], tell=told.append)[0] == truth[3]) > 0.97
     assert told == []
@@ -151,6 +155,25 @@ def test_another_stack_is_segmented_whatever_its_order(trained, planes_of):
     found = found_by(planes_of(turned), adapter, [1, 5])
     for labels, index in zip(found, (4, 0), strict=True):
         assert np.mean(labels == truth[index]) > 0.97
+
+
+def test_another_stack_of_the_same_shape_and_range_is_not_taken_for_the_painted_one(
+    trained, planes_of
+):
+    """Images of eight bits often go from 0 to 255; here even the pixels are the same ones."""
+    adapter, data, truth = trained
+    turned = planes_of(data[::-1].copy())
+    assert measure_limits(turned).low == measure_limits(planes_of(data)).low
+    preparing = prepare(turned, adapter, device="cpu")
+    while True:
+        try:
+            next(preparing)
+        except StopIteration as stop:
+            conditions = stop.value
+            break
+    assert conditions.elsewhere
+    found = found_by(turned, adapter, [1], conditions=conditions)
+    assert np.mean(found[0] == truth[-2]) > 0.97
 
 
 def test_the_user_is_told_of_a_contrast_that_masks_are_surer_of(trained, planes_of, monkeypatch):

@@ -28,4 +28,18 @@ def test_a_window_is_measured_like_the_default(planes):
 def test_alpha_does_not_count(planes_of):
     data = np.full((1, 4, 4, 4), 7, np.uint8)
     data[..., 3] = 255
-    assert measure_limits(planes_of(data, rgb=True)).most == (7.0, 7.0, 7.0)
+    limits = measure_limits(planes_of(data, rgb=True))
+    assert limits.most == (7.0, 7.0, 7.0)
+    assert limits.digest == measure_limits(planes_of(data[..., :3], rgb=True)).digest
+
+
+def test_a_digest_tells_pixels_apart_and_nothing_else(planes, planes_of):
+    data = planes.data.copy()
+    data[0, 0, :2] = np.nan, np.inf
+    digest = measure_limits(planes_of(data)).digest
+    assert measure_limits(planes_of(data), IntensityChoice("window", 0, 9)).digest == digest
+    swapped = data.astype(">f4")
+    swapped[0, 0, 0] = np.frombuffer(b"\x7f\xc0\x00\x01", ">f4")[0]
+    assert measure_limits(planes_of(swapped)).digest == digest
+    data[3, 20, 20] += 1
+    assert measure_limits(planes_of(data)).digest != digest

@@ -43,10 +43,13 @@ AS_FAR_APART = 1.5
 """How much farther apart its slices may lie, or how much closer together, than those of the painted stack."""
 
 
-def fingerprint(stack: StackInfo, measured: Intensity | Limits) -> str:
-    """Tells one stack from another by its shape, its type and its measured percentiles; alpha says nothing."""
+def fingerprint(stack: StackInfo, limits: Limits) -> str:
+    """Tells one stack from another by its shape, its type and the pixels that its limits were measured on.
+
+    Alpha says nothing. Percentiles would not do: images of eight bits often go from 0 to 255.
+    """
     channels = 3 if stack.rgb else stack.channels
-    told = repr((stack.shape, channels, stack.dtype, measured.low, measured.high))
+    told = repr((stack.shape, channels, stack.dtype, limits.digest))
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 

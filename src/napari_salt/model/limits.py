@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ def measure_limits(planes: Planes, choice: IntensityChoice = AUTO) -> Limits:
     found = [_robust_range(channel, percentile) for channel in pixels.T]
     low, high, least, most = zip(*found, strict=True)
     repeat = 3 if info.rgb else 1
-    return Limits(low * repeat, high * repeat, least * repeat, most * repeat)
+    return Limits(low * repeat, high * repeat, least * repeat, most * repeat, _digest(pixels))
 
 
 def sampled_pixels(planes: Planes, slices: Sequence[int]) -> NDArray[np.float64]:
@@ -74,6 +75,12 @@ def _blocks(planes: Planes, index: int) -> NDArray[Any]:
             for y in starts[0].tolist()
         ]
     )
+
+
+def _digest(values: NDArray[np.float64]) -> str:
+    """A hash of numbers, the same on every machine."""
+    values = np.where(np.isnan(values), np.nan, values)  # of which there are many by their bits
+    return hashlib.sha256(values.astype("<f8").tobytes()).hexdigest()
 
 
 def _robust_range(
