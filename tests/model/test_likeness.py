@@ -221,8 +221,13 @@ def test_without_masks_nothing_is_matched(fitted, planes_of, monkeypatch):
 
 
 @pytest.mark.usefixtures("no_queries")
-@pytest.mark.parametrize(("left", "taken"), [(0.4, True), (0.6, False)])
-def test_on_one_scale_more_is_asked_of_a_change(left, taken, fitted, scene, planes_of, monkeypatch):
+@pytest.mark.parametrize(
+    ("left", "same_scale", "elsewhere"),
+    [(0.4, True, True), (0.6, False, True), (0.99, False, False)],
+)
+def test_a_change_must_be_worth_it_and_more_so_on_one_scale(
+    left, same_scale, elsewhere, fitted, scene, planes_of, monkeypatch
+):
     def matched(*_):
         return Match(1.3, left)
         yield
@@ -231,8 +236,9 @@ def test_on_one_scale_more_is_asked_of_a_change(left, taken, fitted, scene, plan
     shown, _ = scene
     adapter = fitted()
     same = run(prepare(planes_of(shown()[:5]), adapter))[0]
-    assert same.gamma == (1.3 if taken else 1.0)
-    assert run(prepare(planes_of(shown(offset=0.5)), adapter))[0].gamma == 1.3
+    assert same.gamma == (1.3 if same_scale else 1.0)
+    other = run(prepare(planes_of(shown(offset=0.5)), adapter))[0]
+    assert other.gamma == (1.3 if elsewhere else 1.0)
 
 
 @pytest.mark.usefixtures("no_queries")
