@@ -1,4 +1,4 @@
-"""Harder tasks made from the data sets: scribbles, a worse microscope, and another subject.
+"""Harder tasks made from the data sets: scribbles, a worse microscope, the next stack, and another subject.
 
 Every random choice comes from a seed, so that all methods meet the same images and the same paint.
 """

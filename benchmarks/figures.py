@@ -16,6 +16,7 @@ TITLES = {
     "brain_tissue": "brain tissue (2 labels, T1 MRI)",
     "nuclei": "nuclei (fluorescence tiles)",
     "scribbles": "– scribbles on ≤ 5 % of the pixels",
+    "next": "– the other half as another stack",
     "transfer": "– another subject and contrast",
     "degraded": "– half the resolution, noise, contrast",
     "macaque": "macaque brain regions (8 labels)",
@@ -34,13 +35,12 @@ ROWS = (
     *(
         name + variant
         for name in ("brain_regions", "brain_tissue", "nuclei")
-        for variant in ("", "/scribbles", "/transfer", "/degraded")
+        for variant in ("", "/scribbles", "/next", "/transfer", "/degraded")
     ),
     "macaque",
-    "nuclei_3d",
-    "phantom_ct",
-    "vessels",
-    *("coins", "ihc", "ct_organs", "ct_fine", "lung_tumour", "brain_tumour"),
+    *("nuclei_3d", "nuclei_3d/next", "phantom_ct", "phantom_ct/next", "vessels", "vessels/next"),
+    *("coins", "coins/next", "ihc", "ihc/next"),
+    *("ct_organs", "ct_fine", "lung_tumour", "brain_tumour"),
 )
 
 

@@ -97,7 +97,7 @@ def available(task: str, n: int, shift: int = 0) -> bool:
     name, _, variant = task.partition("/")
     dataset = load(name)
     try:
-        if variant == "transfer":
+        if variant in ("next", "transfer"):
             train, other = derive.halves(dataset)
             split_transfer(train, len(other.images), n, shift)
         else:
@@ -130,6 +130,13 @@ def _degraded(dataset: Dataset, n: int, shift: int) -> Case:
     return _case(f"{dataset.name}/degraded", n, shift, dataset, paint, test, tested)
 
 
+def _next(dataset: Dataset, n: int, shift: int) -> Case:
+    train, test = derive.halves(dataset)
+    painted, tested = split_transfer(train, len(test.images), n, shift)
+    paint = full_paint(train, painted)
+    return _case(f"{dataset.name}/next", n, shift, train, paint, test, tested)
+
+
 def _transfer(dataset: Dataset, n: int, shift: int) -> Case:
     train, other = derive.halves(dataset)
     painted, tested = split_transfer(train, len(other.images), n, shift)
@@ -160,6 +167,7 @@ VARIANTS: dict[str, Callable[[Dataset, int, int], Case]] = {
     "": _plain,
     "scribbles": _scribbles,
     "degraded": _degraded,
+    "next": _next,
     "transfer": _transfer,
 }
 

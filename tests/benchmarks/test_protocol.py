@@ -68,7 +68,7 @@ def test_a_question_without_test_slices_is_refused(task: str, n: int) -> None:
         protocol.case(task, n)
 
 
-@pytest.mark.parametrize("variant", ["", "/scribbles", "/degraded", "/transfer"])
+@pytest.mark.parametrize("variant", ["", "/scribbles", "/degraded", "/next", "/transfer"])
 @pytest.mark.parametrize("name", ["discs", "tiles", "colour"])
 def test_every_variant_is_the_same_for_the_same_seed(name: str, variant: str) -> None:
     first, second = (protocol.case(name + variant, 1, 1) for _ in range(2))
@@ -101,6 +101,13 @@ def test_degraded_has_half_the_pixels_and_other_intensities() -> None:
     assert question.train.images.shape == (60, 48, 64)
     assert question.test.images.shape == question.test.labels.shape == (60, 24, 32)
     assert abs(float(question.test.images.mean()) - float(question.train.images.mean())) > 5
+
+
+def test_next_paints_one_half_and_tests_the_other_as_it_is() -> None:
+    question = protocol.case("discs/next", 3)
+    assert np.array_equal(question.train.images, stack().images[:27])
+    assert np.array_equal(question.test.images, stack().images[33:])
+    assert all(index < 27 for index in question.test_slices)
 
 
 def test_transfer_paints_one_half_and_tests_the_other_changed() -> None:
