@@ -31,7 +31,7 @@ def write_accuracy(
     variants = [result for result in results if result.method not in METHODS]
     parts = [origin(results, outdated)]
     tuned = [result for result in known if result.task.partition("/")[0] in BASE]
-    unseen = [result for result in known if result.task in HELD_OUT]
+    unseen = [result for result in known if result.task.partition("/")[0] in HELD_OUT]
     if tuned:
         caption = plots.draw(plot, tuned)
         parts += [f"Plot: `docs/images/{plot.name}`. {caption}"]
