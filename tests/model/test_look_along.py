@@ -17,12 +17,14 @@ from napari_salt.model import look_along as look_along_module
 from napari_salt.model import probe
 from napari_salt.model.adapter_file import AdapterFile, load_adapter, save_adapter
 from napari_salt.model.conditions import Conditions
+from napari_salt.model.elsewhere import fingerprint
 from napari_salt.model.encoder import Encoder
 from napari_salt.model.extend import extend
 from napari_salt.model.fit import fit
 from napari_salt.model.framing import Framing, Intensity, measure_intensity
 from napari_salt.model.glances import glances_at, seen_through
 from napari_salt.model.instruments import seen_planes
+from napari_salt.model.limits import measure_limits
 from napari_salt.model.look_along import can_tell, with_volume
 from napari_salt.model.predict import predict, prepare, slices_to_prepare, slices_to_read
 from napari_salt.model.probe import Samples
@@ -399,8 +401,9 @@ def test_slices_too_large_to_be_held_are_not_looked_along(planes, balls, rounds,
     for later in (True, False):
         again = fitted(planes, balls[1], slices=MORE, init=init, score_later=later)
         assert not again.adapter.info.volume
+    painted = replace(init.info, stack=fingerprint(planes.info, measure_limits(planes)))
     with pytest.raises(AdapterError, match="damaged"):
-        masks(planes, init, [6])
+        masks(planes, AdapterFile(painted, init.tensors), [6])
     with pytest.raises(AdapterError, match="damaged"):
         run(score(planes, paint(balls[1]), init, SETTINGS))
 
