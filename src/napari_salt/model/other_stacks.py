@@ -359,7 +359,7 @@ class _Work:
         fitting = probe.fit_other(
             everything, data.rows, queries=queries, seed=data.seed, jobs=spare_threads()
         )
-        part = 0.5 if data.looks_along else 1.0
+        part = 1.0 if samples.volume is None else 0.5
         fitted = yield from shares(fitting, 0.0, part)
         forest = None
         if samples.volume is not None:
