@@ -22,6 +22,8 @@ from napari_salt.engine.requests import (
     AdapterSaved,
     AdaptRequest,
     AdaptResult,
+    LookAheadRequest,
+    LookAheadResult,
     Report,
     SegmentRequest,
     SegmentResult,
@@ -134,6 +136,16 @@ class WarmUp:
     title: ClassVar[str] = "Adapt"
 
 
+@dataclass(frozen=True)
+class LookAhead:
+    """Stands for a `LookAheadRequest`, which the application sends whenever a job has kept it waiting for long."""
+
+    index: int
+
+    task: ClassVar[str] = "torture_tasks:look_ahead"
+    title: ClassVar[str] = "Adapt"
+
+
 def stand_in(request: Any, fault: Fault | None = None, pause: float = 0.0) -> Any:
     """The request of this module that stands for one of the application's."""
     if isinstance(request, AdaptRequest):
@@ -141,6 +153,8 @@ def stand_in(request: Any, fault: Fault | None = None, pause: float = 0.0) -> An
         return Adapt(request.out, slices, request.labels, fault, pause=pause)
     if isinstance(request, SegmentRequest):
         return Segment(request.adapter, request.slices, fault, pause)
+    if isinstance(request, LookAheadRequest):
+        return LookAhead(request.index)
     assert isinstance(request, WarmUpRequest)
     return WarmUp()
 
@@ -190,6 +204,13 @@ def segment(request: Segment, planes: Planes) -> Generator[Report, None, Segment
 def warm_up(request: WarmUp, planes: Planes) -> Generator[Report, None, None]:
     """Nothing to load."""
     yield StepReport("loading", 0, 0)
+
+
+def look_ahead(request: LookAhead, planes: Planes) -> Generator[Report, None, LookAheadResult]:
+    """Read one slice; there is room for all of them."""
+    yield StepReport("loading", 0, 0)
+    planes.plane(request.index)
+    return LookAheadResult(None, 0, room=True)
 
 
 def _strike(fault: Fault | None, stage: Phase, planes: Planes) -> None:

@@ -13,7 +13,9 @@ import tally
 import torture_faults
 import torture_kill
 import torture_loop
+import torture_office
 import torture_soak
+from napari_salt.control import look_ahead_controller
 from tally import Tally
 from torture_tasks import FAULTS, STAGES, Fault
 
@@ -43,8 +45,13 @@ def test_masks_that_were_kept_are_those_of_the_adapter_that_they_are_said_to_be_
 
 
 @on_linux
-def test_a_fault_costs_its_job_and_nothing_else(tmp_path):
-    """Every fault, each at another stage; the panel is idle again, and the next job works."""
+def test_a_fault_costs_its_job_and_nothing_else(tmp_path, monkeypatch):
+    """Every fault, each at another stage; the panel is idle again, and the next job works.
+
+    Slices are looked at ahead all the time, as on a computer that was kept waiting for a job.
+    """
+    monkeypatch.setattr(look_ahead_controller, "PAUSE", 0.0)
+    monkeypatch.setattr(torture_office, "TICK", 0.0)
     stages = [*STAGES, "adapting"]
     some = [Fault(name, stage) for name, stage in zip(FAULTS, stages, strict=True)]
     told = torture_faults.run(some, tmp_path)
