@@ -92,7 +92,7 @@ def test_scale_goes_on_with_the_run_that_is_missing(tmp_path, at, scale):
 
         def alone(self):
             self.asked.append("alone")
-            self.conditions = scale.Conditions((0.0,), (1.0,), "window", 1.0, False)
+            self.conditions = scale.Conditions((0.0,), (1.0,), "window", 1.0, "painted")
             return told
 
         def workers(self, count):
@@ -126,7 +126,7 @@ def test_masks_that_differ_are_worth_no_rate(tmp_path, at, scale):
         conditions = None
 
         def alone(self):
-            self.conditions = scale.Conditions((0.0,), (1.0,), "window", 1.0, False)
+            self.conditions = scale.Conditions((0.0,), (1.0,), "window", 1.0, "painted")
             return scale.Run("this process", 8, 4.0, 100, "m")
 
         def workers(self, count):

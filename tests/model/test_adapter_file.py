@@ -457,12 +457,12 @@ def blind(fitted):
 def test_a_head_for_other_stacks_that_is_damaged_is_refused_there_alone(fitted, name, part):
     segmenter, info, backbone = blind(fitted)
     adapter = pack(segmenter, {}, info, OtherStacks(segmenter.head))
-    build_segmenter(adapter, backbone, elsewhere=True)
+    build_segmenter(adapter, backbone, kin="other")
     values = None if part is None else adapter.tensors[name][part].contiguous()
     broken = damaged(adapter, name, values)
     build_segmenter(broken, backbone)
     with pytest.raises(AdapterError, match="damaged"):
-        build_segmenter(broken, backbone, elsewhere=True)
+        build_segmenter(broken, backbone, kin="other")
 
 
 def test_a_file_with_no_more_than_a_forest_for_other_stacks_is_read(fitted):
@@ -474,7 +474,7 @@ def test_a_file_with_no_more_than_a_forest_for_other_stacks_is_read(fitted):
         for name, values in adapter.tensors.items()
         if not name.startswith(("elsewhere_head.", "elsewhere_standard."))
     }
-    built = build_segmenter(AdapterFile(info, kept), backbone, elsewhere=True)
+    built = build_segmenter(AdapterFile(info, kept), backbone, kin="other")
     assert torch.equal(built.head.residual, segmenter.head.residual)
 
 

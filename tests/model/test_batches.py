@@ -283,7 +283,7 @@ def test_slices_share_batches_without_a_difference(adapter, planes, tiny_backbon
     segmenter = predict_module.build_segmenter(adapter, backbone)
     encoder = encoder_of(backbone, 5)
     encoder.intensity = scale = measure_intensity(planes)
-    seen = Conditions(scale.low, scale.high, scale.method, scale.gamma, False, noise)
+    seen = Conditions(scale.low, scale.high, scale.method, scale.gamma, "painted", noise)
     running = predict(planes, adapter, [1, 2, 3], device="cpu", conditions=seen)
     alone = [one for one in running if one]
     encoder.framing = adapter.framing()

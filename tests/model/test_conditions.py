@@ -81,9 +81,28 @@ def test_a_part_reads_its_own_slices_and_where_there_is_noise_those_beside(
     assert planes.read == [5, 6]
 
 
+@pytest.mark.parametrize("kin", ["painted", "alike", "other"])
+def test_what_a_stack_is_to_an_adapter_travels(kin):
+    conditions = Conditions((0.5,), (1.0,), "percentile", 1.2, kin, 0.03, volume=True)
+    assert Conditions.from_json(conditions.to_json()) == conditions
+    assert conditions.elsewhere is (kin != "painted")
+
+
+@pytest.mark.parametrize(("told", "kin"), [("false", "painted"), ("true", "other")])
+def test_runs_begun_by_earlier_versions_go_on(told, kin):
+    scale = '"low":[0],"high":[1],"method":"window","gamma":1'
+    assert Conditions.from_json(f'{{{scale},"elsewhere":{told}}}').kin == kin
+
+
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", '{"low":[1],"high":[1,2],"method":"window","gamma":1,"elsewhere":false}'],
+    [
+        "",
+        "[]",
+        "{}",
+        '{"low":[0],"high":[1],"method":"window","gamma":1,"kin":"mine"}',
+        '{"low":[1],"high":[1,2],"method":"window","gamma":1,"kin":"painted"}',
+    ],
 )
 def test_damaged_conditions_are_a_sentence(text):
     with pytest.raises(InputError, match="begin anew"):

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from generators import run
 from napari_salt.intensity import Limits
 from napari_salt.model import elsewhere
+from napari_salt.model import fit as fit_module
 from napari_salt.model.adapter_file import load_adapter, save_adapter
 from napari_salt.model.fit import fit
 from napari_salt.model.framing import Framing, Intensity
@@ -23,6 +25,8 @@ from napari_salt.records import (
     SliceSummary,
     StackInfo,
 )
+
+pytestmark = pytest.mark.usefixtures("small_network")
 
 STACK = StackInfo((5, 8, 9), 1, False, "uint8")
 PLAIN = Intensity((0.0,), (1.0,))
@@ -94,6 +98,41 @@ def test_more_is_asked_of_a_change_where_intensities_span_the_painted_range(low,
     assert surest == (0.7 if expected == elsewhere.CLEARLY else 1.0)
 
 
+UM = ("um", "um", "um")
+PIXELS = ("pixel", "pixel", "pixel")
+
+
+@pytest.mark.parametrize(
+    ("spacing", "units", "alike"),
+    [
+        ((3.0, 0.5, 0.5), UM, True),
+        ((1.0, 0.6, 0.45), UM, True),
+        ((3.0, 1.0, 1.0), UM, False),
+        ((3.0, 0.5, 0.25), UM, False),
+        ((3.0, 0.5, 0.5), ("mm", "mm", "mm"), False),
+        ((1.0, 1.0, 1.0), PIXELS, True),  # nobody knows
+    ],
+)
+def test_pixels_of_a_stack_alike_are_about_as_large(spacing, units, alike):
+    stack = replace(STACK, spacing=spacing, units=units)
+    assert elsewhere.as_fine(stack, (3.0, 0.5, 0.5), UM) is alike
+    assert elsewhere.as_fine(stack, (1.0, 1.0, 1.0), PIXELS)
+
+
+@pytest.mark.parametrize(
+    ("painted", "measured", "alike"),
+    [
+        (0.01, 0.014, True),
+        (0.01, 0.016, False),
+        (0.01, 0.006, False),
+        (0.0, 0.001, True),
+        (0.0, 0.004, False),
+    ],
+)
+def test_a_stack_alike_has_about_as_much_noise(painted, measured, alike):
+    assert elsewhere.as_noisy(painted, measured) is alike
+
+
 def test_gamma_keeps_black_white_and_sign():
     plane = np.array([[-0.2, 0.0, 0.25, 1.0]], np.float32)
     found = Intensity((0.0,), (1.0,), gamma=0.5).apply(plane)[0, 0]
@@ -111,7 +150,7 @@ def test_filters_of_a_stack_of_half_the_resolution_keep_the_trained_scale():
 
 
 @pytest.fixture(scope="module")
-def trained(planes_of, painted):
+def trained(planes_of, painted, tiny_backbone):
     """Bright squares on noise, which lie elsewhere on every slice; adapted on three slices."""
     rng = np.random.default_rng(0)
     truth = np.zeros((6, 64, 64), np.uint16)
@@ -122,12 +161,11 @@ def trained(planes_of, painted):
         replace(one, targets=np.where(one.targets == 0, BACKGROUND, one.targets))
         for one in painted(truth, (0, 2, 4))
     ]
-    fitting = fit(planes_of(data), paint, [Label(1, "square")], FitSettings(kind="none"))
-    while True:
-        try:
-            next(fitting)
-        except StopIteration as stop:
-            return stop.value.adapter, data, truth
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit_module, "warm_backbone", lambda *_: tiny_backbone())
+        fitting = fit(planes_of(data), paint, [Label(1, "square")], FitSettings(kind="none"))
+        outcome, _ = run(fitting)
+    return outcome.adapter, data, truth
 
 
 def found_by(planes, adapter, slices, **options) -> list[np.ndarray]:
@@ -149,8 +187,8 @@ def test_another_stack_is_segmented_whatever_its_order(trained, planes_of):
     """Its slices come in another order, so their position says nothing; what they show is the same."""
     adapter, data, truth = trained
     assert adapter.has_other_head
-    assert adapter.along_stack(elsewhere=False)
-    assert not adapter.along_stack(elsewhere=True)
+    assert adapter.along_stack("painted")
+    assert not adapter.along_stack("other")
     turned = np.concatenate([data[::-1], data[:1]])
     found = found_by(planes_of(turned), adapter, [1, 5])
     for labels, index in zip(found, (4, 0), strict=True):
@@ -164,13 +202,7 @@ def test_another_stack_of_the_same_shape_and_range_is_not_taken_for_the_painted_
     adapter, data, truth = trained
     turned = planes_of(data[::-1].copy())
     assert measure_limits(turned).low == measure_limits(planes_of(data)).low
-    preparing = prepare(turned, adapter, device="cpu")
-    while True:
-        try:
-            next(preparing)
-        except StopIteration as stop:
-            conditions = stop.value
-            break
+    conditions, _ = run(prepare(turned, adapter, device="cpu"))
     assert conditions.elsewhere
     found = found_by(turned, adapter, [1], conditions=conditions)
     assert np.mean(found[0] == truth[-2]) > 0.97

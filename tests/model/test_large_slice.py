@@ -140,7 +140,7 @@ def test_windows_give_the_masks_of_the_whole_slice(
     data, truth = scene
     planes = planes_of(data)
     adapter = adapter_of(planes, [AnnotatedSlice(0, truth[0], complete=True)])
-    segmenter = build_segmenter(adapter, small_network, elsewhere=True)
+    segmenter = build_segmenter(adapter, small_network, kin="other")
     encoder = Encoder(small_network, measure_intensity(planes), framing, along_stack=False)
 
     def masks():

@@ -332,17 +332,19 @@ def test_not_where_their_slices_are_known_to_lie_farther_apart_or_closer(
     known = replace(adapter.info, spacing=(1.0, 1.0, 1.0), units=("um",) * 3)
     measured = AdapterFile(known, adapter.tensors)
     info = replace(others[0].info, spacing=spacing, units=units)
-    assert measured.looks_along(info) is along
-    assert adapter.looks_along(info), "where nobody knows that of the painted stack"
+    assert measured.looks_along("other", info) is along
+    one_slice = replace(known, instruments=True, noise=0.0, along_stack=False)
+    assert AdapterFile(one_slice, adapter.tensors).sees_alike(info) is along
+    assert adapter.looks_along("other", info), "where nobody knows that of the painted stack"
 
 
 def test_not_where_they_have_few_slices_or_large_ones(extended, others, monkeypatch):
     adapter, info = extended[3], others[0].info
-    assert adapter.looks_along()
-    assert adapter.looks_along(replace(info, shape=(5, SIDE, SIDE)))
-    assert not adapter.looks_along(replace(info, shape=(4, SIDE, SIDE)))
+    assert adapter.looks_along("painted", info)
+    assert adapter.looks_along("other", replace(info, shape=(5, SIDE, SIDE)))
+    assert not adapter.looks_along("other", replace(info, shape=(4, SIDE, SIDE)))
     monkeypatch.setattr(regions, "LARGE", 1000)
-    assert not adapter.looks_along(info)
+    assert not adapter.looks_along("other", info)
 
 
 def test_a_file_without_such_a_forest_segments_other_stacks_in_the_plane(extended, others):

@@ -105,7 +105,7 @@ def test_probabilities_may_lie_on_a_finer_or_coarser_grid():
 
 
 def test_slices_beside_are_read_only_where_they_decide():
-    calm = Conditions((0.0,), (1.0,), "percentile", 1.0, False)
+    calm = Conditions((0.0,), (1.0,), "percentile", 1.0, "painted")
     noisy = replace(calm, noise=0.05)
     assert slices_to_read([4, 3], 10, calm) == [3, 4]
     assert slices_to_read([9, 4, 0], 10, noisy) == [0, 1, 3, 4, 5, 8, 9]
@@ -115,7 +115,7 @@ def test_slices_beside_are_read_only_where_they_decide():
 def test_a_strange_noise_in_kept_conditions_is_refused(noise):
     from napari_salt.errors import InputError
 
-    text = Conditions((0.0,), (1.0,), "percentile", 1.0, False, 0.05).to_json()
+    text = Conditions((0.0,), (1.0,), "percentile", 1.0, "painted", 0.05).to_json()
     assert Conditions.from_json(text).noise == 0.05
     with pytest.raises(InputError, match="begin anew"):
         Conditions.from_json(text.replace("0.05", noise))

@@ -9,14 +9,15 @@ import pytest
 import torch
 
 from generators import run
-from napari_salt.model import instruments, invariance, other_stacks, probe
+from napari_salt.model import elsewhere, instruments, invariance, other_stacks, probe
 from napari_salt.model.adapter_file import load_adapter, save_adapter
 from napari_salt.model.adapters import adapter_parameters, attach
 from napari_salt.model.features import Standard
 from napari_salt.model.fit import fit
+from napari_salt.model.framing import Intensity
 from napari_salt.model.invariance import draw_together
 from napari_salt.model.other_stacks import _Work
-from napari_salt.model.predict import predict
+from napari_salt.model.predict import predict, prepare
 from napari_salt.records import BACKGROUND, FitRecord, FitSettings, Label, StepReport
 
 pytestmark = pytest.mark.usefixtures("same_random_state")
@@ -62,6 +63,7 @@ def masks(planes, adapter, slices):
     return [one.labels for one in predict(planes, adapter, slices) if one is not None]
 
 
+@pytest.mark.usefixtures("small_network")
 def test_a_worse_instrument_is_seen_through(scene, planes_of, fitted):
     outcome, _ = fitted((0, 3), replace(SETTINGS, kind="none"))
     _, worse, truth = scene
@@ -81,10 +83,53 @@ def test_the_painted_stack_is_not_asked_what_is_for_others(scene, planes_of, fit
     spoilt = replace(adapter, tensors=changed)
     (before,), (after,) = (masks(planes_of(data), one, [3]) for one in (adapter, spoilt))
     assert np.array_equal(before, after)
-    turned = data[::-1].copy()
-    turned[0] += 50  # other limits: another stack
-    (before,), (after,) = (masks(planes_of(turned), one, [2]) for one in (adapter, spoilt))
+    (before,), (after,) = (masks(planes_of(scene[1]), one, [2]) for one in (adapter, spoilt))
     assert not np.array_equal(before, after)
+
+
+@pytest.mark.usefixtures("small_network")
+@pytest.mark.parametrize("slices", [(2,), (0, 2, 4)])
+def test_a_stack_of_the_painted_range_and_noise_is_seen_as_the_painted_one(
+    scene, planes_of, fitted, slices
+):
+    """But for the place along it: here the same slices come in another order."""
+    adapter = fitted(slices, replace(SETTINGS, kind="none"))[0].adapter
+    data, worse, truth = scene
+    turned = planes_of(data[::-1].copy())
+    conditions, _ = run(prepare(turned, adapter, device="cpu"))
+    assert conditions.kin == "alike"
+    found = masks(turned, adapter, range(6))
+    assert np.mean(np.stack(found) == truth[::-1]) > 0.97
+    which = "alike." if len(slices) > 1 else "forest."
+    for prefix, same in (("elsewhere", True), (which, False)):
+        spoilt = {
+            name: values.flip(1) if name.startswith(prefix) and name.endswith(".leaf") else values
+            for name, values in adapter.tensors.items()
+        }
+        after = masks(turned, replace(adapter, tensors=spoilt), range(6))
+        assert np.array_equal(found, after) is same
+    assert run(prepare(planes_of(worse), adapter, device="cpu"))[0].kin == "other"
+
+
+@pytest.mark.usefixtures("small_network")
+def test_a_noisier_stack_of_the_painted_range_is_another_one(scene, planes_of, fitted):
+    adapter = fitted((2,), replace(SETTINGS, kind="none"))[0].adapter
+    noise = 20 * np.random.default_rng(1).standard_normal(scene[0].shape).astype(np.float32)
+    adapter = replace(adapter, info=replace(adapter.info, noise=0.5 * adapter.info.noise))
+    conditions, _ = run(prepare(planes_of(scene[0] + noise), adapter, device="cpu"))
+    measured = Intensity(conditions.low, conditions.high)
+    assert elsewhere.on_one_scale(adapter.trained_intensity(), measured)
+    assert conditions.kin == "other"
+
+
+@pytest.mark.usefixtures("small_network")
+def test_an_older_file_knows_no_stack_that_is_alike(scene, planes_of, fitted):
+    adapter = fitted((0, 2, 4), replace(SETTINGS, kind="none"))[0].adapter
+    turned = planes_of(scene[0][::-1].copy())
+    without = {k: v for k, v in adapter.tensors.items() if not k.startswith("alike.")}
+    silent = replace(adapter, info=replace(adapter.info, noise=None))
+    for older in (replace(adapter, tensors=without), silent):
+        assert run(prepare(turned, older, device="cpu"))[0].kin == "other"
 
 
 @pytest.mark.usefixtures("small_network")
@@ -232,6 +277,7 @@ def test_where_nothing_is_to_be_adapted_there_is_a_head_all_the_same(fitted, set
     assert outcome.record.elsewhere_before is None
 
 
+@pytest.mark.usefixtures("small_network")
 def test_with_one_painted_slice_there_is_one_as_well(scene, planes_of, fitted):
     outcome, _ = fitted((2,), replace(SETTINGS, kind="none"))
     assert outcome.adapter.has_other_head

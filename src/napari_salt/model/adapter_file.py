@@ -22,7 +22,7 @@ from torch import Tensor
 from napari_salt.errors import AdapterError, OutputError
 from napari_salt.model.adapter_info import HEADER_KEY, SUFFIX, AdapterInfo, read_info
 from napari_salt.model.adapters import load_adapter_state, merge
-from napari_salt.model.elsewhere import seen_alike_along
+from napari_salt.model.elsewhere import as_fine, seen_alike_along
 from napari_salt.model.features import Standard, tap_length
 from napari_salt.model.filters import FILTERS_PER_CHANNEL
 from napari_salt.model.forest import Forest
@@ -35,6 +35,7 @@ from napari_salt.model.volume_filters import VOLUME_FILTERS_PER_CHANNEL
 
 if TYPE_CHECKING:
     from napari_salt.model.backbones.base import Backbone
+    from napari_salt.model.conditions import Kin
     from napari_salt.model.other_stacks import OtherStacks
     from napari_salt.records import Label, StackInfo
 
@@ -50,6 +51,8 @@ OTHER_FOREST, OTHER_STANDARD = "elsewhere.", "elsewhere_standard."
 files have only a forest of their own there."""
 OTHER_VOLUME_FOREST = "elsewhere_volume."
 """A forest for other stacks that sees `volume_filters`, where that for the painted stack does."""
+ALIKE_FOREST = "alike."
+"""A forest beside the head for the painted stack, blind to the position along it: for stacks that show things alike."""
 LIKENESS = "likeness."
 """What the painted labels look like, where features tell the contrast of another stack."""
 DAMAGED = "The adapter file is damaged: some of its tensors are missing or of another shape; use another copy of it."
@@ -83,7 +86,7 @@ class AdapterFile:
     @property
     def has_other_head(self) -> bool:
         """Whether there is a head for other stacks than the painted one."""
-        return any(name.startswith(OTHER_FOREST) for name in self.tensors)
+        return self._has(OTHER_FOREST)
 
     def likeness(self) -> Likeness | None:
         """What the painted labels look like, if it was measured; AdapterError where that is damaged."""
@@ -97,17 +100,34 @@ class AdapterFile:
         except (KeyError, ValueError) as error:
             raise AdapterError(DAMAGED) from error
 
-    def looks_along(self, elsewhere: StackInfo | None = None) -> bool:
-        """Whether the forest for the painted stack, or for one that is ``elsewhere``, sees `volume_filters`."""
-        info = self.info
-        if elsewhere is None or not self.has_other_head:
-            return info.volume
-        there = any(name.startswith(OTHER_VOLUME_FOREST) for name in self.tensors)
-        return info.volume and there and seen_alike_along(elsewhere, info.spacing, info.units)
+    def sees_alike(self, stack: StackInfo) -> bool:
+        """Whether what was learned from the painted slices alone is there for a ``stack`` that shows things alike.
 
-    def along_stack(self, elsewhere: bool) -> bool:
-        """Whether to look at the position along a stack that is the painted one or is ``elsewhere``."""
-        return self.info.along_stack and not (elsewhere and self.has_other_head)
+        The voxels of both must be so; where nothing was learned through instruments there is no other head to avoid.
+        """
+        info = self.info
+        if not info.instruments or info.noise is None:
+            return False
+        if info.along_stack and not self._has(ALIKE_FOREST):
+            return False
+        along = not info.volume or seen_alike_along(stack, info.spacing, info.units)
+        return along and as_fine(stack, info.spacing, info.units)
+
+    def looks_along(self, kin: Kin, stack: StackInfo) -> bool:
+        """Whether the forest for a ``stack`` that is ``kin`` to the painted one sees `volume_filters`."""
+        info = self.info
+        if kin != "other" or not self.has_other_head:
+            return info.volume
+        there = self._has(OTHER_VOLUME_FOREST)
+        return info.volume and there and seen_alike_along(stack, info.spacing, info.units)
+
+    def along_stack(self, kin: Kin) -> bool:
+        """Whether to look at the position along a stack that is ``kin`` to the painted one."""
+        blind = kin == "alike" or (kin == "other" and self.has_other_head)
+        return self.info.along_stack and not blind
+
+    def _has(self, prefix: str) -> bool:
+        return any(name.startswith(prefix) for name in self.tensors)
 
     def check_base(self, backbone: Backbone) -> None:
         """AdapterError with both hashes when ``backbone`` has other base weights."""
@@ -160,9 +180,8 @@ def repack(
 
 
 def _for_others(name: str) -> bool:
-    return name.startswith(
-        (OTHER_LAYERS, OTHER_HEAD, OTHER_FOREST, OTHER_STANDARD, OTHER_VOLUME_FOREST, LIKENESS)
-    )
+    others = OTHER_LAYERS, OTHER_HEAD, OTHER_FOREST, OTHER_STANDARD, OTHER_VOLUME_FOREST
+    return name.startswith((*others, ALIKE_FOREST, LIKENESS))
 
 
 def _tensors_for_others(other: OtherStacks | None, likeness: Likeness | None) -> dict[str, Tensor]:
@@ -170,9 +189,10 @@ def _tensors_for_others(other: OtherStacks | None, likeness: Likeness | None) ->
     if other is not None:
         tensors |= {OTHER_LAYERS + name: values for name, values in other.layers.items()}
         tensors |= _head_tensors(other.head, OTHER_HEAD, OTHER_FOREST, OTHER_STANDARD)
-        if other.volume_forest is not None:
-            forest = other.volume_forest.tensors()
-            tensors |= {OTHER_VOLUME_FOREST + name: values for name, values in forest.items()}
+        forests = (OTHER_VOLUME_FOREST, other.volume_forest), (ALIKE_FOREST, other.alike_forest)
+        for prefix, forest in forests:
+            if forest is not None:
+                tensors |= {prefix + name: values for name, values in forest.tensors().items()}
     if likeness is not None:
         tensors |= {LIKENESS + name: values for name, values in likeness.tensors().items()}
     return tensors
@@ -201,13 +221,13 @@ def build_segmenter(
     adapter: AdapterFile,
     backbone: Backbone,
     *,
-    elsewhere: bool = False,
+    kin: Kin = "painted",
     looks_along: bool | None = None,
 ) -> Segmenter:
     """The finished segmenter, with the adapter, where there is one, merged into an own copy of the backbone's tail.
 
-    For a stack ``elsewhere`` than the painted one it has the head for those, where there is one. ``looks_along`` tells
-    whether its forest sees `volume_filters`, see `AdapterFile.looks_along`; None = only on the painted stack.
+    It is that for a stack of this ``kin``; "alike" only where the adapter `sees_alike`. ``looks_along`` tells whether
+    its forest sees `volume_filters`, see `AdapterFile.looks_along`; None = only on the painted stack.
 
     Raises
     ------
@@ -215,23 +235,24 @@ def build_segmenter(
         Other base weights, or tensors that do not fit them.
     """
     adapter.check_base(backbone)
-    layers = adapter.layer_state(elsewhere=elsewhere)
+    layers = adapter.layer_state(elsewhere=kin == "other")
     tail = backbone.make_tail() if layers else backbone.pretrained_tail()
     try:
         if layers:
             load_adapter_state(tail, layers)
             merge(tail)
-        other = elsewhere and adapter.has_other_head
-        along = adapter.info.volume and not other if looks_along is None else looks_along
-        head = _head(adapter, other, along)
+        if kin == "other" and not adapter.has_other_head:
+            kin = "painted"
+        along = adapter.info.volume and kin == "painted" if looks_along is None else looks_along
+        head = _head(adapter, kin, along)
     except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise AdapterError(DAMAGED) from error
     return Segmenter(tail, head).eval().requires_grad_(False)
 
 
-def _head(adapter: AdapterFile, other: bool, looks_along: bool) -> LabelHead:
-    """The head for the painted stack or ``other`` ones; errors where its tensors are not those of one."""
-    info = adapter.info
+def _head(adapter: AdapterFile, kin: Kin, looks_along: bool) -> LabelHead:
+    """The head for a stack of this ``kin``; errors where its tensors are not those of one."""
+    info, other = adapter.info, kin == "other"
     at_head, at_forest, at_standard = HEAD, FOREST, STANDARD
     linear_share = info.linear_share
     if other:
@@ -239,13 +260,15 @@ def _head(adapter: AdapterFile, other: bool, looks_along: bool) -> LabelHead:
         if any(name.startswith(OTHER_HEAD) for name in adapter.tensors):
             at_head, at_standard = OTHER_HEAD, OTHER_STANDARD
             linear_share = LINEAR_SHARE  # that of the painted stack was chosen for other queries
+    elif kin == "alike" and info.along_stack:
+        at_forest = ALIKE_FOREST
     _check_sizes(adapter, at_head, at_standard)
     embeddings = adapter.tensors[at_head + "embeddings"]
     standard = (adapter.tensors[at_standard + name] for name in ("tap_mean", "tap_deviation"))
     head = LabelHead(info.taps, embeddings, Standard(*standard), directions=info.directions)
     head.set_mix(linear_share, info.row_scale)
     head.load_state_dict(_group(adapter, at_head))
-    place = 3 if adapter.along_stack(other) else 2
+    place = 3 if adapter.along_stack(kin) else 2
     volume = info.channels * VOLUME_FILTERS_PER_CHANNEL if looks_along else 0
     features = info.channels * FILTERS_PER_CHANNEL + place + info.directions + volume
     if other and looks_along:

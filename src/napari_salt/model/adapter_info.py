@@ -69,6 +69,8 @@ class AdapterInfo:
         Name and channels of each tap of the backbone, in order.
     instruments
         Whether the head for other stacks has learned from what made-up instruments show.
+    noise
+        That of the painted stack, see `noise.noise_of`; None where it was not measured.
     this_stack_only
         Whether nothing was learned for other stacks; `extend` does that later.
     text_model
@@ -102,6 +104,7 @@ class AdapterInfo:
     row_scale: tuple[float, ...] = ()
     volume: bool = False
     instruments: bool = False
+    noise: float | None = None
     this_stack_only: bool = False
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
     units: tuple[str, str, str] = ("pixel", "pixel", "pixel")
@@ -170,6 +173,7 @@ def _checked(content: Mapping[str, Any]) -> dict[str, Any]:
         ),
         "volume": truth(found.get("volume", False)),
         "instruments": truth(found.get("instruments", False)),
+        "noise": None if found.get("noise") is None else number(found["noise"], 0),
         "this_stack_only": truth(found.get("this_stack_only", False)),
         "spacing": tuple(number(size) for size in items(found.get("spacing", [1.0] * 3), 3, 3)),
         "units": tuple(text(unit) for unit in items(found.get("units", ["pixel"] * 3), 3, 3)),

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
+from napari_salt.checked import one_of
 from napari_salt.errors import InputError
+
+Kin = Literal["painted", "alike", "other"]
+"""What a stack is to an adapter: the one that was painted, one that shows things as that does (of the same instrument,
+say), or any other one."""
 
 
 @dataclass(frozen=True)
@@ -17,8 +22,8 @@ class Conditions:
     ----------
     low, high, method, gamma
         Those of `framing.Intensity`.
-    elsewhere
-        Whether the stack is another one than was painted.
+    kin
+        What the stack is to the adapter.
     noise
         Where neighbouring slices decide together the noise of the stack, see `noise.measure_noise`; else 0.
     volume
@@ -29,9 +34,14 @@ class Conditions:
     high: tuple[float, ...]
     method: Literal["percentile", "window"]
     gamma: float
-    elsewhere: bool
+    kin: Kin
     noise: float = 0.0
     volume: bool = False
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the stack is another one than was painted."""
+        return self.kin != "painted"
 
     def to_json(self) -> str:
         """JSON text that keeps every bit of the numbers."""
@@ -44,13 +54,19 @@ class Conditions:
             content = json.loads(text)
             low = tuple(float(value) for value in content["low"])
             high = tuple(float(value) for value in content["high"])
-            gamma, elsewhere, method = content["gamma"], content["elsewhere"], content["method"]
+            gamma, method, kin = content["gamma"], content["method"], _kin(content)
             noise = float(content.get("noise", 0.0))  # runs begun before it was measured
             if len(low) != len(high) or method not in ("percentile", "window") or not noise >= 0:
                 raise ValueError("not the conditions of a stack")
             volume = bool(content.get("volume", False))
-            return Conditions(low, high, method, float(gamma), bool(elsewhere), noise, volume)
+            return Conditions(low, high, method, float(gamma), kin, noise, volume)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 "What is kept of the stack's intensities is damaged; delete the unfinished run and begin anew."
             ) from error
+
+
+def _kin(content: dict[str, Any]) -> Kin:
+    if "kin" not in content:  # runs begun before stacks alike were told apart
+        return "other" if content["elsewhere"] else "painted"
+    return one_of(content["kin"], get_args(Kin))

@@ -35,7 +35,6 @@ def describe(
     record: FitRecord,
     *,
     kind: AdapterKind,
-    instruments: bool,
 ) -> AdapterInfo:
     """The description of what was fitted to a stack of these ``limits``, with layers adapted by ``kind``."""
     identity = encoder.backbone.identity
@@ -59,7 +58,6 @@ def describe(
         directions=len(head.directions),
         linear_share=head.linear_share,
         row_scale=head.row_scale,
-        instruments=instruments,
         this_stack_only=not settings.other_stacks,
         taps=head.taps,
         text_model=settings.text_model,

@@ -41,6 +41,11 @@ FEWEST_ALONG = 5
 """Slices of a stack that forests look along; a shorter one is mostly its ends, of which no painted slice told."""
 AS_FAR_APART = 1.5
 """How much farther apart its slices may lie, or how much closer together, than those of the painted stack."""
+AS_FINE = 1.25
+"""How much larger or smaller pixels of a stack may be that shows things as the painted one does."""
+AS_NOISY, NO_NOISE = 1.5, 0.002
+"""How much more or less noise it may have; what is below the latter part of the range counts as that. Half the
+resolution has half the noise."""
 
 
 def fingerprint(stack: StackInfo, limits: Limits) -> str:
@@ -70,11 +75,36 @@ def seen_alike_along(
     return kind == other and max(here / there, there / here) <= AS_FAR_APART
 
 
+def as_fine(
+    stack: StackInfo, spacing: tuple[float, float, float], units: tuple[str, str, str]
+) -> bool:
+    """Whether pixels of another stack are about as large as those of a painted one of this ``spacing`` and ``units``.
+
+    Where nobody has said how large they are, on either of them, nothing speaks against it.
+    """
+    if not (_told(stack.spacing, stack.units) and _told(spacing, units)):
+        return True
+    ratios = [here / there for here, there in zip(stack.spacing[1:], spacing[1:], strict=True)]
+    alike = all(1 / AS_FINE <= ratio <= AS_FINE for ratio in ratios)
+    return alike and stack.units[1:] == units[1:]
+
+
+def as_noisy(painted: float, measured: float) -> bool:
+    """Whether two stacks have about as much noise, each in parts of its range."""
+    least, most = sorted(max(noise, NO_NOISE) for noise in (painted, measured))
+    return most <= AS_NOISY * least
+
+
+def _told(spacing: tuple[float, float, float], units: tuple[str, str, str]) -> bool:
+    """Whether somebody has said how large voxels are."""
+    return not (set(spacing) == {1.0} and set(units) == {"pixel"}) and min(spacing) > 0
+
+
 def _told_apart(
     spacing: tuple[float, float, float], units: tuple[str, str, str]
 ) -> tuple[float, tuple[str, ...]] | None:
     """How many pixels slices lie apart, and the units where they differ (a distance in time, say); None = unknown."""
-    if (set(spacing) == {1.0} and set(units) == {"pixel"}) or min(spacing) <= 0:
+    if not _told(spacing, units):
         return None
     return spacing[0] / (spacing[1] * spacing[2]) ** 0.5, units if len(set(units)) > 1 else ()
 

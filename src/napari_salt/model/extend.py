@@ -92,10 +92,7 @@ def _extend(
     )
     likeness = yield from likeness_for_others(data, segmenter.tail, encoder, planes, settings)
     record = info.record if other is None else other.told_in(info.record, segmenter.head)
-    extended = replace(
-        info,
-        record=record,
-        instruments=other is not None and other.instruments,
-        this_stack_only=False,
-    )
+    extended = replace(info, record=record, this_stack_only=False)
+    if other is not None:
+        extended = other.described_in(extended)
     return repack(adapter, extended, other, likeness)

@@ -428,8 +428,9 @@ class _Fit:
             self.settings,
             record,
             kind=kind,
-            instruments=other is not None and other.instruments,
         )
+        if other is not None:
+            info = other.described_in(info)
         return pack(segmenter, layers, info, other, likeness)
 
 

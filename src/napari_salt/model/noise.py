@@ -51,7 +51,7 @@ class Seen:
 
 
 def compared_slices(count: int) -> list[int]:
-    """The slices of a stack of ``count`` that `measure_noise` reads, rising: evenly spread pairs of neighbours."""
+    """The slices of a stack of ``count`` that tell its noise, rising: evenly spread pairs of neighbours."""
     pairs = min(count // 2, COMPARED)
     first = [(2 * pair + 1) * count // (2 * pairs) - 1 for pair in range(pairs)]
     return [index for one in first for index in (one, one + 1)]
@@ -63,14 +63,27 @@ def measure_noise(planes: Planes, intensity: Intensity) -> float:
     That is where there is little noise, where neighbouring slices show different things, and where slices are so large
     that they are worked on part by part.
     """
-    if is_large(planes.info):
-        return 0.0
-    count, height, width = planes.info.shape
-    if count < 2 or min(height, width) < SMALLEST:
-        return 0.0
-    images = [intensity.apply(planes.plane(index)).numpy() for index in compared_slices(count)]
-    noise = float(np.median([_noise_of(image) for image in images]))
+    images = _compared(planes, intensity)
+    noise = _level(images) if images else 0.0
     return noise if noise >= NOISY and _go_on(images, noise) else 0.0
+
+
+def noise_of(planes: Planes, intensity: Intensity) -> float | None:
+    """Noise of a stack in parts of its intensity range; None where there is one slice, a small or a large one."""
+    images = _compared(planes, intensity)
+    return _level(images) if images else None
+
+
+def _compared(planes: Planes, intensity: Intensity) -> list[NDArray[np.float32]]:
+    """The `compared_slices` (C, Y, X); none where they do not tell the noise."""
+    count, height, width = planes.info.shape
+    if is_large(planes.info) or count < 2 or min(height, width) < SMALLEST:
+        return []
+    return [intensity.apply(planes.plane(index)).numpy() for index in compared_slices(count)]
+
+
+def _level(images: Sequence[NDArray[np.float32]]) -> float:
+    return float(np.median([_noise_of(image) for image in images]))
 
 
 def _noise_of(image: NDArray[np.float32]) -> float:

@@ -25,6 +25,7 @@ from napari_salt.model.glances import Glance, glances_at, seen_through
 from napari_salt.model.instruments import seen_planes, slices_to_see
 from napari_salt.model.invariance import draw_together
 from napari_salt.model.likeness import measure_likeness
+from napari_salt.model.noise import noise_of
 from napari_salt.model.probe import Samples
 from napari_salt.model.progress import reports, reports_until, shares, step_report
 from napari_salt.model.queries import fit_queries
@@ -35,6 +36,7 @@ from napari_salt.regions import is_large
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from napari_salt.model.adapter_info import AdapterInfo
     from napari_salt.model.encoder import Encoder
     from napari_salt.model.forest import Forest
     from napari_salt.model.head import LabelHead
@@ -61,14 +63,17 @@ FITTING = "fitting for other stacks"
 class OtherStacks:
     """``head`` for other stacks, ``layers`` the state of its adapter (empty: the tail of the painted stack).
 
-    ``volume_forest`` sees `volume_filters` as well, for stacks on which those mean the same. ``steps`` are those kept,
+    ``volume_forest`` sees `volume_filters` as well, for stacks on which those mean the same. ``alike_forest`` goes with
+    the head for the painted stack, and knows no place along it. ``steps`` are those kept,
     ``parameters`` how many numbers the adapter trains, ``before`` and ``after`` the Dice on a slice left out, seen
     through the instruments (None: not tried), ``tried`` how many slices were painted then and ``asked`` how many steps
-    were asked for, ``instruments`` whether the head has learned from what those show.
+    were asked for, ``instruments`` whether the head has learned from what those show, ``noise`` then that of the
+    painted stack.
     """
 
     head: LabelHead
     volume_forest: Forest | None = None
+    alike_forest: Forest | None = None
     layers: dict[str, Tensor] = field(default_factory=dict)
     steps: int = 0
     parameters: int = 0
@@ -77,6 +82,11 @@ class OtherStacks:
     tried: int = 0
     asked: int = 0
     instruments: bool = False
+    noise: float | None = None
+
+    def described_in(self, info: AdapterInfo) -> AdapterInfo:
+        """The description of an adapter for the painted stack, with what it is to tell of this."""
+        return replace(info, instruments=self.instruments, noise=self.noise)
 
     def told_in(self, record: FitRecord, head: LabelHead) -> FitRecord:
         """The record of a fit with ``head`` for the painted stack, with what it is to tell of this."""
@@ -359,9 +369,10 @@ class _Work:
         fitting = probe.fit_other(
             everything, data.rows, queries=queries, seed=data.seed, jobs=spare_threads()
         )
-        part = 1.0 if samples.volume is None else 0.5
+        blind = self.encoder.along_stack and bool(self.glances)
+        part = 1 / (1 + (samples.volume is not None) + blind)
         fitted = yield from shares(fitting, 0.0, part)
-        forest = None
+        forest = alike = None
         if samples.volume is not None:
             volume = [samples.volume]
             volume += [one.volume for one in self.glances if one.volume is not None]
@@ -373,11 +384,14 @@ class _Work:
                 data.seed,
                 spare_threads(),
             )
-            forest = yield from shares(growing, part, 1 - part)
+            forest = yield from shares(growing, part, part)
+        if blind:
+            alike = yield from shares(self._grow_alike(), 1 - part, part)
         head = data.head(replace(fitted, row_scale=data.row_scale), standard)
         return OtherStacks(
             head,
             forest,
+            alike,
             self.layers,
             self.steps,
             self.parameters,
@@ -386,4 +400,17 @@ class _Work:
             self.tried,
             self.asked,
             bool(self.glances),
+            noise_of(self.planes, self.encoder.intensity) if self.glances else None,
+        )
+
+    def _grow_alike(self) -> Generator[float, None, Forest]:
+        """The forest for stacks that show things alike: on the painted slices alone, without the place along them."""
+        data = self.data
+        return probe.grow_forest(
+            replace(self.samples, detail=self.samples.detail[:, :-1]),
+            self.own_head.directions.cpu(),
+            data.rows,
+            probe.OTHER_TREES,
+            data.seed,
+            spare_threads(),
         )

@@ -15,14 +15,14 @@ from napari_salt.model.adapter_file import DAMAGED, AdapterFile, build_segmenter
 from napari_salt.model.backbones.base import PretrainedTail
 from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.model.batches import with_fallback
-from napari_salt.model.conditions import Conditions
+from napari_salt.model.conditions import Conditions, Kin
 from napari_salt.model.contrast import matched_intensity
 from napari_salt.model.device import pick_device, set_threads
 from napari_salt.model.encoder import Encoder
 from napari_salt.model.framing import Intensity, intensity_for
 from napari_salt.model.input_checks import check_channels, check_slices, check_unit
 from napari_salt.model.limits import measure_limits, measured_slices
-from napari_salt.model.noise import compared_slices, measure_noise
+from napari_salt.model.noise import compared_slices, measure_noise, noise_of
 from napari_salt.model.segment_slices import Kept, and_beside, segment_slices, segment_steadied
 from napari_salt.model.segmenter import Segmenter
 from napari_salt.model.volume_filters import slices_around
@@ -30,6 +30,7 @@ from napari_salt.records import SlicePrediction
 from napari_salt.regions import is_large
 
 if TYPE_CHECKING:
+    from napari_salt.intensity import Limits
     from napari_salt.model.feature_cache import FeatureCache
     from napari_salt.records import Label, Planes
 
@@ -129,11 +130,11 @@ def prepare(
     limits = measure_limits(planes, choice)
     check_unit(planes.info, limits, adapter.info)
     intensity = intensity_for(choice, limits)
-    other = elsewhere.fingerprint(planes.info, limits) != adapter.info.stack
+    kin = _kin(planes, adapter, limits, intensity)
     plain = Conditions(
         *(intensity.low, intensity.high, intensity.method, intensity.gamma),
-        elsewhere=other,
-        volume=adapter.looks_along(planes.info if other else None),
+        kin=kin,
+        volume=adapter.looks_along(kin, planes.info),
     )
 
     def work(target: torch.device) -> Generator[None, None, Intensity]:
@@ -142,12 +143,25 @@ def prepare(
 
     told = _teller(tell)
     # absolute intensities mean the same everywhere
-    if other and intensity.method != "window":
+    if plain.elsewhere and intensity.method != "window":
         intensity = yield from with_fallback(pick_device(device), work, told)
     noise = measure_noise(planes, intensity)
     return replace(
         plain, low=intensity.low, high=intensity.high, gamma=intensity.gamma, noise=noise
     )
+
+
+def _kin(planes: Planes, adapter: AdapterFile, limits: Limits, intensity: Intensity) -> Kin:
+    """What a stack of these ``limits`` is to an adapter: alike is one of the painted range and noise."""
+    info = adapter.info
+    if elsewhere.fingerprint(planes.info, limits) == info.stack:
+        return "painted"
+    seen_alike = adapter.sees_alike(planes.info)
+    if seen_alike and elsewhere.on_one_scale(adapter.trained_intensity(), intensity):
+        noise = noise_of(planes, intensity)
+        if noise is not None and elsewhere.as_noisy(info.noise or 0.0, noise):
+            return "alike"
+    return "other"
 
 
 def slices_to_prepare(count: int, *, volume: bool = False) -> list[int]:
@@ -194,19 +208,19 @@ def _network(
     cache: FeatureCache | None,
 ) -> tuple[Segmenter, Encoder]:
     """The network for a stack as it is seen under these ``conditions``."""
-    seen, other, volume = conditions, conditions.elsewhere, conditions.volume
+    seen, volume = conditions, conditions.volume
     if volume and is_large(planes.info):
         raise AdapterError(DAMAGED)  # no fit to such slices looks along the stack
     set_threads()
     backbone = warm_backbone(adapter.info.backbone, device)
-    segmenter = build_segmenter(adapter, backbone, elsewhere=other, looks_along=volume).to(device)
+    segmenter = build_segmenter(adapter, backbone, kin=seen.kin, looks_along=volume).to(device)
     return segmenter, Encoder(
         backbone,
         Intensity(seen.low, seen.high, seen.method, seen.gamma),
         adapter.framing(),
         cache=cache,
         device=device,
-        along_stack=adapter.along_stack(other),
+        along_stack=adapter.along_stack(seen.kin),
         volume=volume,
         pretrained_tail=isinstance(segmenter.tail, PretrainedTail),
     )
