@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from data import Dataset
     from protocol import Case
 
-RECIPE = "11"
+RECIPE = "12"
 """State of our own defaults. Raise it whenever a change of the package changes results: the tables then leave out
 what an earlier recipe gave, and its runs are done again."""
 
@@ -65,6 +65,9 @@ CHANGES = (
     Change(11, frozenset({"nuclei/scribbles", "brain_tissue/scribbles"}), fewest=3, most=3),
     Change(11, frozenset({"phantom_ct"}), fewest=5, most=5),
     Change(11, frozenset({"brain_tissue/scribbles"}), fewest=10),
+    # a stack of the painted range and noise is seen as the painted one; the others of these sets are not alike, or
+    # nothing was learned through instruments for them
+    Change(12, frozenset({"nuclei/next", "phantom_ct/next"}), most=1),
 )
 """What each recipe changed, and where."""
 
