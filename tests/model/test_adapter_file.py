@@ -465,6 +465,17 @@ def test_a_head_for_other_stacks_that_is_damaged_is_refused_there_alone(fitted, 
         build_segmenter(broken, backbone, kin="other")
 
 
+def test_what_is_found_too_often_between_painted_slices_is_not_so_on_other_stacks(fitted):
+    segmenter, info, backbone = blind(fitted)
+    alike = OtherStacks(segmenter.head, alike_forest=segmenter.head.forest)
+    adapter = pack(segmenter, {}, info, alike)
+    scales = {
+        kin: build_segmenter(adapter, backbone, kin=kin).head.row_scale
+        for kin in ("painted", "alike", "other")
+    }
+    assert scales == {"painted": info.row_scale, "alike": (), "other": ()}
+
+
 def test_a_file_with_no_more_than_a_forest_for_other_stacks_is_read(fitted):
     """As they were written at first."""
     segmenter, info, backbone = blind(fitted)

@@ -227,7 +227,7 @@ def build_segmenter(
     """The finished segmenter, with the adapter, where there is one, merged into an own copy of the backbone's tail.
 
     It is that for a stack of this ``kin``; "alike" only where the adapter `sees_alike`. ``looks_along`` tells whether
-    its forest sees `volume_filters`, see `AdapterFile.looks_along`; None = only on the painted stack.
+    its forest sees `volume_filters`, see `AdapterFile.looks_along`; None = where the painted one does.
 
     Raises
     ------
@@ -241,10 +241,10 @@ def build_segmenter(
         if layers:
             load_adapter_state(tail, layers)
             merge(tail)
-        if kin == "other" and not adapter.has_other_head:
-            kin = "painted"
-        along = adapter.info.volume and kin == "painted" if looks_along is None else looks_along
-        head = _head(adapter, kin, along)
+        if looks_along is None:
+            blind = kin == "other" and adapter.has_other_head
+            looks_along = adapter.info.volume and not blind
+        head = _head(adapter, kin, looks_along)
     except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise AdapterError(DAMAGED) from error
     return Segmenter(tail, head).eval().requires_grad_(False)
@@ -252,7 +252,7 @@ def build_segmenter(
 
 def _head(adapter: AdapterFile, kin: Kin, looks_along: bool) -> LabelHead:
     """The head for a stack of this ``kin``; errors where its tensors are not those of one."""
-    info, other = adapter.info, kin == "other"
+    info, other = adapter.info, kin == "other" and adapter.has_other_head
     at_head, at_forest, at_standard = HEAD, FOREST, STANDARD
     linear_share = info.linear_share
     if other:
@@ -266,7 +266,8 @@ def _head(adapter: AdapterFile, kin: Kin, looks_along: bool) -> LabelHead:
     embeddings = adapter.tensors[at_head + "embeddings"]
     standard = (adapter.tensors[at_standard + name] for name in ("tap_mean", "tap_deviation"))
     head = LabelHead(info.taps, embeddings, Standard(*standard), directions=info.directions)
-    head.set_mix(linear_share, info.row_scale)
+    # between painted slices small labels come out too large; of another stack they are rather missed
+    head.set_mix(linear_share, info.row_scale if kin == "painted" else ())
     head.load_state_dict(_group(adapter, at_head))
     place = 3 if adapter.along_stack(kin) else 2
     volume = info.channels * VOLUME_FILTERS_PER_CHANNEL if looks_along else 0

@@ -64,7 +64,8 @@ class AdapterInfo:
     linear_share
         Part of the probability that the queries decide, 0..1; the forest decides the rest.
     row_scale
-        Scale of the probability of background and each label, which add up to one again after it; () = all alike.
+        On the painted stack, scale of the probability of background and each label, which add up to one again after
+        it; () = all alike.
     taps
         Name and channels of each tap of the backbone, in order.
     instruments

@@ -387,7 +387,7 @@ class _Work:
             forest = yield from shares(growing, part, part)
         if blind:
             alike = yield from shares(self._grow_alike(), 1 - part, part)
-        head = data.head(replace(fitted, row_scale=data.row_scale), standard)
+        head = data.head(fitted, standard)
         return OtherStacks(
             head,
             forest,
