@@ -11,7 +11,7 @@ from napari_salt.model.features import SliceView, Standard, tap_length, view_sli
 from napari_salt.model.filters import FILTERS_PER_CHANNEL
 from napari_salt.model.forest import Forest, grow
 from napari_salt.model.framing import Framing, Intensity
-from napari_salt.model.head import SURE, TEXT_RIDGE, LabelHead
+from napari_salt.model.head import SURE, TEXT_RIDGE, LabelHead, told_by_slices_left_out
 from napari_salt.model.probe import Fitted, mix
 from napari_salt.model.queries import NEVER
 
@@ -289,6 +289,34 @@ def test_a_thin_line_is_found_wherever_it_lies(place, width, axis, monkeypatch):
         every.argmax(0), torch.from_numpy(line(place, width, axis) > 0.5).long()
     )  # a forest that is asked everywhere knows it
     assert torch.equal(found.argmax(0), every.argmax(0))
+
+
+@pytest.mark.parametrize(
+    ("index", "painted", "told"),
+    [
+        (40, (4, 11, 18, 25, 32), False),
+        (39, (4, 11, 18, 25, 32), True),
+        (0, (4, 11, 18, 25, 32), True),
+        (8, (30, 31, 32), False),
+        (33, (30, 31, 32), True),
+        (20, (0, 1, 2, 40), False),  # most have another one beside them
+        (99, (3,), True),  # nothing is left out, and nothing scaled
+        (99, (), True),
+    ],
+)
+def test_slices_left_out_tell_of_those_that_are_no_farther_away(index, painted, told):
+    assert told_by_slices_left_out(index, painted) is told
+
+
+def test_rows_are_scaled_near_the_painted_slices_alone():
+    head = add_forest(make_head())
+    view, taps = make_view(line(9, 4, 0), Framing(48))
+    maps = [head.frame_maps(taps)]
+    plain = head.assemble(view, maps, 5)
+    head.set_mix(head.linear_share, (1.0, *[0.25] * (ROWS - 1)), scaled_near=(4, 6))
+    assert head.assemble(view, maps, 5)[0].mean() > plain[0].mean()
+    assert torch.equal(head.assemble(view, maps, 5), head.assemble(view, maps))
+    assert torch.equal(head.assemble(view, maps, 9), plain)
 
 
 # --- queries and names ----------------------------------------------------------------------------

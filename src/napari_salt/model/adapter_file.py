@@ -267,7 +267,8 @@ def _head(adapter: AdapterFile, kin: Kin, looks_along: bool) -> LabelHead:
     standard = (adapter.tensors[at_standard + name] for name in ("tap_mean", "tap_deviation"))
     head = LabelHead(info.taps, embeddings, Standard(*standard), directions=info.directions)
     # between painted slices small labels come out too large; of another stack they are rather missed
-    head.set_mix(linear_share, info.row_scale if kin == "painted" else ())
+    row_scale = info.row_scale if kin == "painted" else ()
+    head.set_mix(linear_share, row_scale, info.record.slices)
     head.load_state_dict(_group(adapter, at_head))
     place = 3 if adapter.along_stack(kin) else 2
     volume = info.channels * VOLUME_FILTERS_PER_CHANNEL if looks_along else 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING
 
 import torch
@@ -77,6 +78,8 @@ class LabelHead(nn.Module):
         Part of the probability that the queries decide where there is a forest.
     row_scale
         Scale of each row of the mix, see `probe.rescaled`; () = all alike.
+    scaled_near
+        Painted slices near which it holds, see `told_by_slices_left_out`; () = everywhere.
     """
 
     embeddings: Tensor
@@ -100,6 +103,7 @@ class LabelHead(nn.Module):
         self.looks_along = False
         self.linear_share = LINEAR_SHARE
         self.row_scale: tuple[float, ...] = ()
+        self.scaled_near: tuple[int, ...] = ()
         self.register_buffer("embeddings", embeddings)
         none = torch.zeros(rows, dtype=torch.bool) if absent is None else absent
         self.register_buffer("absent", none)
@@ -121,9 +125,14 @@ class LabelHead(nn.Module):
         """Take a forest, and whether it sees `volume_filters`."""
         self.forest, self.looks_along = forest, looks_along
 
-    def set_mix(self, linear_share: float, row_scale: tuple[float, ...]) -> None:
+    def set_mix(
+        self,
+        linear_share: float,
+        row_scale: tuple[float, ...],
+        scaled_near: tuple[int, ...] = (),
+    ) -> None:
         """How the probabilities of queries and forest become one."""
-        self.linear_share, self.row_scale = linear_share, row_scale
+        self.linear_share, self.row_scale, self.scaled_near = linear_share, row_scale, scaled_near
 
     @torch.no_grad()
     def set_queries(self, queries: Tensor, bias: Tensor) -> None:
@@ -167,14 +176,20 @@ class LabelHead(nn.Module):
                 kept[size] = kept[size] + new if size in kept else new
         return found
 
-    def assemble(self, view: SliceView, frames: Sequence[FrameMaps]) -> Tensor:
-        """(K + 1, *view.layout.grid): probabilities, from the `frame_maps` of all frames in order."""
+    def assemble(
+        self, view: SliceView, frames: Sequence[FrameMaps], index: int | None = None
+    ) -> Tensor:
+        """(K + 1, *view.layout.grid): probabilities, from the `frame_maps` of all frames in order.
+
+        ``index`` is that of the slice in its stack; None = one near the painted ones.
+        """
         if self.forest is None:
             return self._query_map(view, frames)
         found = self._forest_map(view, frames).to(self.bias.device)
         if self.linear_share:  # else the queries have no say
             found = mix(self._query_map(view, frames), found, self.linear_share)
-        return rescaled(found, self.row_scale, 0)
+        near = index is None or told_by_slices_left_out(index, self.scaled_near)
+        return rescaled(found, self.row_scale if near else (), 0)
 
     def _query_map(self, view: SliceView, frames: Sequence[FrameMaps]) -> Tensor:
         """(K + 1, *view.layout.grid): what the queries alone say."""
@@ -245,6 +260,18 @@ def _contested(coarse: Tensor) -> Tensor:
     lowest = -F.max_pool2d(-around, 3, stride=1)[0, 0]
     doubt = F.max_pool2d((best < SURE)[None, None].float(), 3, stride=1, padding=1)[0, 0] > 0
     return (highest != lowest) | doubt
+
+
+def told_by_slices_left_out(index: int, painted: Sequence[int]) -> bool:
+    """Whether painted slices that are left out tell of slice ``index``: it is no farther from one than most of them.
+
+    Of slices beyond, which somebody who paints one slice after the next has most of, they say nothing: labels are
+    rather missed there.
+    """
+    if len(painted) < 2:
+        return True
+    apart = [min(abs(one - other) for other in painted if other != one) for one in painted]
+    return min(abs(index - one) for one in painted) <= median(apart)
 
 
 def _least_ordinary(filters: Tensor) -> tuple[Tensor, Tensor]:

@@ -78,7 +78,7 @@ class LargeRun:
         self.tally = Tally(labels, chosen)
         self.slice = encoder.large_slice(with_regions(planes), index)
         self.windows = windows(self.slice.layout, info.channels, len(labels) + 1)
-        self._segmenter, self._encoder = segmenter, encoder
+        self._segmenter, self._encoder, self._index = segmenter, encoder, index
         self._maps: dict[int, FrameMaps] = {}
         self._last_use = {frame: window for window in self.windows for frame in window.frames}
 
@@ -120,7 +120,7 @@ class LargeRun:
         with torch.inference_mode():
             view = self.slice.view(rows, columns, window.frames)
             maps = [self._maps[frame] for frame in window.frames]
-            probabilities = self._segmenter.head.assemble(view, maps).cpu()
+            probabilities = self._segmenter.head.assemble(view, maps, self._index).cpu()
         most = BLOCK_VALUES // len(probabilities)
         whole = list(blocks(window, layout, most))
         for down, across in whole if count is None else _spread(whole, count):

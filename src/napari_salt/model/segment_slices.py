@@ -179,7 +179,7 @@ def _maps(
         while started < len(views) and len(ready) >= len(views[started].layout.origins):
             view, index = views[started], indices[started]
             maps, looks = zip(*(ready.popleft() for _ in view.layout.origins), strict=True)
-            detail = segmenter.head.assemble(view, maps).cpu().numpy()
+            detail = segmenter.head.assemble(view, maps, index).cpu().numpy()
             yield _Map(index, shown[started], detail, torch.stack(looks).mean(0))
             started += 1
 
