@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from pytestqt import exceptions
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
@@ -51,3 +52,14 @@ def drag_box(viewer, image, index, low, high):
 def wait_idle(dock, qtbot):
     """Until no job runs that the user knows of."""
     qtbot.waitUntil(lambda: not dock.controller.jobs.busy, timeout=LONG)
+
+
+def wait_said(dock, qtbot, words):
+    """Until the status line says these words; where it never does, what it says instead, and what runs."""
+    try:
+        qtbot.waitUntil(lambda: words in dock.status.value().text, timeout=LONG)
+    except exceptions.TimeoutError as late:
+        jobs = dock.controller.jobs
+        kind = None if jobs.job is None else jobs.job.kind
+        told = f"{dock.status.value().text!r}, {jobs.progress()}, {kind}, running: {jobs.running}"
+        raise AssertionError(f"{words!r} never came: {told}") from late

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hands import LONG, stroke, wait_idle
+from hands import LONG, stroke, wait_idle, wait_said
 from napari_salt.io.read import read_labels
 from napari_salt.model.adapter_info import read_info
 from napari_salt.records import FitSettings
@@ -112,7 +112,7 @@ def test_from_the_first_stroke_to_exported_masks(viewer, dock, brain, qtbot, tmp
     answer = tmp_path / "masks.tif", 0
     monkeypatch.setattr(dock, "ask_save_as", lambda title, name, patterns: answer)
     dock.export.masksRequested.emit()
-    qtbot.waitUntil(lambda: "masks saved" in dock.status.value().text, timeout=LONG)
+    wait_said(dock, qtbot, "masks saved")
     image = read_labels(tmp_path / "masks.tif")
     assert tuple(image.spacing) == (2, 1, 1)
     assert set(image.units) == {"mm"}
@@ -151,9 +151,9 @@ def test_a_round_learns_other_stacks_in_a_pause(viewer, dock, brain, qtbot, tmp_
     dock.export.adapterRequested.emit()
     assert read_info(saved).this_stack_only, "it is there at once"
     dock.segment.sliceRequested.emit()  # comes first
-    qtbot.waitUntil(lambda: "1 slice segmented" in dock.status.value().text, timeout=LONG)
+    wait_said(dock, qtbot, "1 slice segmented")
     qtbot.waitUntil(lambda: not read_info(saved).this_stack_only, timeout=LONG)
-    qtbot.waitUntil(lambda: "fitted for other stacks" in dock.status.value().text, timeout=LONG)
+    wait_said(dock, qtbot, "fitted for other stacks")
     session = dock.controller.desk.session
     assert session.fresh_count == 1, "the masks are still those of this round"
 
