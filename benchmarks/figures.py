@@ -40,7 +40,7 @@ ROWS = (
     "macaque",
     *("nuclei_3d", "nuclei_3d/next", "phantom_ct", "phantom_ct/next", "vessels", "vessels/next"),
     *("coins", "coins/next", "ihc", "ihc/next"),
-    *("ct_organs", "ct_fine", "lung_tumour", "brain_tumour"),
+    *("ct_organs", "ct_fine", "ct_fine/next", "lung_tumour", "brain_tumour"),
 )
 
 

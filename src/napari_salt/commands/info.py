@@ -64,7 +64,9 @@ def _other_stacks(info: AdapterInfo) -> str:
     """What was learned for them."""
     if info.this_stack_only:
         return "nothing was learned for them; it finds its labels on its own stack"
-    return wording.other_stacks(info.record) or "no adapter of their own"
+    told = wording.other_stacks(info.record) or "no adapter of their own"
+    alike = "; those of the same range and noise are seen as its own stack"
+    return told + (alike if info.instruments and info.noise is not None else "")
 
 
 def _intensities(info: AdapterInfo) -> str:

@@ -1,0 +1,51 @@
+"""What ``info`` tells of an adapter for other stacks than its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from napari_salt.cli import main
+from napari_salt.model.adapter_info import HEADER_KEY, AdapterInfo
+from napari_salt.records import FitRecord, Label
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"this_stack_only": True}, "nothing was learned for them"),
+        ({}, "no adapter of their own"),
+        ({"instruments": True, "noise": 0.01}, "of the same range and noise are seen as its own"),
+        ({"instruments": True}, "no adapter of their own"),  # an older file: it knows no noise
+    ],
+)
+def test_other_stacks_are_told_of(tmp_path, capsys, told, words):
+    info = AdapterInfo(
+        labels=(Label(1, "cell"),),
+        backbone="lite-medsam",
+        architecture="lite",
+        weights_sha256="0" * 64,
+        kind="salt",
+        rank=None,
+        low_rank=None,
+        intensity={"method": "percentile", "low": [0.0], "high": [255.0]},
+        stack="",
+        channels=1,
+        rgb=False,
+        frame_size=64,
+        zoom=None,
+        fine=1.0,
+        along_stack=False,
+        directions=0,
+        taps=(("neck", 1),),
+        text_model=None,
+        record=FitRecord("salt", "lite-medsam", (0,), 0, 0.1, 9, "first fit"),
+        **told,
+    )
+    path = tmp_path / "a.salt.safetensors"
+    path.write_bytes(save({"x": np.zeros(1, np.float32)}, metadata={HEADER_KEY: info.to_json()}))
+    assert main(["info", str(path)]) == 0
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if one.startswith("other")]
+    assert words in line
+    assert ("range and noise" in line) is ("range and noise" in words)
