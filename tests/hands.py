@@ -55,11 +55,14 @@ def wait_idle(dock, qtbot):
 
 
 def wait_said(dock, qtbot, words):
-    """Until the status line says these words; where it never does, what it says instead, and what runs."""
+    """Until these words were said, shown or not: the line shows how far a job is as soon as the next one begins.
+
+    Where they never come, what was said instead, and what runs.
+    """
+    desk, jobs = dock.controller.desk, dock.controller.jobs
     try:
-        qtbot.waitUntil(lambda: words in dock.status.value().text, timeout=LONG)
+        qtbot.waitUntil(lambda: words in desk.status.text, timeout=LONG)
     except exceptions.TimeoutError as late:
-        jobs = dock.controller.jobs
         kind = None if jobs.job is None else jobs.job.kind
-        told = f"{dock.status.value().text!r}, {jobs.progress()}, {kind}, running: {jobs.running}"
+        told = f"{desk.status.text!r}, {jobs.progress()}, {kind}, running: {jobs.running}"
         raise AssertionError(f"{words!r} never came: {told}") from late
