@@ -127,6 +127,8 @@ def test_pixels_of_a_stack_alike_are_about_as_large(spacing, units, alike):
         (0.01, 0.006, False),
         (0.0, 0.001, True),
         (0.0, 0.004, False),
+        (None, 0.0, False),
+        (0.0, None, False),
     ],
 )
 def test_a_stack_alike_has_about_as_much_noise(painted, measured, alike):

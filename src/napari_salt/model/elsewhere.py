@@ -89,8 +89,10 @@ def as_fine(
     return alike and stack.units[1:] == units[1:]
 
 
-def as_noisy(painted: float, measured: float) -> bool:
-    """Whether two stacks have about as much noise, each in parts of its range."""
+def as_noisy(painted: float | None, measured: float | None) -> bool:
+    """Whether two stacks have about as much noise, each in parts of its range; not where one is not known."""
+    if painted is None or measured is None:
+        return False
     least, most = sorted(max(noise, NO_NOISE) for noise in (painted, measured))
     return most <= AS_NOISY * least
 

@@ -156,12 +156,12 @@ def _kin(planes: Planes, adapter: AdapterFile, limits: Limits, intensity: Intens
     info = adapter.info
     if elsewhere.fingerprint(planes.info, limits) == info.stack:
         return "painted"
-    seen_alike = adapter.sees_alike(planes.info)
-    if seen_alike and elsewhere.on_one_scale(adapter.trained_intensity(), intensity):
-        noise = noise_of(planes, intensity)
-        if noise is not None and elsewhere.as_noisy(info.noise or 0.0, noise):
-            return "alike"
-    return "other"
+    alike = (
+        adapter.sees_alike(planes.info)
+        and elsewhere.on_one_scale(adapter.trained_intensity(), intensity)
+        and elsewhere.as_noisy(info.noise, noise_of(planes, intensity))
+    )
+    return "alike" if alike else "other"
 
 
 def slices_to_prepare(count: int, *, volume: bool = False) -> list[int]:
@@ -203,17 +203,16 @@ def _frames_of_large(planes: Planes, adapter: AdapterFile) -> int:
 def _network(
     planes: Planes,
     adapter: AdapterFile,
-    conditions: Conditions,
+    seen: Conditions,
     device: torch.device,
     cache: FeatureCache | None,
 ) -> tuple[Segmenter, Encoder]:
-    """The network for a stack as it is seen under these ``conditions``."""
-    seen, volume = conditions, conditions.volume
-    if volume and is_large(planes.info):
+    """The network for a stack as it is ``seen``."""
+    if seen.volume and is_large(planes.info):
         raise AdapterError(DAMAGED)  # no fit to such slices looks along the stack
     set_threads()
     backbone = warm_backbone(adapter.info.backbone, device)
-    segmenter = build_segmenter(adapter, backbone, kin=seen.kin, looks_along=volume).to(device)
+    segmenter = build_segmenter(adapter, backbone, kin=seen.kin, looks_along=seen.volume).to(device)
     return segmenter, Encoder(
         backbone,
         Intensity(seen.low, seen.high, seen.method, seen.gamma),
@@ -221,7 +220,7 @@ def _network(
         cache=cache,
         device=device,
         along_stack=adapter.along_stack(seen.kin),
-        volume=volume,
+        volume=seen.volume,
         pretrained_tail=isinstance(segmenter.tail, PretrainedTail),
     )
 
