@@ -11,10 +11,11 @@ import torch
 from generators import run
 from napari_salt.errors import InputError
 from napari_salt.model.adapter_file import load_adapter, save_adapter
+from napari_salt.model.earlier_round import EarlierRound
 from napari_salt.model.fit import fit
 from napari_salt.model.other_stacks import FITTING
 from napari_salt.model.predict import predict
-from napari_salt.model.score import LATER_NOTE, NO_SCORE_NOTE, mix_holds, score, scored
+from napari_salt.model.score import LATER_NOTE, NO_SCORE_NOTE, score, scored
 from napari_salt.records import BACKGROUND, AnnotatedSlice, FitSettings, Label
 
 pytestmark = pytest.mark.usefixtures("same_random_state", "small_network")
@@ -151,7 +152,7 @@ def test_it_holds_until_half_as_many_slices_more(first):
         info = first.adapter.info
         record = replace(info.record, **changed)
         init = replace(first.adapter, info=replace(info, record=record))
-        return mix_holds(init, LABELS, count, SETTINGS)
+        return EarlierRound(init, LABELS, count, SETTINGS, score_later=True).score_waits
 
     assert [holds(count) for count in (2, 3, 4, 5)] == [False, True, True, False]
     assert not holds(4, mixed_at=0), "an adapter of an older version does not say"
@@ -163,7 +164,8 @@ def test_an_adapted_network_is_judged_at_once(stack):
     settings = replace(SETTINGS, steps=1)
     outcome, _ = run(fit(planes, paint(truth, SLICES), LABELS, settings))
     assert outcome.adapter.layer_state(), "with few slices steps are taken without a trial"
-    assert not mix_holds(outcome.adapter, LABELS, 3, SETTINGS)
+    later = EarlierRound(outcome.adapter, LABELS, 3, SETTINGS, score_later=True)
+    assert not later.score_waits
 
 
 def test_where_nothing_could_be_left_out_the_record_says_so(first):

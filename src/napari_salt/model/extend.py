@@ -13,6 +13,7 @@ from napari_salt.model.adapter_file import AdapterFile, repack
 from napari_salt.model.batches import with_fallback
 from napari_salt.model.device import pick_device
 from napari_salt.model.other_stacks import fit_other_stacks, likeness_for_others
+from napari_salt.model.progress import loading
 from napari_salt.model.revisit import check_paint, revisit
 from napari_salt.records import AnnotatedSlice, FitSettings, Planes, StepReport
 
@@ -70,10 +71,7 @@ def extend(
     def work(device: torch.device) -> Generator[StepReport, None, AdapterFile]:
         return _extend(planes, painted, adapter, chosen, cache, device)
 
-    def told(message: str) -> StepReport:
-        return StepReport("loading", 0, 1, message=message)
-
-    return (yield from with_fallback(pick_device(settings.device), work, told))
+    return (yield from with_fallback(pick_device(settings.device), work, loading))
 
 
 def _extend(

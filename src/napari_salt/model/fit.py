@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from napari_salt.errors import AdapterError
 from napari_salt.intensity import check_choice
 from napari_salt.model.adapter_file import AdapterFile, pack
 from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.model.batches import with_fallback
 from napari_salt.model.description import describe
 from napari_salt.model.device import pick_device, set_threads
+from napari_salt.model.earlier_round import EarlierRound, check_kind
 from napari_salt.model.encode_painted import encode_painted
 from napari_salt.model.encoder import Encoder
 from napari_salt.model.framing import choose_framing, intensity_for
@@ -31,8 +31,8 @@ from napari_salt.model.label_prompts import embed_names
 from napari_salt.model.limits import measure_limits
 from napari_salt.model.look_along import LOOKING, look_along
 from napari_salt.model.other_stacks import OtherStacks, fit_other_stacks, likeness_for_others
-from napari_salt.model.progress import reports, reports_until
-from napari_salt.model.score import LATER_NOTE, choice_holds, mix_holds, named, scored
+from napari_salt.model.progress import loading, reports, reports_until
+from napari_salt.model.score import LATER_NOTE, named, scored
 from napari_salt.model.segment_slices import segment_slices
 from napari_salt.model.segmenter import Segmenter
 from napari_salt.model.training_set import TrainingSet
@@ -40,7 +40,6 @@ from napari_salt.model.tuning import TIME_NOTE, Tuned, mean_dice, tune
 from napari_salt.model.volume_filters import looks_along
 from napari_salt.records import (
     BACKGROUND_NAME,
-    AdapterKind,
     AnnotatedSlice,
     FitRecord,
     FitSettings,
@@ -113,7 +112,7 @@ def fit(
     cache
         Where prefix activations are kept between jobs.
     score_later
-        Whether to leave out the score where ``init`` tells how queries and forest are mixed, see `mix_holds`.
+        Whether to leave out the score where ``init`` tells how queries and forest are mixed, see `EarlierRound`.
 
     Yields
     ------
@@ -141,19 +140,15 @@ def fit(
     check_slices(planes, wanted)
     if init is not None:
         check_channels(planes, init.info)
-        _check_kind(init, settings.kind)
+        check_kind(init, settings.kind)
         check_start(init.info, settings.intensity)
     used = painted_labels(painted, labels)
+    before = EarlierRound(init, used, len(painted), settings, score_later=score_later)
 
     def work(device: torch.device) -> Generator[Report, None, FitOutcome]:
-        return _Fit(
-            planes, painted, used, settings, init, preview, cache, device, score_later
-        ).run()
+        return _Fit(planes, painted, used, settings, before, preview, cache, device).run()
 
-    def told(message: str) -> Report:
-        return StepReport("loading", 0, 1, message=message)
-
-    return (yield from with_fallback(pick_device(settings.device), work, told))
+    return (yield from with_fallback(pick_device(settings.device), work, loading))
 
 
 class _Fit:
@@ -165,29 +160,26 @@ class _Fit:
         painted: list[AnnotatedSlice],
         labels: list[Label],
         settings: FitSettings,
-        init: AdapterFile | None,
+        before: EarlierRound,
         preview: int | None,
         cache: FeatureCache | None,
         device: torch.device,
-        score_later: bool,
     ) -> None:
         self.planes, self.painted, self.labels = planes, painted, labels
-        self.settings, self.init, self.preview, self.cache = settings, init, preview, cache
+        self.settings, self.before, self.preview, self.cache = settings, before, preview, cache
         self.device = device
-        self.score_waits = score_later and self._mix_holds()
-        self.look_holds = self.score_waits or self._look_holds()
         self.began = 0.0
 
     def run(self) -> Generator[Report, None, FitOutcome]:
         """The whole fit."""
-        yield StepReport("loading", 0, 1, message="loading weights")
+        yield loading("loading weights")
         self.limits = measure_limits(self.planes, self.settings.intensity)
         check_window(self.settings.intensity, self.limits)
         set_threads()
         backbone = warm_backbone(self.settings.backbone, self.device)
-        if self.init is not None:
-            self.init.check_base(backbone)
-        yield StepReport("loading", 0, 1, message="reading label names")
+        if self.before.adapter is not None:
+            self.before.adapter.check_base(backbone)
+        yield loading("reading label names")
         names = [BACKGROUND_NAME, *(label.name for label in self.labels)]
         embeddings = embed_names(names, self.settings.text_model)
         self.began = time.monotonic()
@@ -201,7 +193,7 @@ class _Fit:
         if other is not None:
             record = other.told_in(record, segmenter.head)
         packed = self._pack(encoder, segmenter, tuned.layers, record, other, likeness)
-        return FitOutcome(packed, record, self.score_waits)
+        return FitOutcome(packed, record, self.before.score_waits)
 
     def _judge(
         self,
@@ -211,15 +203,14 @@ class _Fit:
         deadline: float | None,
     ) -> Generator[StepReport, None, tuple[FitRecord, Tuned]]:
         """Fits without some slices: what they say of this one, how it is mixed, and whether the backbone changes."""
-        if self.score_waits:
-            assert self.init is not None
-            mixed_at, tuned = self.init.info.record.mixed_at, Tuned(note=LATER_NOTE)
-            return self._record(segmenter, tuned, mixed_at=mixed_at), tuned
+        if self.before.score_waits:
+            tuned = Tuned(note=LATER_NOTE)
+            return self._record(segmenter, tuned, mixed_at=self.before.mixed_at), tuned
         folds = yield from reports_until(deadline, "scoring", data.fit_folds())
         if folds is None:
             tuned = Tuned(note=TIME_NOTE)
             return self._record(segmenter, tuned), tuned
-        if not self.look_holds:
+        if not self.before.look_holds:
             folds = yield from look_along(
                 data, folds, segmenter, encoder, self.planes, self.painted, deadline
             )
@@ -234,7 +225,9 @@ class _Fit:
                 held_out_dice=mean_dice(scores),
                 held_out_by_label=named(scores, self.labels),
             )
-        tuned = yield from tune(data, segmenter, folds, self.settings, deadline, self._no_gain())
+        tuned = yield from tune(
+            data, segmenter, folds, self.settings, deadline, self.before.no_gain
+        )
         return self._record(segmenter, tuned, scores, mixed_at=data.count), tuned
 
     def _first_fit(self, encoder: Encoder, data: TrainingSet) -> Generator[Report, None, Segmenter]:
@@ -264,12 +257,8 @@ class _Fit:
     ) -> Generator[StepReport, None, tuple[OtherStacks | None, Likeness | None]]:
         """What is fitted for other stacks, from where the earlier round left it."""
         layers, earlier = tuned.layers, None
-        if self.init is not None and not layers:
-            info, settings = self.init.info, self.settings
-            if info.kind == settings.kind:
-                layers = self.init.layer_state(elsewhere=True)
-                same = (info.rank, info.low_rank) == (settings.rank, settings.low_rank)
-                earlier = info.record if same else None
+        if not layers:
+            layers, earlier = self.before.layers_elsewhere()
         other = yield from fit_other_stacks(
             data,
             tuned.samples or data.samples,
@@ -290,21 +279,9 @@ class _Fit:
         """Whether a slice is segmented soon enough for a first look."""
         return len(encoder.framing.layout(*self.planes.info.shape[1:]).origins) <= MOST_PREVIEWED
 
-    def _no_gain(self) -> tuple[int, ...]:
-        """The earlier round's trial without gain, if that was with this method and these labels."""
-        if self.init is None or self.init.info.record.kind != self.settings.kind:
-            return ()
-        names = {label.name for label in self.init.labels}
-        same = names == {label.name for label in self.labels}
-        return self.init.info.record.no_gain if same else ()
-
     def _deadline(self) -> float | None:
         budget = self.settings.time_budget
         return None if budget is None else self.began + budget
-
-    def _layers(self) -> dict[str, Tensor]:
-        """State of adapted layers that the fit starts from."""
-        return {} if self.init is None else self.init.layer_state()
 
     def _encoder(self, backbone: Backbone) -> Encoder:
         size = self.planes.info.shape[1:]
@@ -317,7 +294,7 @@ class _Fit:
             device=self.device,
             along_stack=len(self.painted) > 1,  # one slice says nothing of how place carries over
             # many frames of large slices are held at a time: they take turns in the tail instead
-            pretrained_tail=not (self._layers() or is_large(self.planes.info)),
+            pretrained_tail=not (self.before.layers or is_large(self.planes.info)),
         )
 
     def _encode(
@@ -334,16 +311,14 @@ class _Fit:
             embeddings,
             seed=self.settings.seed,
             device=self.device,
-            layers=self._layers(),
-            learned_from=() if self.init is None else self.init.info.record.slices,
+            layers=self.before.layers,
+            learned_from=self.before.learned_from,
         )
         yield from reports("embedding", data.measure(), "sampling painted pixels")
-        if self.score_waits:
-            assert self.init is not None
-            mix = self.init.info.linear_share, self.init.info.row_scale
-            data.linear_share, data.row_scale = mix
-        as_before = self.init is not None and self.look_holds and self.init.info.volume
-        if as_before and looks_along(self.planes.info):  # it may come from another stack
+        if self.before.score_waits:
+            data.linear_share, data.row_scale = self.before.mix
+        # the earlier round may be of another stack
+        if self.before.looks_along and looks_along(self.planes.info):
             yield from reports("embedding", data.measure_volume(encoder, self.planes), LOOKING)
             data.look_along(True)
             encoder.volume = True
@@ -370,7 +345,7 @@ class _Fit:
             device=str(self.device),
             no_gain=tuned.no_gain,
             mixed_at=mixed_at,
-            looked_at=self._looked_at() if mixed_at else 0,
+            looked_at=self.before.looked_at if mixed_at else 0,
         )
         record = scored(record, scores, self.labels)
         if tuned.note:
@@ -387,25 +362,6 @@ class _Fit:
     def _seconds(self) -> float:
         return round(time.monotonic() - self.began, 2)
 
-    def _mix_holds(self) -> bool:
-        """Whether queries and forest are mixed as they were in the round before."""
-        before = self.init
-        return before is not None and mix_holds(
-            before, self.labels, len(self.painted), self.settings
-        )
-
-    def _look_holds(self) -> bool:
-        """Whether forests look along the stack, or do not, as they did in the round before."""
-        before, count = self.init, len(self.painted)
-        return before is not None and choice_holds(
-            before, self.labels, count, before.info.record.looked_at
-        )
-
-    def _looked_at(self) -> int:
-        """How many painted slices there were when that was chosen."""
-        before = self.init if self.look_holds else None
-        return len(self.painted) if before is None else before.info.record.looked_at
-
     def _pack(
         self,
         encoder: Encoder,
@@ -416,9 +372,9 @@ class _Fit:
         likeness: Likeness | None = None,
     ) -> AdapterFile:
         kind = self.settings.kind
-        if not layers and self.init is not None:
-            layers = self.init.layer_state()
-            kind = self.init.info.kind if layers else kind
+        if not layers and self.before.adapter is not None:
+            layers = self.before.layers
+            kind = self.before.adapter.info.kind if layers else kind
         info = describe(
             self.planes.info,
             self.limits,
@@ -432,13 +388,3 @@ class _Fit:
         if other is not None:
             info = other.described_in(info)
         return pack(segmenter, layers, info, other, likeness)
-
-
-def _check_kind(init: AdapterFile, kind: AdapterKind) -> None:
-    """AdapterError when layers adapted with one method would have to be continued with another."""
-    before = init.info.kind
-    if kind not in ("none", before) and init.layer_state():
-        raise AdapterError(
-            f"The adapter to start from was adapted with '{before}' and cannot be continued with '{kind}'; "
-            f"choose '{before}', or start without it."
-        )

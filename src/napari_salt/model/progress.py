@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
+def loading(message: str) -> StepReport:
+    """Of what comes before anything can be counted."""
+    return StepReport("loading", 0, 1, message=message)
+
+
 def reports(
     phase: Phase, work: Generator[float, None, _T], message: str = ""
 ) -> Generator[StepReport, None, _T]:

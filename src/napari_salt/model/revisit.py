@@ -16,7 +16,7 @@ from napari_salt.model.framing import intensity_for
 from napari_salt.model.input_checks import check_annotations, check_channels, check_slices
 from napari_salt.model.limits import measure_limits
 from napari_salt.model.look_along import LOOKING
-from napari_salt.model.progress import reports
+from napari_salt.model.progress import loading, reports
 from napari_salt.model.training_set import TrainingSet
 from napari_salt.model.volume_filters import looks_along
 from napari_salt.records import AnnotatedSlice, Planes, StepReport
@@ -62,7 +62,7 @@ def revisit(
     AdapterError
         The base weights are not the adapter's, or it cannot have been fitted to this stack.
     """
-    yield StepReport("loading", 0, 1, message="loading weights")
+    yield loading("loading weights")
     info, layers = adapter.info, adapter.layer_state()
     if info.volume and not looks_along(planes.info):
         raise AdapterError(DAMAGED)  # no fit to such a stack looks along it

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from napari_salt.model.batches import with_fallback
 from napari_salt.model.device import pick_device
-from napari_salt.model.progress import reports
+from napari_salt.model.progress import loading, reports
 from napari_salt.model.revisit import check_paint, revisit
-from napari_salt.model.tuning import TRY_AGAIN, mean_dice
+from napari_salt.model.tuning import mean_dice
 from napari_salt.records import (
     AnnotatedSlice,
     FitRecord,
@@ -32,26 +32,6 @@ if TYPE_CHECKING:
 
 LATER_NOTE = "Not scored yet: the masks of this round come first."
 NO_SCORE_NOTE = "No slice could be held out that is new to the network: no score."
-
-
-def mix_holds(
-    init: AdapterFile, labels: Sequence[Label], count: int, settings: FitSettings
-) -> bool:
-    """Whether ``count`` painted slices of these labels are mixed as ``init`` does it, so that a score can wait.
-
-    Not where steps are asked for, which are judged by the fits of the score, nor where layers were adapted in an
-    earlier round; and not with a single slice, from which nothing is left out.
-    """
-    if settings.steps and settings.kind != "none":
-        return False
-    at = init.info.record.mixed_at
-    return choice_holds(init, labels, count, at) and not init.layer_state()
-
-
-def choice_holds(init: AdapterFile, labels: Sequence[Label], count: int, at: int) -> bool:
-    """Whether what ``init`` chose with ``at`` painted slices of its labels is good enough for ``count`` of these."""
-    same = [(x.label_id, x.name) for x in init.labels] == [(x.label_id, x.name) for x in labels]
-    return same and 2 <= at <= count < TRY_AGAIN * at
 
 
 def score(
@@ -94,10 +74,7 @@ def score(
         folds = yield from reports("scoring", data.fit_folds())
         return scored(adapter.info.record, data.score(data.mixed(folds)), adapter.labels)
 
-    def told(message: str) -> StepReport:
-        return StepReport("loading", 0, 1, message=message)
-
-    return (yield from with_fallback(pick_device(settings.device), work, told))
+    return (yield from with_fallback(pick_device(settings.device), work, loading))
 
 
 def scored(record: FitRecord, scores: dict[int, float], labels: Sequence[Label]) -> FitRecord:
