@@ -72,28 +72,19 @@ def make_adapter(folder: Path) -> Path:
     """A small adapter file that loads."""
     from safetensors.numpy import save_file
 
-    from napari_salt.model.adapter_info import HEADER_KEY, AdapterInfo
+    from descriptions import described
+    from napari_salt.model.adapter_info import HEADER_KEY
 
-    info = AdapterInfo(
-        labels=LABELS,
-        backbone="lite-medsam",
-        architecture="lite-medsam",
+    info = described(
+        LABELS,
+        RECORD,
         weights_sha256="a" * 64,
-        kind="salt",
         rank=8,
-        low_rank=None,
         intensity={"method": "window", "low": [-100.0], "high": [300.0]},
         stack="0123456789abcdef",
-        channels=1,
-        rgb=False,
-        frame_size=256,
         zoom=0.75,
-        fine=4.0,
-        along_stack=True,
         directions=5,
         taps=(("stage1", 3), ("neck", 4)),
-        text_model=None,
-        record=RECORD,
     )
     tensors = {
         "adapter.neck.0.scaled_up": np.ones((4, 2), np.float32),

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from descriptions import described
 from napari_salt.engine.requests import (
     AdapterSaved,
     AdaptRequest,
@@ -30,7 +31,7 @@ from napari_salt.engine.requests import (
     WarmUpRequest,
 )
 from napari_salt.io.atomic import atomic_write
-from napari_salt.model.adapter_info import HEADER_KEY, AdapterInfo, read_info
+from napari_salt.model.adapter_info import HEADER_KEY, read_info
 from napari_salt.records import (
     FitRecord,
     Label,
@@ -223,32 +224,8 @@ def _saved(request: Adapt, record: FitRecord, *, provisional: bool) -> AdapterSa
     mark = np.frombuffer(os.urandom(16), np.uint8)
     content = save(
         {"weights": np.full(4096, provisional, np.float32), "mark": mark},
-        metadata={HEADER_KEY: _described(request.labels, record).to_json()},
+        metadata={HEADER_KEY: described(request.labels, record).to_json()},
     )
     with atomic_write(request.out) as part:
         part.write_bytes(content)
     return AdapterSaved(request.out, len(content), provisional)
-
-
-def _described(labels: tuple[Label, ...], record: FitRecord) -> AdapterInfo:
-    return AdapterInfo(
-        labels=labels,
-        backbone=record.backbone,
-        architecture="stand-in",
-        weights_sha256="0" * 64,
-        kind=record.kind,
-        rank=None,
-        low_rank=None,
-        intensity={"method": "percentile", "low": [0.0], "high": [255.0]},
-        stack="",
-        channels=1,
-        rgb=False,
-        frame_size=64,
-        zoom=None,
-        fine=1.0,
-        along_stack=False,
-        directions=0,
-        taps=(("last", 1),),
-        text_model=None,
-        record=record,
-    )

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from descriptions import described
 from napari_salt.cli import main
-from napari_salt.model.adapter_info import HEADER_KEY, AdapterInfo
+from napari_salt.model.adapter_info import HEADER_KEY
 from napari_salt.records import FitRecord, Label
 
 
@@ -21,28 +22,8 @@ from napari_salt.records import FitRecord, Label
     ],
 )
 def test_other_stacks_are_told_of(tmp_path, capsys, told, words):
-    info = AdapterInfo(
-        labels=(Label(1, "cell"),),
-        backbone="lite-medsam",
-        architecture="lite",
-        weights_sha256="0" * 64,
-        kind="salt",
-        rank=None,
-        low_rank=None,
-        intensity={"method": "percentile", "low": [0.0], "high": [255.0]},
-        stack="",
-        channels=1,
-        rgb=False,
-        frame_size=64,
-        zoom=None,
-        fine=1.0,
-        along_stack=False,
-        directions=0,
-        taps=(("neck", 1),),
-        text_model=None,
-        record=FitRecord("salt", "lite-medsam", (0,), 0, 0.1, 9, "first fit"),
-        **told,
-    )
+    record = FitRecord("salt", "lite-medsam", (0,), 0, 0.1, 9, "first fit")
+    info = described((Label(1, "cell"),), record, along_stack=False, **told)
     path = tmp_path / "a.salt.safetensors"
     path.write_bytes(save({"x": np.zeros(1, np.float32)}, metadata={HEADER_KEY: info.to_json()}))
     assert main(["info", str(path)]) == 0

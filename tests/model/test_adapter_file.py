@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from descriptions import described
 from napari_salt.errors import AdapterError, OutputError
 from napari_salt.model import adapter_file
 from napari_salt.model.adapter_file import (
@@ -25,7 +26,7 @@ from napari_salt.model.adapter_file import (
     read_info,
     save_adapter,
 )
-from napari_salt.model.adapter_info import FORMAT_VERSION, HEADER_KEY, AdapterInfo, header_with
+from napari_salt.model.adapter_info import FORMAT_VERSION, HEADER_KEY, header_with
 from napari_salt.model.encoder import Encoder, head_taps
 from napari_salt.model.features import Standard, tap_length
 from napari_salt.model.filters import FILTERS_PER_CHANNEL
@@ -37,26 +38,9 @@ from napari_salt.model.probe import LINEAR_SHARE, Fitted
 from napari_salt.model.segmenter import Segmenter
 from napari_salt.records import FitRecord, Label
 
-INFO = AdapterInfo(
-    labels=(Label(1, "grüne Zelle", (0.1, 0.2, 0.3, 1.0)), Label(300, "axon")),
-    backbone="lite-medsam",
-    architecture="lite-medsam",
-    weights_sha256="a" * 64,
-    kind="salt",
-    rank=8,
-    low_rank=None,
-    intensity={"method": "window", "low": [-100.0], "high": [300.0]},
-    stack="0123456789abcdef",
-    channels=1,
-    rgb=False,
-    frame_size=256,
-    zoom=0.75,
-    fine=4.0,
-    along_stack=True,
-    directions=5,
-    taps=(("stage1", 3), ("neck", 4)),
-    text_model=None,
-    record=FitRecord(
+INFO = described(
+    (Label(1, "grüne Zelle", (0.1, 0.2, 0.3, 1.0)), Label(300, "axon")),
+    FitRecord(
         "salt",
         "lite-medsam",
         (0, 7),
@@ -69,6 +53,13 @@ INFO = AdapterInfo(
         held_out_by_label=(("axon", 0.9),),
         no_gain=(5, 16, -1, 8),
     ),
+    weights_sha256="a" * 64,
+    rank=8,
+    intensity={"method": "window", "low": [-100.0], "high": [300.0]},
+    stack="0123456789abcdef",
+    zoom=0.75,
+    directions=5,
+    taps=(("stage1", 3), ("neck", 4)),
     linear_share=0.1,
     row_scale=(1.0, 0.5, 0.25),
     spacing=(2.0, 0.5, 0.5),

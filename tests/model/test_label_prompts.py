@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from descriptions import described
 from napari_salt.errors import UnknownLabelName, WeightsError
 from napari_salt.model import label_prompts
 from napari_salt.model.adapter_file import HEAD, AdapterFile
-from napari_salt.model.adapter_info import AdapterInfo
 from napari_salt.model.label_prompts import embed_names, load_text_model, resolve_labels
 from napari_salt.records import BACKGROUND_NAME, FitRecord, Label
 
@@ -17,30 +17,10 @@ RECORD = FitRecord("salt", "lite-medsam", (0,), 0, 0.0, 0, "first fit")
 
 def adapter_of(*names: str, embeddings: torch.Tensor | None = None) -> AdapterFile:
     """An adapter that knows nothing but its labels."""
-    info = AdapterInfo(
-        labels=tuple(Label(i, name) for i, name in enumerate(names, start=1)),
-        backbone="lite-medsam",
-        architecture="lite-medsam",
-        weights_sha256="0" * 64,
-        kind="salt",
-        rank=None,
-        low_rank=None,
-        intensity={"method": "percentile", "low": [0.0], "high": [1.0]},
-        stack="0123456789abcdef",
-        channels=1,
-        rgb=False,
-        frame_size=256,
-        zoom=None,
-        fine=4.0,
-        along_stack=True,
-        directions=4,
-        taps=(("neck", 4),),
-        text_model=None,
-        record=RECORD,
-    )
+    labels = tuple(Label(i, name) for i, name in enumerate(names, start=1))
     if embeddings is None:
         embeddings = embed_names([BACKGROUND_NAME, *names])
-    return AdapterFile(info, {HEAD + "embeddings": embeddings})
+    return AdapterFile(described(labels, RECORD), {HEAD + "embeddings": embeddings})
 
 
 @pytest.fixture(scope="module")
