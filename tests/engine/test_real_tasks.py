@@ -86,6 +86,14 @@ def test_adapt_and_segment_in_the_child(engine, stack, tmp_path):
     disk = stack.plane(0) > 100
     overlap = (predictions[1].labels == 1) & disk
     assert 2 * overlap.sum() / ((predictions[1].labels == 1).sum() + disk.sum()) > 0.9
+    assert not [one for one in reports if "contrast" in getattr(one, "message", "")]
+
+    darker = Stack(np.stack([stack.plane(index) // 2 for index in range(4)]))
+    reports, _ = finish(engine.submit(SegmentRequest(out, (0,), None, "cpu"), darker))
+    told = [one for one in reports if "contrast" in getattr(one, "message", "")]
+    first = next(one for one in reports if isinstance(one, SlicePrediction))
+    assert told, "another stack: it says why the first slice takes so long"
+    assert reports.index(told[0]) < reports.index(first)
 
 
 def test_an_adapter_for_its_own_stack_is_extended_in_the_child(engine, stack, tmp_path):

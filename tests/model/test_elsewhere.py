@@ -59,6 +59,13 @@ def test_a_few_slices_inside_the_stack_are_looked_at(count):
     assert all(0 <= index < count for index in found)
 
 
+@pytest.mark.parametrize(("frames", "slices"), [(1, 4), (6, 4), (12, 2), (16, 1), (400, 1)])
+def test_of_slices_with_many_frames_fewer_are_looked_at(frames, slices):
+    found = elsewhere.slices_to_look_at(100, frames)
+    assert len(found) == slices
+    assert set(found) <= set(elsewhere.slices_to_look_at(100)), "those that a worker is sent"
+
+
 def test_doubt_is_that_inside_the_masks():
     found = [prediction([0, 1], [0.9, 0.2]), prediction([2, 0], [0.4, 0.9])]
     assert elsewhere.doubt(found) == pytest.approx(0.3, abs=1e-3)

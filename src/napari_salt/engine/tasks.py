@@ -14,7 +14,7 @@ import time
 from collections.abc import Generator, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from napari_salt.engine.requests import (
     AdapterSaved,
@@ -37,6 +37,8 @@ from napari_salt.records import BACKGROUND_NAME, Planes, SlicePrediction, StepRe
 
 if TYPE_CHECKING:
     from napari_salt.model.adapter_file import AdapterFile
+
+_T = TypeVar("_T")
 
 LOOK_SECONDS = 1.0
 """How long a look ahead goes on before it begins another pass through the network."""
@@ -140,9 +142,10 @@ def segment(
     notes: list[str] = []
     cache, conditions = FeatureCache(), request.conditions
     if conditions is None:
-        conditions = yield from prepare(
-            planes, adapter, device=request.device, cache=cache, tell=notes.append
-        )
+        preparing = prepare(planes, adapter, device=request.device, cache=cache, tell=notes.append)
+        # of a stack that it knows nothing is asked of the network here
+        looking = StepReport("loading", 0, 0, message="Comparing its contrast with the painted one")
+        conditions = yield from _instead_of_none(preparing, looking)
         yield StackPrepared(conditions)
     predictions = predict(
         planes,
@@ -167,6 +170,18 @@ def segment(
     finally:
         predictions.close()
     return SegmentResult(total, time.monotonic() - started)
+
+
+def _instead_of_none(
+    work: Generator[None, None, _T], report: StepReport
+) -> Generator[StepReport, None, _T]:
+    """``work`` that reports what it is at where it would yield None."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            return cast("_T", stop.value)
+        yield report
 
 
 def warm_up(request: WarmUpRequest, planes: Planes | None) -> Generator[Report, None, None]:

