@@ -31,8 +31,8 @@ import tifffile  # noqa: E402
 import results  # noqa: E402
 from napari_salt.engine.requests import AdaptRequest, SegmentRequest, StackPrepared  # noqa: E402
 from napari_salt.engine.tasks import finish, predictions_of, run_task  # noqa: E402
+from napari_salt.io.identity import closer_identity  # noqa: E402
 from napari_salt.io.mask_store import MadeOf, MaskStore  # noqa: E402
-from napari_salt.io.session_folder import identity  # noqa: E402
 from napari_salt.model.conditions import Conditions  # noqa: E402
 from napari_salt.model.weights import file_sha256  # noqa: E402
 from napari_salt.records import BACKGROUND, AnnotatedSlice, FitSettings, Label  # noqa: E402
@@ -150,7 +150,7 @@ class Bench:
 
     def _store(self, name: str) -> MaskStore:
         info = self.stack.info
-        made_of = MadeOf(file_sha256(self.adapter), identity(self.stack), info.shape, LABELS)
+        made_of = MadeOf(file_sha256(self.adapter), closer_identity(self.stack), info.shape, LABELS)
         store = MaskStore.begin(self.folder / name, made_of, info)
         store.keep_adapter(self.adapter)
         return store

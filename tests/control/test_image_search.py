@@ -12,7 +12,8 @@ from napari.components import ViewerModel
 
 from napari_salt.control.controller import Controller
 from napari_salt.engine.requests import JobRunner
-from napari_salt.io.session_folder import SessionFolder, identity
+from napari_salt.io.identity import identity
+from napari_salt.io.session_folder import SessionFolder
 from napari_salt.io.session_state import SessionState
 from napari_salt.records import Label, Origin
 from napari_salt.session.stack import Stack

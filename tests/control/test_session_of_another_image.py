@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from napari_salt.errors import InputError
-from napari_salt.io.session_folder import STATE, identity
+from napari_salt.io.identity import identity
+from napari_salt.io.session_folder import STATE
 from napari_salt.records import BACKGROUND
 from napari_salt.session.session import Session
 from napari_salt.session.stack import Stack

@@ -25,13 +25,11 @@ from napari_salt.io.session_folder import (
     PAINT,
     STATE,
     SessionFolder,
-    identity,
     read_state,
 )
 from napari_salt.io.session_state import AgreedState, SessionState
 from napari_salt.io.session_store import SessionStore
 from napari_salt.records import FitRecord, FitSettings, Label, Origin, Round, StackInfo
-from napari_salt.session.stack import Stack
 from napari_salt.sparse_plane import SparsePlane
 
 RECORD = FitRecord("salt", "lite-medsam", (1,), 3, 9.5, 70, "adapted", 0.8, 0.9, (("cell", 0.9),))
@@ -371,17 +369,6 @@ def test_a_pickle_in_a_journal_is_never_loaded(folder):
 
 
 # ---- the store
-
-
-def stack(value: int) -> Stack:
-    return Stack(np.full((3, 4, 4), value, np.uint8), name="a/b: c")
-
-
-def test_a_stack_is_known_by_its_pixels_and_shape():
-    assert identity(stack(1)) == identity(stack(1))
-    assert identity(stack(1)) != identity(stack(2))
-    wide = Stack(np.full((3, 2, 8), 1, np.uint8))
-    assert identity(wide) != identity(stack(1))
 
 
 def test_the_store_finds_work_on_the_same_stack_newest_first(tmp_path):

@@ -14,9 +14,9 @@ from napari_salt.engine.engine import Engine
 from napari_salt.engine.requests import SegmentRequest, SliceStored, StackPrepared
 from napari_salt.engine.tasks import finish, predictions_of, run_task
 from napari_salt.errors import InputError, JobFailed, MissingExtra
+from napari_salt.io.identity import closer_identity
 from napari_salt.io.mask_store import MadeOf, MaskStore
 from napari_salt.io.read import read_stack
-from napari_salt.io.session_folder import identity
 from napari_salt.model.weights import file_sha256
 from napari_salt.records import SlicePrediction, StepReport
 from napari_salt.scale import tasks
@@ -45,7 +45,11 @@ class Work:
     def store(self, path: Path, stack: Stack | None = None) -> MaskStore:
         stack = stack or self.stack
         made_of = MadeOf(
-            file_sha256(self.adapter), identity(stack), stack.info.shape, LABELS, uncertainty=True
+            file_sha256(self.adapter),
+            closer_identity(stack),
+            stack.info.shape,
+            LABELS,
+            uncertainty=True,
         )
         store = MaskStore.begin(path, made_of, stack.info)
         store.keep_adapter(self.adapter)

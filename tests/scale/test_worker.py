@@ -8,9 +8,9 @@ import pytest
 
 from napari_salt import __version__
 from napari_salt.errors import JobFailed
+from napari_salt.io.identity import closer_identity
 from napari_salt.io.mask_store import ADAPTER, MadeOf, MaskStore
 from napari_salt.io.read import read_stack
-from napari_salt.io.session_folder import identity
 from napari_salt.model.weights import file_sha256
 from napari_salt.scale import worker
 from napari_salt.scale.crew import _failure
@@ -22,11 +22,13 @@ from tiny import LABELS
 def order(tiny_work, tmp_path):
     adapter = tiny_work / "a.salt.safetensors"
     stack = read_stack(tiny_work / "image.tif")
-    made_of = MadeOf(file_sha256(adapter), identity(stack), stack.info.shape, LABELS)
+    made_of = MadeOf(file_sha256(adapter), closer_identity(stack), stack.info.shape, LABELS)
     store = MaskStore.begin(tmp_path / "store", made_of, stack.info)
     store.keep_adapter(adapter)
     image = str(tiny_work / "image.tif")
-    return Order(__version__, str(store.path), image, identity(stack), stack.info, None, "cpu")
+    return Order(
+        __version__, str(store.path), image, closer_identity(stack), stack.info, None, "cpu"
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -19,8 +19,8 @@ from napari_salt.commands.unfinished import unfinished_masks
 from napari_salt.engine.requests import Report, SegmentRequest, StackPrepared
 from napari_salt.errors import InputError
 from napari_salt.io.enlarged import EnlargedMasks
+from napari_salt.io.identity import closer_identity
 from napari_salt.io.mask_store import MadeOf
-from napari_salt.io.session_folder import identity
 from napari_salt.io.write import write_image
 from napari_salt.model.adapter_info import AdapterInfo
 from napari_salt.model.conditions import Conditions
@@ -146,7 +146,7 @@ def _segment(job: _Job, console: Console) -> dict[int, int]:
     """Write masks and uncertainty; returns the number of pixels of each label."""
     made_of = MadeOf(
         file_sha256(job.adapter),
-        identity(job.stack),
+        closer_identity(job.stack),
         job.stack.info.shape,
         job.labels,
         job.uncertainty is not None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from napari_salt import wording
 from napari_salt.control.kept_session import KeptSession
 from napari_salt.control.kept_work import contents
-from napari_salt.io.session_folder import identity
+from napari_salt.io.identity import identity
 
 if TYPE_CHECKING:
     from napari_salt.control.desk import Desk

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from napari_salt import wording
 from napari_salt.errors import ChoiceNeeded, InputError
+from napari_salt.io.identity import identity
 from napari_salt.io.opening import Wanted, open_path
-from napari_salt.io.session_folder import identity
 
 if TYPE_CHECKING:
     from napari_salt.control.desk import Desk

@@ -71,7 +71,7 @@ class MadeOf:
     adapter
         SHA-256 of the adapter file.
     image
-        `session_folder.identity` of the stack.
+        `identity.closer_identity` of the stack.
     shape
         ``(N, Y, X)``.
     labels

@@ -17,7 +17,6 @@ zarr keeps the paint because its chunks can be read by any program, and compress
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import shutil
@@ -43,7 +42,7 @@ from napari_salt.io.zarr_chunks import check_codecs
 from napari_salt.sparse_plane import SparsePlane
 
 if TYPE_CHECKING:
-    from napari_salt.records import Planes
+    pass
 
 SUFFIX = ".salt"
 STATE, PAINT, ADAPTERS, JOURNAL, LOCK = (
@@ -61,18 +60,6 @@ LARGEST_STATE = 64 * 1024**2
 """Bytes of ``session.json`` that are read at most."""
 CODECS = ("bytes", "zstd")
 """What the paint goes through on its way to the disk."""
-
-
-def identity(planes: Planes) -> str:
-    """Tells a stack by its geometry and the pixels of its first, middle and last slice.
-
-    Reads those slices; safe to run beside the viewer.
-    """
-    info = planes.info
-    digest = hashlib.sha256(repr((info.shape, info.channels, info.rgb, info.dtype)).encode())
-    for index in sorted({0, info.shape[0] // 2, info.shape[0] - 1}):
-        digest.update(np.ascontiguousarray(planes.plane(index)).tobytes())
-    return digest.hexdigest()
 
 
 class SessionFolder:

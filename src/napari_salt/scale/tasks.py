@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from napari_salt import __version__, wording
 from napari_salt.engine.requests import Report, SegmentResult, SliceStored, StackPrepared
 from napari_salt.errors import InputError, JobFailed
+from napari_salt.io.identity import closer_identity
 from napari_salt.io.mask_store import MadeOf, MaskStore
-from napari_salt.io.session_folder import identity
 from napari_salt.model.adapter_info import read_info
 from napari_salt.model.weights import file_sha256
 from napari_salt.records import StepReport
@@ -72,7 +72,11 @@ def _store(request: ClusterSegmentRequest, planes: Planes) -> Iterator[MaskStore
         if request.labels is None or label.name in request.labels
     )
     made_of = MadeOf(
-        file_sha256(request.adapter), identity(planes), planes.info.shape, labels, uncertainty=True
+        file_sha256(request.adapter),
+        closer_identity(planes),
+        planes.info.shape,
+        labels,
+        uncertainty=True,
     )
     request.store.parent.mkdir(parents=True, exist_ok=True)
     store = MaskStore.begin(request.store, made_of, planes.info)

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from napari_salt import __version__
 from napari_salt.allocator import keep_freed_memory
 from napari_salt.errors import NapariSaltError, WorkerError
+from napari_salt.io.identity import closer_identity
 from napari_salt.io.mask_store import ADAPTER, MaskStore
 from napari_salt.io.read import read_stack
-from napari_salt.io.session_folder import identity
 from napari_salt.scale.orders import ChunkDone, Order, Prepared, Ready, Refused, SentPlanes
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def _open_image(path: str, level: int, series: str | None, wanted: str) -> Plane
         return None
     try:
         stack = read_stack(path, level=level, series=series)
-        return stack if identity(stack) == wanted else None
+        return stack if closer_identity(stack) == wanted else None
     except (NapariSaltError, OSError):
         return None
 
