@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 
@@ -15,12 +16,14 @@ _SETTINGS = {
 
 
 def quiet_libraries() -> None:
-    """Turn progress bars and advice of libraries off, where the user has not said otherwise.
+    """Turn progress bars and talk of libraries off, where the user has not said otherwise.
 
     To be called before these libraries are imported.
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
+    # A logger without any handler writes to standard error.
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 def keep_bars_in_this_process() -> None:

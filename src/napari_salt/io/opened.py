@@ -40,6 +40,8 @@ class Opened:
     """Place of the first voxel in ``units``, by letter; only for showing images beside each other."""
     risky: bool = False
     """Whether code that was not made for hostile files will unpack the pixels, see `probe`."""
+    note: str = ""
+    """A sentence for the user on what was left out; ``data`` may have one of its own."""
 
     def stack(self, slice_axis: str | None = None, fixed: Mapping[str, int] | None = None) -> Stack:
         """The stack along an axis (see ``read_stack``)."""
@@ -66,6 +68,7 @@ class Opened:
             axes=self.axes,
             fixed={self.axes.index(axis): index for axis, index in places.items()},
             origin=self.origin if letters == ("Z", "Y", "X") else replace(self.origin, affine=None),
+            note=self.note,
         )
 
     def alone(self, level: int) -> Opened:

@@ -19,6 +19,7 @@ from napari_salt.io.damage import UNREADABLE, one_line
 from napari_salt.io.opened import Opened, distinct_axes
 from napari_salt.io.pages import Pages
 from napari_salt.io.pillow_pages import DECODES, PillowPages
+from napari_salt.io.tiff_series import main_series, note_on, tifffile_hushed
 from napari_salt.io.tiles import Tiles, worth_tiles
 from napari_salt.io.units import PIXEL, normalise_unit, tidy
 
@@ -67,15 +68,19 @@ def open_tiff(path: Path, level: int = 0) -> Opened:
     MissingExtra
         When its compression needs the package imagecodecs.
     """
-    with ExitStack() as on_failure:
+    with tifffile_hushed() as heard, ExitStack() as on_failure:
         try:
             tif = tifffile.TiffFile(path)
             on_failure.callback(tif.close)
             # Counted first, a chain of pages that bites its own tail ends; walked, it never does.
-            len(tif.pages)
+            if not len(tif.pages):
+                raise InputError(
+                    f"{path.name} holds no image; whatever wrote it may have stopped too early, so save it again."
+                )
             _check_ome(tif)
-            whole = tif.series[0]
+            whole = main_series(tif)
             found = _metadata(tif)
+            note = note_on(tif, whole, path.name, heard)
         except UNREADABLE as error:
             raise InputError(
                 f"{path.name} cannot be read as TIFF ({one_line(error)}); open it in Fiji and save it again."
@@ -103,6 +108,7 @@ def open_tiff(path: Path, level: int = 0) -> Opened:
         found.colors,
         pyramid=pyramid,
         risky=risky,
+        note=note,
     )
 
 

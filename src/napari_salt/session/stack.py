@@ -59,6 +59,8 @@ class Stack:
         that remain are Y and X; remaining axes before them are fixed at 0.
     origin
         The file it comes from, and its place in the world; kept for those who write masks.
+    note
+        A sentence for the user on how the file was read.
 
     Raises
     ------
@@ -79,6 +81,7 @@ class Stack:
         axes: str | None = None,
         fixed: Mapping[int, int] | None = None,
         origin: Origin | None = None,
+        note: str = "",
     ) -> None:
         ndim = len(data.shape)
         if any(length < 1 for length in data.shape):
@@ -95,6 +98,7 @@ class Stack:
         self._fixed = {_axis(axis, ndim): int(index) for axis, index in (fixed or {}).items()}
         self._slice_axis, self._plane_axes = self._roles(_axis(slice_axis, ndim), ndim)
         self._axes = axes
+        self._note = note
         self._dtype = _native(np.dtype(data.dtype))
         self._info = self._describe(rgb, spacing, units, name, origin or Origin())
 
@@ -134,7 +138,7 @@ class Stack:
     @property
     def note(self) -> str:
         """A sentence that the reader of the file has for the user; empty where there is nothing to say."""
-        return str(getattr(self._data, "note", ""))
+        return " ".join(filter(None, (self._note, str(getattr(self._data, "note", "")))))
 
     def __len__(self) -> int:
         """Number of slices."""

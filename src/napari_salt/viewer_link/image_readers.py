@@ -59,7 +59,7 @@ def read_image(path: str | os.PathLike[str]) -> list[LayerData]:
     if not Path(path).is_dir() and _is_open(opened):
         show_info(f"The series “{opened.name}” is open already.")
         return NO_LAYER
-    note = getattr(opened.data, "note", "")
+    note = opened.stack().note
     if note:
         show_info(note)
     place = Path(opened.origin.path)

@@ -1,0 +1,76 @@
+"""Which image of a TIFF is meant, where tifffile finds several series in it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import tifffile
+
+_CUT_SHORT = "invalid page offset"
+"""What tifffile logs where the chain of pages leads out of the file; it goes on with the pages before."""
+
+
+@contextmanager
+def tifffile_hushed() -> Iterator[list[str]]:
+    """Keep what tifffile logs in this thread off the user's terminal; it is gathered in the list."""
+    me, heard = threading.get_ident(), list[str]()
+
+    def keep(record: logging.LogRecord) -> bool:
+        if record.thread != me:
+            return True
+        heard.append(record.getMessage())
+        return False
+
+    logger = tifffile.logger()
+    logger.addFilter(keep)
+    try:
+        yield heard
+    finally:
+        logger.removeFilter(keep)
+
+
+def main_series(tif: tifffile.TiffFile) -> tifffile.TiffPageSeries:
+    """All series as one stack where each is a plane like the others, as loops over ``TiffWriter.write`` make them.
+
+    Else the first one.
+    """
+    series = tif.series
+    first = series[0]
+    if len(series) == 1 or not all(_alike(first, other) for other in series):
+        return first
+    return tifffile.TiffPageSeries(
+        [one.pages[0] for one in series],
+        (len(series), *first.shape),
+        first.dtype,
+        f"I{first.axes}",
+        kind="uniform",
+        parent=tif,
+    )
+
+
+def note_on(
+    tif: tifffile.TiffFile, chosen: tifffile.TiffPageSeries, name: str, heard: list[str]
+) -> str:
+    """A sentence on images that were left out, and on pages that are not there; empty where all is well."""
+    sentences = []
+    if chosen is tif.series[0] and len(tif.series) > 1:
+        size = " × ".join(map(str, chosen.shape))
+        sentences.append(
+            f"{name} holds {len(tif.series)} images; this is the first ({size}). "
+            "Save another one as a file of its own to open it."
+        )
+    if any(_CUT_SHORT in message for message in heard):
+        sentences.append(
+            f"{name} ends before its last page; it may be cut short, so copy it again."
+        )
+    return " ".join(sentences)
+
+
+def _alike(first: tifffile.TiffPageSeries, other: tifffile.TiffPageSeries) -> bool:
+    """Whether both are single planes of one size and type, packed in one way, without coarser levels."""
+    plane = other.axes in ("YX", "YXS") and len(other.pages) == len(other.levels) == 1
+    same = (first.shape, first.axes, first.dtype) == (other.shape, other.axes, other.dtype)
+    return plane and same and first.keyframe.hash == other.keyframe.hash
