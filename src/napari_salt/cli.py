@@ -235,6 +235,7 @@ def _add_evaluate(commands: Subcommands) -> None:
         "--names", metavar='"ID=NAME,..."', help="ids in REFERENCE to compare; default: all"
     )
     parser.add_argument("--slices", metavar="10,40,70-72", help="default: all; the first is 0")
+    _add_at(parser)
 
 
 def _add_info(commands: Subcommands) -> None:
@@ -266,6 +267,19 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--series", metavar="NUMBER|UID|NAME", help="DICOM series, where a folder holds several"
     )
+    _add_at(parser)
+
+
+def _add_at(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--at",
+        type=_place,
+        action="append",
+        default=[],
+        metavar="AXIS=INDEX",
+        help="what to take of an axis besides slices, rows and columns, such as T=2 for the third time point; "
+        "the first is 0, which is the default; give it once for each axis",
+    )
 
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
@@ -279,6 +293,14 @@ def _whole(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 0 up")
     return int(text)
+
+
+def _place(text: str) -> tuple[str, int]:
+    """``"T=2"`` as name and index of an axis."""
+    axis, sign, index = text.partition("=")
+    if not (axis.strip() and sign and index.strip().isdecimal()):
+        raise argparse.ArgumentTypeError(f"'{text}' is not AXIS=INDEX, such as T=2; the first is 0")
+    return axis.strip(), int(index)
 
 
 def _count(text: str) -> int:

@@ -25,8 +25,8 @@ def console():
     return Console(as_json=False, out=io.StringIO(), err=io.StringIO())
 
 
-def opened(path, console, level=0, series=None):
-    return open_image(argparse.Namespace(image=path, level=level, series=series), console)
+def opened(path, console, level=0, series=None, at=()):
+    return open_image(argparse.Namespace(image=path, level=level, series=series, at=at), console)
 
 
 def test_info_tells_how_an_image_is_read(tmp_path, capsys):
@@ -81,7 +81,11 @@ def test_labels_of_an_ome_zarr_at_the_image_s_level(tmp_path, console):
         node.attrs["ome"] = {"version": "0.5", "multiscales": [image]}
     group["labels"].attrs["ome"] = {"labels": ["cells"]}
     stack = opened(tmp_path / "a.zarr", console, level=1)
-    assert open_labels(tmp_path / "a.zarr", stack, level=1).shape == stack.info.shape == (2, 4, 4)
+    assert (
+        open_labels(tmp_path / "a.zarr", stack, console, level=1).shape
+        == stack.info.shape
+        == (2, 4, 4)
+    )
 
 
 def test_evaluate_compares_labels_of_different_formats(tmp_path, capsys):
@@ -102,7 +106,7 @@ def test_the_finest_level_of_a_tiff(tmp_path, console):
         common = {"tile": (16, 16), "photometric": "minisblack"}
         tif.write(data, subifds=1, metadata=sizes, **common)
         tif.write(data[:, ::2, ::2], subfiletype=1, **common)
-    args = argparse.Namespace(image=path, level=1, series=None)
+    args = argparse.Namespace(image=path, level=1, series=None, at=[])
     coarse = open_image(args, console)
     finest = open_finest(args, coarse).info
     assert (coarse.info.shape, finest.shape) == ((3, 32, 24), (3, 64, 48))
@@ -118,6 +122,6 @@ def test_levels_whose_slices_run_along_other_axes_are_refused(tmp_path, console)
         "datasets": [{"path": "0"}, {"path": "1"}],
     }
     group.attrs["ome"] = {"version": "0.5", "multiscales": [image]}
-    args = argparse.Namespace(image=tmp_path / "a.zarr", level=1, series=None)
+    args = argparse.Namespace(image=tmp_path / "a.zarr", level=1, series=None, at=[])
     with pytest.raises(InputError, match="along T and level 0 along Z; choose a finer level"):
         open_finest(args, open_image(args, console))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import tifffile
 
 from napari_salt import __version__
 from napari_salt.errors import JobFailed
@@ -111,3 +113,14 @@ def test_what_a_worker_says_becomes_a_sentence(answer, words):
     assert isinstance(failure, JobFailed)
     with pytest.raises(JobFailed, match=words):
         raise failure
+
+
+def test_the_time_point_of_the_job_is_opened(order, tmp_path):
+    path, series = tmp_path / "series.ome.tif", np.zeros((2, 3, 8, 8), np.uint8)
+    series[1] = 9
+    tifffile.imwrite(path, series, ome=True, photometric="minisblack", metadata={"axes": "TZYX"})
+    at = (("T", 1),)
+    wanted = identity(read_stack(path, fixed=dict(at)))
+    job = replace(order, image=str(path), identity=wanted)
+    assert worker.looked_around(replace(job, at=at)).sees_image
+    assert not worker.looked_around(job).sees_image

@@ -12,7 +12,7 @@ from napari_salt import wording
 from napari_salt.commands import checks
 from napari_salt.commands.annotated import Paint, read_paint
 from napari_salt.commands.console import Console
-from napari_salt.commands.images import open_image, open_labels
+from napari_salt.commands.images import indices, open_image, open_labels
 from napari_salt.commands.parsing import listed, parse_names, parse_slices
 from napari_salt.commands.running import run_here
 from napari_salt.engine.requests import AdapterSaved, AdaptRequest, AdaptResult, Report
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
         _check_init(args.init, settings, stack)
     if settings.intensity.method == "window":
         check_window(settings.intensity, measure_limits(stack, settings.intensity))
-    paint = _paint(args, stack)
+    paint = _paint(args, stack, console)
     check_annotations(stack, paint.annotated, paint.labels)
     for sentence in _notices(paint):
         console.note(sentence)
@@ -52,7 +52,8 @@ def run(args: argparse.Namespace, console: Console) -> None:
     result = _adapt(request, stack, console)
     console.answer(
         _text(result),
-        _data(result, paint) | {"total_seconds": round(time.monotonic() - started, 2)},
+        _data(result, paint)
+        | {"at": indices(stack.places), "total_seconds": round(time.monotonic() - started, 2)},
     )
 
 
@@ -89,8 +90,8 @@ def _check_init(init: Path, settings: FitSettings, stack: Stack) -> None:
     check_start(info, settings.intensity)
 
 
-def _paint(args: argparse.Namespace, stack: Stack) -> Paint:
-    image = open_labels(args.labels, stack, args.level)
+def _paint(args: argparse.Namespace, stack: Stack, console: Console) -> Paint:
+    image = open_labels(args.labels, stack, console, args.level)
     checks.check_shapes(image.shape, args.labels, stack.info.shape, args.image)
     slices = None if args.slices is None else parse_slices(args.slices, image.shape[0])
     return read_paint(image, args.labels, _names(args, image), slices, complete=args.complete)

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from napari_salt.commands import checks
 from napari_salt.commands.console import Console
+from napari_salt.commands.images import labels_at, tell_places
 from napari_salt.commands.parsing import listed, parse_names, parse_slices
 from napari_salt.errors import InputError
-from napari_salt.io.read import LabelImage, read_labels
+from napari_salt.io.opened import axis_letter
+from napari_salt.io.read import LabelImage
 from napari_salt.io.units import PIXEL
 from napari_salt.model.metrics import LabelScore, mean_over, score_stack
 from napari_salt.records import BACKGROUND_NAME
@@ -25,8 +27,7 @@ from napari_salt.records import BACKGROUND_NAME
 def run(args: argparse.Namespace, console: Console) -> None:
     """Compare two label images of one shape."""
     started = time.monotonic()
-    masks = read_labels(args.masks)
-    reference = read_labels(args.reference, like=masks.info)
+    masks, reference = _open_both(args, console)
     checks.check_shapes(masks.shape, args.masks, reference.shape, args.reference)
     count = reference.shape[0]
     slices = tuple(range(count)) if args.slices is None else parse_slices(args.slices, count)
@@ -49,6 +50,22 @@ def run(args: argparse.Namespace, console: Console) -> None:
         _text(scores, named, unit),
         _data(scores, named, unit, slices) | {"seconds": round(time.monotonic() - started, 2)},
     )
+
+
+def _open_both(args: argparse.Namespace, console: Console) -> tuple[LabelImage, LabelImage]:
+    """Masks and reference, each at those of the places asked for whose axes it has."""
+    at = {axis_letter(name): index for name, index in args.at}
+    masks = labels_at(args.masks, at)
+    reference = labels_at(args.reference, at, masks.info)
+    places = masks.places | reference.places
+    strange = listed(f"{axis}={index}" for axis, index in at.items() if axis not in places)
+    if strange:
+        raise InputError(
+            f"Neither file has anything to choose at {strange}; besides slices, rows and columns they have "
+            f"{listed(places) or 'no axes'}."
+        )
+    tell_places(places, args, console)
+    return masks, reference
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 from napari_salt import wording
 from napari_salt.commands.console import Console
-from napari_salt.commands.images import open_image
-from napari_salt.records import StackInfo
+from napari_salt.commands.images import describe_places, indices, open_image
+from napari_salt.session.stack import Stack
 
 
 def tell_image(args: argparse.Namespace, console: Console) -> None:
@@ -33,18 +33,22 @@ def tell_image(args: argparse.Namespace, console: Console) -> None:
         "spacing": list(info.spacing),
         "units": list(info.units),
         "affine": None if info.origin.affine is None else [list(row) for row in info.origin.affine],
+        "at": indices(stack.places),
+        "lengths": {axis: count for axis, (_, count) in stack.places.items()},
         "note": stack.note,
     }
-    console.answer(_text(info, stack.slice_axis_name), data)
+    console.answer(_text(stack), data)
 
 
-def _text(info: StackInfo, slice_axis: str) -> str:
+def _text(stack: Stack) -> str:
+    info = stack.info
     count, rows, columns = info.shape
     values = "colour" if info.rgb else "grey" if info.channels == 1 else f"{info.channels} channels"
     sizes = [f"{size:g} {unit}" for size, unit in zip(info.spacing, info.units, strict=True)]
     lines = {
         "image": f"{info.name} ({info.origin.format})",
-        "slices": f"{wording.count(count, 'slice')} along {slice_axis}, {rows} × {columns} pixels",
+        "slices": f"{wording.count(count, 'slice')} along {stack.slice_axis_name}, {rows} × {columns} pixels"
+        + (f", at {describe_places(stack.places)}" if stack.places else ""),
         "pixels": f"{values}, {info.dtype}",
         "voxels": " × ".join(sizes),
     }

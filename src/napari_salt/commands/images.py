@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 from napari_salt.commands.console import Console
+from napari_salt.commands.parsing import listed
 from napari_salt.errors import InputError
 from napari_salt.io.enlarged import check_finer
-from napari_salt.io.read import LabelImage, read_labels, read_stack
+from napari_salt.io.opened import axis_letter
+from napari_salt.io.opening import Wanted, open_path
+from napari_salt.io.read import LabelImage, read_stack
 from napari_salt.io.zarr_read import is_zarr
+from napari_salt.records import StackInfo
 from napari_salt.session.stack import Stack
+
+_PLACES = {"T": "time point", "C": "channel", "Z": "slice"}
 
 
 def open_image(args: argparse.Namespace, console: Console) -> Stack:
-    """The image of ``args`` (image, level, series); what its reader has to say goes to the console."""
-    stack = read_stack(args.image, level=args.level, series=args.series)
+    """The image of ``args`` (image, level, series, at); what there is to say of it goes to the console."""
+    stack = read_stack(args.image, level=args.level, series=args.series, fixed=dict(args.at))
     if stack.note:
         console.note(stack.note)
+    tell_places(stack.places, args, console)
     return stack
 
 
@@ -29,7 +37,7 @@ def open_finest(args: argparse.Namespace, coarse: Stack) -> Stack:
     InputError
         When slices are counted along another axis there, or it has fewer voxels along an axis.
     """
-    finest = read_stack(args.image, series=args.series)
+    finest = read_stack(args.image, series=args.series, fixed=dict(args.at))
     if finest.slice_axis_name != coarse.slice_axis_name:
         raise InputError(
             f"Level {args.level} has slices along {coarse.slice_axis_name} and level 0 along "
@@ -39,6 +47,49 @@ def open_finest(args: argparse.Namespace, coarse: Stack) -> Stack:
     return finest
 
 
-def open_labels(path: Path, image: Stack, level: int = 0) -> LabelImage:
-    """Labels of an image; in an OME-Zarr those of the image's level."""
-    return read_labels(path, level=level if is_zarr(path) else 0, like=image.info)
+def open_labels(path: Path, image: Stack, console: Console, level: int = 0) -> LabelImage:
+    """Labels of an image, at its time point; in an OME-Zarr those of the image's level."""
+    labels = labels_at(path, indices(image.places), image.info, level if is_zarr(path) else 0)
+    own = {axis: place for axis, place in labels.places.items() if axis not in image.places}
+    if own:
+        console.note(
+            f"Takes {describe_places(own)} of {path.name}; save what you mean as a file of its own to take "
+            "something else."
+        )
+    return labels
+
+
+def labels_at(
+    path: Path, at: Mapping[str, int], like: StackInfo | None = None, level: int = 0
+) -> LabelImage:
+    """A label image, at those indices (by axis letter) whose axes it has; other parameters as `read_labels`."""
+    opened = open_path(path, Wanted(level, labels=True, like=like))
+    lengths = dict(zip(opened.axes, opened.data.shape, strict=True))
+    fixed = {axis: index for axis, index in at.items() if lengths.get(axis, 1) > 1}
+    return LabelImage(opened.stack(None, fixed), opened.names, opened.colors)
+
+
+def indices(places: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+    """Of `Stack.places` the indices alone."""
+    return {axis: index for axis, (index, _) in places.items()}
+
+
+def describe_places(places: Mapping[str, tuple[int, int]]) -> str:
+    """``"time point 0 of 3"``."""
+    return listed(
+        f"{_PLACES[axis]} {index} of {count}"
+        if axis in _PLACES
+        else f"position {index} of {count} along {axis}"
+        for axis, (index, count) in places.items()
+    )
+
+
+def tell_places(
+    places: Mapping[str, tuple[int, int]], args: argparse.Namespace, console: Console
+) -> None:
+    """Say what is taken of further axes where ``args`` do not say it, and how to take something else."""
+    asked = {axis_letter(name) for name, _ in args.at}
+    untold = {axis: place for axis, place in places.items() if axis not in asked}
+    if untold:
+        other = " ".join(f"--at {axis}=1" for axis in untold)
+        console.note(f"Takes {describe_places(untold)}; choose another with {other}.")

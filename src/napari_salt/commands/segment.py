@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from napari_salt import wording
 from napari_salt.commands import checks
 from napari_salt.commands.console import Console
-from napari_salt.commands.images import open_finest
+from napari_salt.commands.images import indices, open_finest
 from napari_salt.commands.masks_out import MasksOut, masks_out
 from napari_salt.commands.parsing import parse_list, parse_slices
 from napari_salt.commands.running import run_here
@@ -53,6 +53,7 @@ class _Job:
     image: Path
     level: int
     series: str | None
+    at: tuple[tuple[str, int], ...]
     resume: bool
     cluster: ClusterSettings | None
 
@@ -87,6 +88,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
         args.image,
         args.level,
         args.series,
+        tuple(args.at),
         args.resume,
         cluster,
     )
@@ -188,6 +190,7 @@ def _predict(job: _Job, store: MaskStore, missing: tuple[int, ...], console: Con
             image=str(job.image.resolve()),
             level=job.level,
             series=job.series,
+            at=job.at,
             cluster=job.cluster,
         )
     run_here(request, job.stack, console, on_report=keep)
@@ -236,6 +239,7 @@ def _data(
         "uncertainty": None if job.uncertainty is None else str(job.uncertainty),
         "shape": list(job.written.info.shape),
         "level": job.level,
+        "at": indices(job.stack.places),
         "slices": list(job.slices),
         "labels": {label.label_id: label.name for label in job.labels},
         "pixels": {label.name: pixels[label.label_id] for label in job.labels},

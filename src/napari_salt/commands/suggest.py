@@ -7,6 +7,7 @@ import time
 
 from napari_salt.commands import checks
 from napari_salt.commands.console import Console
+from napari_salt.commands.images import indices
 from napari_salt.commands.parsing import listed, parse_slices
 from napari_salt.commands.running import run_here
 from napari_salt.engine.requests import Report, SegmentRequest
@@ -41,6 +42,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
                 for one in found
             ],
             "labelled": list(labelled),
+            "at": indices(stack.places),
             "seconds": round(time.monotonic() - started, 2),
         },
     )

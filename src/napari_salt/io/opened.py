@@ -46,6 +46,7 @@ class Opened:
     def stack(self, slice_axis: str | None = None, fixed: Mapping[str, int] | None = None) -> Stack:
         """The stack along an axis (see ``read_stack``)."""
         places = {self._letter(name): index for name, index in (fixed or {}).items()}
+        self._check_places(places)
         wanted = None if slice_axis is None else self._letter(slice_axis)
         channel = next((c for c in _CHANNELS if c in self.axes and c not in {wanted, *places}), "")
         free = [a for a in self.axes if a != channel and a not in places]
@@ -81,13 +82,20 @@ class Opened:
 
     def _letter(self, name: str) -> str:
         """Axis letter of ``"Z"``, ``"z"`` or ``"time"``."""
-        word = name.strip().upper()
-        letter = _NAMES.get(word, word[:1])
+        letter = axis_letter(name)
         if not letter or letter not in self.axes:
             raise InputError(
                 f"There is no axis “{name}” in {self.name}; it has {', '.join(self.axes)}."
             )
         return letter
+
+    def _check_places(self, places: Mapping[str, int]) -> None:
+        for letter, index in places.items():
+            count = self.data.shape[self.axes.index(letter)]
+            if not 0 <= index < count:
+                raise InputError(
+                    f"There is no {letter}={index} in {self.name}; the first is 0, the last one is {count - 1}."
+                )
 
     def _slice_letter(self, candidates: list[str]) -> str | None:
         """Z if there is more than one, else the first axis that has more than one."""
@@ -97,6 +105,12 @@ class Opened:
     def _size(self, letter: str) -> float:
         size = self.sizes.get(letter, 1.0)
         return size if isfinite(size) and size > 0 else 1.0
+
+
+def axis_letter(name: str) -> str:
+    """The letter that an axis of this name has, whether or not there is one: ``"T"`` for ``"time"``."""
+    word = name.strip().upper()
+    return _NAMES.get(word, word[:1])
 
 
 def distinct_axes(axes: str, shape: tuple[int, ...], dtype: object) -> str:

@@ -121,6 +121,11 @@ class LabelImage:
         return self._stack.info.shape
 
     @property
+    def places(self) -> dict[str, tuple[int, int]]:
+        """As `Stack.places`."""
+        return self._stack.places
+
+    @property
     def spacing(self) -> tuple[float, float, float]:
         """Size of a voxel along (slices, Y, X), in ``units``."""
         return self._stack.info.spacing

@@ -25,8 +25,8 @@ class Order:
         Of napari-salt where the job was started.
     store
         Folder of the `io.mask_store.MaskStore` that the masks go to.
-    image, level, series
-        How `io.read.read_stack` opens the image; an empty path where its planes are sent.
+    image, level, series, at
+        How `io.read.read_stack` opens the image, ``at`` being ``fixed`` there; an empty path where its planes are sent.
     identity, info
         `io.session_folder.identity` and geometry of the stack.
     labels
@@ -48,6 +48,7 @@ class Order:
     descriptors: bool = False
     level: int = 0
     series: str | None = None
+    at: tuple[tuple[str, int], ...] = ()
     topic: str = ""
 
 

@@ -118,6 +118,7 @@ class _Job:
             descriptors=request.show,
             level=request.level,
             series=request.series,
+            at=request.at,
             topic=self.topic,
         )
 

@@ -191,16 +191,18 @@ def _planes(order: Order, sent: SentPlanes | None) -> Planes:
 
 def _stack(order: Order) -> Planes | None:
     """The image of a job; None where it is not to be had here."""
-    return _open_image(order.image, order.level, order.series, order.identity)
+    return _open_image(order.image, order.level, order.series, order.at, order.identity)
 
 
 @functools.lru_cache(maxsize=1)
-def _open_image(path: str, level: int, series: str | None, wanted: str) -> Planes | None:
+def _open_image(
+    path: str, level: int, series: str | None, at: tuple[tuple[str, int], ...], wanted: str
+) -> Planes | None:
     """The image at ``path`` where it is the one of that identity; looked for once a process."""
     if not path:
         return None
     try:
-        stack = read_stack(path, level=level, series=series)
+        stack = read_stack(path, level=level, series=series, fixed=dict(at))
         return stack if closer_identity(stack) == wanted else None
     except (NapariSaltError, OSError):
         return None

@@ -129,6 +129,17 @@ class Stack:
         """Index of every axis of ``data`` that the stack does not span."""
         return dict(self._fixed)
 
+    @property
+    def places(self) -> dict[str, tuple[int, int]]:
+        """Index along every axis longer than one that the stack does not span, and its length; by letter."""
+        if self._axes is None:
+            return {}
+        return {
+            self._axes[axis]: (index, int(self._data.shape[axis]))
+            for axis, index in sorted(self._fixed.items())
+            if self._data.shape[axis] > 1
+        }
+
     def plane_name(self, index: int) -> str:
         """What a slice is called (the file it comes from); empty where it has no name of its own."""
         names = getattr(self._data, "names", None)
