@@ -51,7 +51,9 @@ def test_nothing_is_decoded_before_it_is_asked_for(tmp_path, monkeypatch):
     read = []
     original = image_folder.open_picture
     monkeypatch.setattr(
-        image_folder, "open_picture", lambda path: (read.append(path.name), original(path))[1]
+        image_folder,
+        "open_picture",
+        lambda path, **options: (read.append(path.name), original(path, **options))[1],
     )
     data = open_folder(tmp_path).data
     assert read == []

@@ -41,10 +41,10 @@ def test_the_origin_of_plain_files(tmp_path, monkeypatch):
         assert origin.affine is None
 
 
-def test_empty_folders_and_labels_that_need_a_file(tmp_path):
+def test_empty_folders_and_missing_files(tmp_path):
     with pytest.raises(InputError, match="holds no images"):
         read_stack(tmp_path)
-    with pytest.raises(InputError, match="is a folder"):
+    with pytest.raises(InputError, match="holds no label images"):
         read_labels(tmp_path)
     with pytest.raises(InputError, match=r"no file .*none.h5; check the path"):
         read_stack(f"{tmp_path / 'none.h5'}::/a")

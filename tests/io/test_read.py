@@ -428,7 +428,7 @@ def test_missing_files_and_folders(tmp_path):
     (tmp_path / "d.tif").mkdir()
     with pytest.raises(InputError, match="holds no images"):
         read_stack(tmp_path / "d.tif")
-    with pytest.raises(InputError, match="is a folder"):
+    with pytest.raises(InputError, match="holds no label images"):
         read_labels(tmp_path / "d.tif")
 
 

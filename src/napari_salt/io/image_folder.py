@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,9 @@ from napari_salt.io.units import PIXEL
 
 _PICTURES = (".png", ".jpg", ".jpeg")
 _TIFFS = (".tif", ".tiff")
+IMAGES = (*_PICTURES, *_TIFFS)
+IDS = (".png", *_TIFFS)
+"""Formats of label images; JPEG does not keep ids."""
 _GREY = {"1": "uint8", "L": "uint8", "LA": "uint8", "La": "uint8", "PA": "uint8"}
 _GREY |= {"I;16": "uint16", "I;16L": "uint16", "I;16B": "uint16", "I": "int32", "F": "float32"}
 """Pixel type of Pillow's grey modes; every other mode is read as bytes of colour."""
@@ -31,12 +34,12 @@ _SIDEWAYS = (5, 6, 7, 8)
 """EXIF orientations that swap rows and columns."""
 
 
-def image_files(folder: Path) -> list[Path]:
+def image_files(folder: Path, suffixes: Sequence[str] = IMAGES) -> list[Path]:
     """Image files of a folder, not of folders in it, in the natural order of their names."""
     files = [
         file
         for file in folder.iterdir()
-        if file.suffix.lower() in (*_PICTURES, *_TIFFS) and not file.name.startswith(".")
+        if file.suffix.lower() in suffixes and not file.name.startswith(".")
     ]
     return sorted((file for file in files if file.is_file()), key=natural)
 
@@ -59,12 +62,15 @@ def open_folder(folder: Path) -> Opened:
         When there is no image, one of them is damaged or holds a stack of its own, or they differ
         in more than size.
     """
-    files = image_files(folder)
-    found = [_header(file) for file in files]
+    return stack_of(folder, image_files(folder))
+
+
+def stack_of(folder: Path, files: Sequence[Path], *, ids: bool = False) -> Opened:
+    """Some files of a folder as slices, in this order; with ``ids`` the ids of palettes. Errors as `open_folder`."""
+    found = [_header(file, ids=ids) for file in files]
     if not found:
-        raise InputError(
-            f"The folder {folder.name} holds no images (PNG, JPEG or TIFF); choose another one."
-        )
+        what = "label images (PNG or TIFF)" if ids else "images (PNG, JPEG or TIFF)"
+        raise InputError(f"The folder {folder.name} holds no {what}; choose another one.")
     for index in sorted({0, len(files) // 2}):
         if found[index][2]:
             check_survives(open_tiff, files[index])
@@ -84,12 +90,12 @@ _PixelSize = tuple[float, float, str, str]
 """Size and unit of a pixel: Y, X, unit of Y, unit of X."""
 
 
-def _header(file: Path) -> tuple[SinglePlane, _PixelSize, bool]:
+def _header(file: Path, *, ids: bool) -> tuple[SinglePlane, _PixelSize, bool]:
     """One image, the size of its pixels, and whether it is risky to unpack (`Opened.risky`)."""
-    return _tiff(file) if file.suffix.lower() in _TIFFS else _picture(file)
+    return _tiff(file) if file.suffix.lower() in _TIFFS else _picture(file, ids=ids)
 
 
-def _picture(file: Path) -> tuple[SinglePlane, _PixelSize, bool]:
+def _picture(file: Path, *, ids: bool) -> tuple[SinglePlane, _PixelSize, bool]:
     try:
         with Image.open(file) as picture:
             columns, rows = picture.size
@@ -97,14 +103,18 @@ def _picture(file: Path) -> tuple[SinglePlane, _PixelSize, bool]:
             has_exif = picture.format == "JPEG" or "exif" in picture.info
             if has_exif and picture.getexif().get(_ORIENTATION) in _SIDEWAYS:
                 rows, columns = columns, rows
-            dtype = _GREY.get(picture.mode)
+            dtype = "uint8" if ids and picture.mode == "P" else _GREY.get(picture.mode)
     except UNREADABLE as error:
         raise InputError(
             f"{file.name} cannot be read as a picture ({one_line(error)}); take it out of the folder, or "
             "save it again."
         ) from error
     plane = SinglePlane(
-        file.name, (rows, columns), dtype is None, np.dtype(dtype or "uint8"), _reader(file)
+        file.name,
+        (rows, columns),
+        dtype is None,
+        np.dtype(dtype or "uint8"),
+        partial(_pixels, file, partial(open_picture, ids=ids)),
     )
     return plane, (1.0, 1.0, PIXEL, PIXEL), False
 
@@ -121,17 +131,18 @@ def _tiff(file: Path) -> tuple[SinglePlane, _PixelSize, bool]:
         raise InputError(
             f"{file.name} has {info.channels} channels; only grey and colour images make a stack."
         )
-    plane = SinglePlane(file.name, info.shape[1:], info.rgb, np.dtype(info.dtype), _reader(file))
+    plane = SinglePlane(
+        file.name,
+        info.shape[1:],
+        info.rgb,
+        np.dtype(info.dtype),
+        partial(_pixels, file, open_tiff),
+    )
     return plane, (*info.spacing[1:], *info.units[1:]), opened.risky
 
 
-def _reader(file: Path) -> Callable[[], NDArray[Any]]:
-    return partial(_pixels, file)
-
-
-def _pixels(file: Path) -> NDArray[Any]:
+def _pixels(file: Path, opener: Callable[[Path], Opened]) -> NDArray[Any]:
     """Pixels of one file, opened for as long as that takes."""
-    opener = open_tiff if file.suffix.lower() in _TIFFS else open_picture
     try:
         return opener(file).stack().plane(0)
     except OSError as error:

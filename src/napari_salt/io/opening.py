@@ -15,6 +15,7 @@ from napari_salt.io.dicom_read import open_dicom
 from napari_salt.io.dicom_seg_read import find_segmentation, open_segmentation
 from napari_salt.io.hdf5_read import SEPARATOR, open_hdf5, split_dataset
 from napari_salt.io.image_folder import open_folder
+from napari_salt.io.label_folder import open_label_folder
 from napari_salt.io.nifti_read import open_nifti
 from napari_salt.io.opened import Opened
 from napari_salt.io.plain_read import open_npy, open_picture
@@ -104,9 +105,7 @@ def _open(file: Path, dataset: str | None, wanted: Wanted) -> Opened:
     _check_plain(file, wanted)
     if reader is not None:
         return reader(file)
-    if wanted.labels:
-        raise InputError(f"{file} is a folder; choose a file in it.")
-    return open_folder(file)
+    return (open_label_folder if wanted.labels else open_folder)(file)
 
 
 def _open_dicom(place: Path, wanted: Wanted) -> Opened:

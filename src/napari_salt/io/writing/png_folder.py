@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from napari_salt.session.stack import ArrayLike
 
 LIST = "labels.json"
-_FORMAT = "napari-salt masks"
+FORMAT = "napari-salt masks"
 
 
 def write_png_folder(
@@ -86,7 +86,7 @@ def check_free(folder: Path) -> None:
     if not folder.is_dir() or not any(folder.iterdir()):
         return
     try:
-        ours = json.loads((folder / LIST).read_text(encoding="utf-8")).get("format") == _FORMAT
+        ours = json.loads((folder / LIST).read_text(encoding="utf-8")).get("format") == FORMAT
     except (OSError, ValueError, AttributeError):
         ours = False
     if not ours:
@@ -126,7 +126,7 @@ def _list(
     names: Sequence[str],
 ) -> dict[str, Any]:
     return {
-        "format": _FORMAT,
+        "format": FORMAT,
         "labels": [
             {"id": label.label_id, "name": label.name, "color": label_text.color_text(label.color)}
             for label in labels
