@@ -79,6 +79,13 @@ def test_lost_pages_are_told_of_in_our_words_only(tmp_path, caplog):
     assert caplog.records == []
 
 
+def test_what_is_no_tiff_is_refused_without_its_bytes(tmp_path):
+    (tmp_path / "a.tif").write_bytes(b"nonsense")
+    with pytest.raises(InputError, match=r"it is no TIFF file, or a damaged one") as caught:
+        read_stack(tmp_path / "a.tif")
+    assert "header" not in str(caught.value)
+
+
 def test_a_file_without_pages_is_refused_in_our_words(tmp_path, caplog):
     (tmp_path / "a.tif").write_bytes(b"II*\0\0\0\0\0")
     with pytest.raises(InputError, match=r"a\.tif holds no image; .*save it again\.$"):

@@ -8,6 +8,7 @@ import sys
 import tokenize
 import zipfile
 import zlib
+from pathlib import Path
 from xml.etree import ElementTree
 
 from PIL import Image
@@ -63,6 +64,12 @@ def check_room(size: int, what: str) -> None:
             f"{what} needs {size / 1e9:,.0f} GB of memory and {free / 1e9:,.0f} GB are free; choose a smaller image, "
             "or check whether the file is damaged."
         )
+
+
+def check_not_empty(file: Path) -> None:
+    """``InputError`` for a file without a single byte, of which parsers say all kinds of things."""
+    if file.is_file() and file.stat().st_size == 0:
+        raise InputError(f"{file.name} cannot be read: the file is empty; copy it again.")
 
 
 def one_line(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_salt.errors import InputError
-from napari_salt.io.damage import UNREADABLE, one_line
+from napari_salt.io.damage import UNREADABLE, check_not_empty, one_line
 from napari_salt.io.opened import Opened
 from napari_salt.io.plain_read import open_picture
 from napari_salt.io.plane_stack import PlaneStack, SinglePlane
@@ -92,6 +92,7 @@ _PixelSize = tuple[float, float, str, str]
 
 def _header(file: Path, *, ids: bool) -> tuple[SinglePlane, _PixelSize, bool]:
     """One image, the size of its pixels, and whether it is risky to unpack (`Opened.risky`)."""
+    check_not_empty(file)
     return _tiff(file) if file.suffix.lower() in _TIFFS else _picture(file, ids=ids)
 
 

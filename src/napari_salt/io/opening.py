@@ -10,7 +10,7 @@ from pathlib import Path
 
 from napari_salt.errors import InputError
 from napari_salt.io import dicom_series, hdf5_read, nifti_read, tiff_read
-from napari_salt.io.damage import one_line, unreadable
+from napari_salt.io.damage import check_not_empty, one_line, unreadable
 from napari_salt.io.dicom_read import open_dicom
 from napari_salt.io.dicom_seg_read import find_segmentation, open_segmentation
 from napari_salt.io.hdf5_read import SEPARATOR, open_hdf5, split_dataset
@@ -71,6 +71,7 @@ def open_path(path: str | os.PathLike[str], wanted: Wanted | None = None) -> Ope
     if not file.exists():
         raise InputError(f"There is no file {file}; check the path.")
     try:
+        check_not_empty(file)
         opened = _open(file, dataset, wanted)
     except OSError as error:
         raise InputError(

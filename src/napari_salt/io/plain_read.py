@@ -61,6 +61,11 @@ def open_npy(path: Path) -> Opened:
     try:
         data = np.lib.format.open_memmap(path, mode="r")  # refuses objects, which would be pickles
     except UNREADABLE as error:
+        if "Python objects" in str(error):
+            raise InputError(
+                f"{path.name} holds Python objects, which are never opened; save it as an array of numbers, all "
+                "slices of one shape."
+            ) from error
         raise InputError(
             f"{path.name} cannot be read as an array of numbers ({one_line(error)}); save it with numpy.save."
         ) from error

@@ -158,10 +158,20 @@ def _whole(plane: NDArray[Any], name: str) -> NDArray[np.unsignedinteger[Any]]:
     if plane.dtype.kind == "b":
         return plane.astype(np.uint8)
     low, high = float(plane.min()), float(plane.max())
-    whole = plane.dtype.kind in "iu" or bool(np.array_equal(plane, np.trunc(plane)))
-    if not (whole and low >= 0 and high < 2**32):
+    if np.isnan(low):
+        raise InputError(
+            f"{name} holds values that are not a number (NaN), but label ids are whole numbers; choose the label "
+            "image, or save it with 0 in their place."
+        )
+    if not (low >= 0 and high < 2**32):
         raise InputError(
             f"{name} holds values from {low:g} to {high:g}, but label ids are whole numbers from 0 "
-            "up; choose the label image."
+            "to 4294967295; choose the label image."
+        )
+    fractions = plane[plane != np.trunc(plane)] if plane.dtype.kind == "f" else plane[:0]
+    if fractions.size:
+        raise InputError(
+            f"{name} holds fractions such as {float(fractions.flat[0]):g}, but label ids are whole numbers; "
+            "choose the label image, or save the ids themselves."
         )
     return plane.astype(np.uint16 if high < 2**16 else np.uint32)

@@ -81,6 +81,11 @@ def open_tiff(path: Path, level: int = 0) -> Opened:
             whole = main_series(tif)
             found = _metadata(tif)
             note = note_on(tif, whole, path.name, heard)
+        except tifffile.TiffFileError as error:
+            raise InputError(
+                f"{path.name} cannot be read: it is no TIFF file, or a damaged one; copy it again, or give it the "
+                "ending of its own format."
+            ) from error
         except UNREADABLE as error:
             raise InputError(
                 f"{path.name} cannot be read as TIFF ({one_line(error)}); open it in Fiji and save it again."
