@@ -20,7 +20,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from napari_salt.errors import AdapterError, OutputError
-from napari_salt.model.adapter_info import HEADER_KEY, SUFFIX, AdapterInfo, read_info
+from napari_salt.model.adapter_info import (
+    HEADER_KEY,
+    SUFFIX,
+    AdapterInfo,
+    damaged,
+    read_info,
+)
 from napari_salt.model.adapters import load_adapter_state, merge
 from napari_salt.model.elsewhere import as_fine, seen_alike_along
 from napari_salt.model.features import Standard, tap_length
@@ -335,16 +341,13 @@ def load_adapter(path: str | Path) -> AdapterFile:
         Missing, damaged, or not an adapter of napari-salt.
     """
     info = read_info(path)
-    damaged = AdapterError(
-        f"The adapter '{path}' is damaged and cannot be read; use another copy of it."
-    )
     try:
         # copies: a tensor that lies askew in the file's memory takes other vector instructions, and other roundings
         tensors = {name: values.clone() for name, values in load_file(path).items()}
     except (OSError, SafetensorError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise damaged from error
+        raise damaged(path) from error
     if any(values.dtype not in KINDS for values in tensors.values()):
-        raise damaged
+        raise damaged(path)
     if not all(
         torch.isfinite(values).all() for values in tensors.values() if values.is_floating_point()
     ):

@@ -272,7 +272,7 @@ def read_info(path: str | Path) -> AdapterInfo:
     Raises
     ------
     AdapterError
-        The file is missing, no safetensors file, or not an adapter of napari-salt.
+        The file is missing, cut short, no safetensors file, or not an adapter of napari-salt.
     """
     path = Path(path)
     not_ours = AdapterError(
@@ -280,7 +280,9 @@ def read_info(path: str | Path) -> AdapterInfo:
     )
     try:
         with path.open("rb") as file:
-            header = _header(file, path.stat().st_size)
+            size = path.stat().st_size
+            header = _header(file, size)
+            tensors_at = file.tell()
     except OSError as error:
         raise AdapterError(f"The adapter '{path}' cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
@@ -288,7 +290,31 @@ def read_info(path: str | Path) -> AdapterInfo:
     described = header.get("__metadata__")
     if not isinstance(described, dict) or HEADER_KEY not in described:
         raise not_ours
-    return AdapterInfo.from_json(described[HEADER_KEY])
+    info = AdapterInfo.from_json(described[HEADER_KEY])
+    try:
+        complete = size == tensors_at + _length_of_tensors(header)
+    except _UNREADABLE as error:
+        raise damaged(path) from error
+    if not complete:
+        raise damaged(path)
+    return info
+
+
+def damaged(path: str | Path) -> AdapterError:
+    """The error for an adapter whose description is fine and whose tensors are not."""
+    return AdapterError(
+        f"The adapter '{path}' is damaged and cannot be read; use another copy of it."
+    )
+
+
+def _length_of_tensors(header: Mapping[str, Any]) -> int:
+    """Bytes of all tensors by the header of a safetensors file, in which they lie without gaps."""
+    ends = (
+        whole(items(one["data_offsets"], 2, 2)[1], 0)
+        for name, one in header.items()
+        if name != "__metadata__"
+    )
+    return max(ends, default=0)
 
 
 def header_with(file: BinaryIO, record: FitRecord) -> bytes:
