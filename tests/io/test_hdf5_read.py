@@ -171,7 +171,7 @@ def test_a_virtual_dataset_of_the_same_file_is_an_image(path):
 
 
 def test_a_missing_package_is_named(path, monkeypatch):
-    path.touch()
+    path.write_bytes(b"x")
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)
     with pytest.raises(MissingExtra, match=r'pip install "napari-salt\[hdf5\]"'):
         read_stack(path)
