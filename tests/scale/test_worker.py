@@ -120,7 +120,7 @@ def test_the_time_point_of_the_job_is_opened(order, tmp_path):
     series[1] = 9
     tifffile.imwrite(path, series, ome=True, photometric="minisblack", metadata={"axes": "TZYX"})
     at = (("T", 1),)
-    wanted = identity(read_stack(path, fixed=dict(at)))
+    wanted = closer_identity(read_stack(path, fixed=dict(at)))
     job = replace(order, image=str(path), identity=wanted)
     assert worker.looked_around(replace(job, at=at)).sees_image
     assert not worker.looked_around(job).sees_image
