@@ -829,6 +829,20 @@ def test_rounds_that_agree_are_said_to(bench, tmp_path):
     assert "they agree everywhere" in bench.shown("comparison").text
 
 
+def test_a_label_deleted_meanwhile_is_not_compared(bench, tmp_path):
+    two_rounds(bench, tmp_path)
+    bench.wishes.compare_rounds.emit(1, 2)
+    bench.runner.report(prediction(2, label=2))
+    bench.wishes.label_removed.emit(2)
+    bench.runner.end("on_done", SegmentResult(1, 1.0))
+    bench.runner.report(prediction(2, label=2))
+    bench.runner.end("on_done", SegmentResult(1, 1.0))
+    shown = bench.link.compare.show.call_args.args[2]
+    assert not any(labels.any() for _, labels in shown)
+    bench.wishes.label_removed.emit(1)
+    assert bench.shown("comparison").text == "", "it would go on showing a deleted label"
+
+
 def test_a_comparison_ends_with_its_layers_and_with_its_image(bench, tmp_path):
     compared(bench, tmp_path)
     bench.link.compare.shown = False
@@ -988,6 +1002,29 @@ def test_masks_to_export_put_paint_on_top(bench):
     assert (masks[3, 0, 0], masks[3, 0, 1], masks[3, 0, 2]) == (2, 0, 1)
 
 
+def test_a_deleted_label_is_not_exported_though_it_was_predicted(bench, tmp_path):
+    from napari_salt.io.read import read_labels
+
+    bench.ready()
+    predictions = np.full(SHAPE, 1, np.uint16)
+    predictions[:, :, 4:] = 2
+    bench.link.predictions.return_value = predictions
+    bench.session.add_prediction(prediction(1).summary)
+    bench.wishes.label_removed.emit(2)
+    bench.view.ask_save_as.return_value = (tmp_path / "masks.tif", 0)
+    bench.wishes.export_masks.emit()
+    exported(bench)
+    image = read_labels(tmp_path / "masks.tif")
+    assert set(np.unique(image.labels)) == {0, 1}
+    assert image.names == {1: "cell"}
+    assert (predictions[:, :, 4:] == 2).all(), "what was predicted is not written anew"
+    bench.view.ask_save.return_value = tmp_path / "objects.csv"
+    bench.wishes.export_table.emit(ObjectsChoice())
+    exported(bench)
+    rows = (tmp_path / "objects.csv").read_text().splitlines()[1:]
+    assert {row.split(",")[1] for row in rows} == {"cell"}
+
+
 def exported(bench):
     """Let the export that was asked for end, and the dock's clock tick."""
     wait([bench.controller.exports._export.future])
@@ -1051,6 +1088,26 @@ def test_an_adapter_from_a_file_brings_its_labels(bench, tmp_path, monkeypatch):
     written = bench.link.write_prediction.call_args.args[0]
     assert set(np.unique(written.labels)) == {2}
     assert written.summary.areas == {2: 64}
+
+
+def test_the_id_of_a_deleted_label_goes_to_no_other_one(bench, tmp_path, monkeypatch):
+    """Masks made before, and adapters, go on speaking of the deleted label by it."""
+    bench.ready()
+    bench.wishes.label_removed.emit(2)
+    info = create_autospec(AdapterInfo, instance=True)
+    info.labels = (Label(4, "spleen"), Label(2, "liver"), Label(3, "kidney"))
+    monkeypatch.setattr("napari_salt.control.files_controller.read_info", lambda path: info)
+    bench.view.ask_open.return_value = tmp_path / "a.salt.safetensors"
+    bench.wishes.load_adapter.emit()
+    assert bench.session.labels.names == {1: "cell", 4: "spleen", 5: "liver", 3: "kidney"}
+
+
+def test_another_image_does_not_give_the_id_of_a_deleted_label_away_either(bench):
+    bench.ready()
+    bench.wishes.label_removed.emit(2)
+    bench.wishes.image_chosen.emit("b")
+    bench.wishes.label_added.emit("liver")
+    assert bench.session.labels.names == {1: "cell", 3: "liver"}
 
 
 def test_the_adapter_is_copied_under_the_asked_name(bench, tmp_path):

@@ -450,6 +450,21 @@ def test_a_slice_predicted_since_is_not_overwritten_by_what_comes_back(office, t
     later.saving.close()
 
 
+def test_a_label_deleted_since_does_not_come_back_with_kept_masks(office, tmp_path):
+    worked(office, tmp_path)
+    keep(office, 1)
+    office.session.labels.remove(1)
+    office.saving.close()
+    later = Office(tmp_path / "store")
+    later.tick()
+    later.desk.offer()
+    back = brought_back(later)
+    assert set(back) == {1}
+    assert not back[1].labels.any()
+    assert later.session.summaries[1].areas == {}
+    later.saving.close()
+
+
 def test_masks_that_find_no_room_to_be_shown_are_told_once_and_stay_kept(office, tmp_path):
     worked(office, tmp_path)
     keep(office, 1, 2, 3)

@@ -19,9 +19,12 @@ from napari_salt.records import Origin
 from napari_salt.session.session import Session
 from napari_salt.viewer_link import ViewerLink, menu_actions
 from napari_salt.viewer_link.images import ORIGIN
+from napari_salt.viewer_link.layers import dress
+from napari_salt.viewer_link.ownership import META, mark
 from napari_salt.viewer_link.readers import adapter_reader, folder_reader
 from napari_salt.viewer_link.stacking import stack_images
 from napari_salt.viewer_link.writers import write_labels
+from napari_salt.views import LabelRow
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -223,6 +226,16 @@ def test_planes_and_axes_of_one(tmp_path):
     with pytest.raises(InputError, match="4 axes"):
         write_labels(str(tmp_path / "l.tif"), *long.as_layer_data_tuple()[:2])
     assert not (tmp_path / "l.tif").exists()
+
+
+@pytest.mark.parametrize("name", ["masks.tif", "masks.nii"])
+def test_a_deleted_label_is_left_out_of_a_saved_prediction(viewer, tmp_path, name):
+    """It is not drawn either; the layer still holds it, and masks of a long stack are not written anew."""
+    layer = viewer.add_labels(np.array([[[0, 1, 2, 2]]], np.uint16))
+    layer.metadata[META] = mark("prediction", "t1")
+    dress(layer, "prediction", (LabelRow(1, "cell", (1.0, 0.0, 0.0, 1.0)),))
+    write_labels(str(tmp_path / name), *layer.as_layer_data_tuple()[:2])
+    assert np.asarray(read_labels(tmp_path / name).labels).ravel().tolist() == [0, 1, 0, 0]
 
 
 def test_any_labels_layer_without_names_can_be_saved(viewer, tmp_path):

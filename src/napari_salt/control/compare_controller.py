@@ -62,12 +62,11 @@ class CompareController:
         request = SegmentRequest(
             Path(round_.adapter_path), (index,), device=session.settings.device
         )
-        ids = {label.label_id: label.label_id for label in session.labels}
         before = len(found)
 
         def heard(report: Report) -> None:
             if isinstance(report, SlicePrediction):
-                found.append(relabelled(report, ids))
+                found.append(report)
 
         def done(result: Result) -> None:
             if len(found) == before:
@@ -75,7 +74,7 @@ class CompareController:
             elif len(found) < len(numbers):
                 self._segment(session, index, numbers, found)
             else:
-                self._show(index, numbers, found)
+                self._show(session, index, numbers, found)
 
         doing = f"segmenting slice {index} with round {round_.number}"
         self._jobs.start(
@@ -91,12 +90,19 @@ class CompareController:
             )
         )
 
-    def _show(self, index: int, numbers: tuple[int, int], found: list[SlicePrediction]) -> None:
+    def _show(
+        self,
+        session: Session,
+        index: int,
+        numbers: tuple[int, int],
+        found: list[SlicePrediction],
+    ) -> None:
         place, link = self._desk.place, self._desk.link
         if place is None:
             return
         names = [f"round {number}" for number in numbers]
-        first, second = (prediction.labels for prediction in found)
+        ids = {label_id: label_id for label_id in session.labels.ids}
+        first, second = (relabelled(prediction, ids).labels for prediction in found)
         self._hidden = link.display().prediction
         link.set_shown("prediction", False)
         link.compare.show(

@@ -377,12 +377,14 @@ class Controller:
     def _hear_session(self, session: Session) -> None:
         self.slices.hear(session)
         session.labels.changed.connect(self._labels_changed)
+        session.labels.removed.connect(self.compare.end)  # it would go on showing that label
         session.annotations.changed.connect(self._annotations_changed)
         session.annotations.completed.connect(self._annotations_changed)
 
     def _forget(self, session: Session) -> None:
         self.slices.forget()
         session.labels.changed.disconnect(self._labels_changed)
+        session.labels.removed.disconnect(self.compare.end)
         session.annotations.changed.disconnect(self._annotations_changed)
         session.annotations.completed.disconnect(self._annotations_changed)
 

@@ -209,8 +209,9 @@ class FilesController:
         if session is None:
             return
         trained = read_info(path).labels
+        unused = session.labels.next_id
         self._desk.label_maps[str(path)] = {
-            label.label_id: _label_in(session, label) for label in trained
+            label.label_id: _label_in(session, label, unused) for label in trained
         }
         session.use_adapter(path)
         names = ", ".join(label.name for label in trained)
@@ -233,11 +234,15 @@ def _later_record(session: Session, source: Path) -> FitRecord | None:
     return active.record if read_info(source).record != active.record else None
 
 
-def _label_in(session: Session, trained: Label) -> int:
-    """Id of the session's label of that name; added, with the trained id where it is free."""
+def _label_in(session: Session, trained: Label, unused: int) -> int:
+    """Id of the session's label of that name; added, with the trained id where no label ever had that.
+
+    ``unused`` is the first id that none had before: masks may still hold those of deleted labels.
+    """
     known = session.labels.by_name(trained.name)
     if known is None:
-        wanted = None if trained.label_id in session.labels else trained.label_id
+        free = trained.label_id >= unused and trained.label_id not in session.labels
+        wanted = trained.label_id if free else None
         known = session.labels.add(trained.name, trained.color, label_id=wanted)
     return known.label_id
 

@@ -9,6 +9,7 @@ from napari_salt import wording
 from napari_salt.control.desk import IDLE
 from napari_salt.control.image_search import find_image
 from napari_salt.errors import InputError
+from napari_salt.session.labels import LabelTable
 from napari_salt.session.session import Session
 
 if TYPE_CHECKING:
@@ -112,11 +113,12 @@ class ImageController:
 
     def _new_session(self, place: Place) -> Session:
         """One with the labels and settings of the open one; of the same image, with its adapter, too."""
-        before, session = self._desk.session, Session(self._link.images.open_stack(place))
+        before, stack = self._desk.session, self._link.images.open_stack(place)
         if before is None:
-            return session
-        for label in before.labels:
-            session.labels.add(label.name, label.color, label_id=label.label_id)
+            return Session(stack)
+        # the adapter that comes along knows deleted labels by their ids: no other label may get these
+        labels = LabelTable(before.labels, next_id=before.labels.next_id)
+        session = Session(stack, labels=labels)
         session.settings = before.settings
         same_image = self._desk.place is not None and self._desk.place.key == place.key
         if same_image and before.adapter_path is not None:

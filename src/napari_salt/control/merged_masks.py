@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 class MergedMasks:
     """Masks ``(N, Y, X)``, one slice at a time; they may be read in another thread.
 
-    0 is none of the labels. On a complete slice only paint counts; elsewhere painted pixels win, and background
-    paint clears what was predicted there. Paint is copied here and now. Predictions are not: nothing may segment
-    meanwhile.
+    0 is none of the labels, nor was predicted as one that is deleted by now. On a complete slice only paint counts;
+    elsewhere painted pixels win, and background paint clears what was predicted there. Paint is copied here and now.
+    Predictions are not: nothing may segment meanwhile.
     """
 
     def __init__(self, session: Session, predictions: ArrayLike | None) -> None:
@@ -29,6 +29,9 @@ class MergedMasks:
             index: annotations.slice_targets(index, ids) for index in annotations.usable_slices()
         }
         self._predictions = predictions
+        self._known = np.zeros(np.iinfo(np.uint16).max + 1, np.uint16)
+        """By predicted id what is exported: the id itself, or 0 where it is no label."""
+        self._known[list(ids)] = ids
         self.shape: tuple[int, ...] = session.stack.info.shape
         self.dtype = np.dtype(np.uint16)
 
@@ -37,7 +40,7 @@ class MergedMasks:
         if self._predictions is None:
             merged = np.zeros(self.shape[1:], np.uint16)
         else:
-            merged = np.array(self._predictions[index], np.uint16)
+            merged = self._known[self._predictions[index]]
         targets = self._paint.get(index)
         if targets is not None:
             merged = np.where(targets == UNLABELLED, merged, targets)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from napari_salt.io.units import PIXEL
 from napari_salt.io.write import write_masks
 from napari_salt.records import Label, Origin, StackInfo
 from napari_salt.viewer_link.images import ORIGIN
+from napari_salt.viewer_link.ownership import META
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +30,8 @@ def write_labels(path: str, data: Any, attributes: Mapping[str, Any]) -> list[st
 
     Label ids, voxel size and unit, and the names and colours of labels are kept, and nothing is
     widened: the type is the smallest unsigned one that holds the ids. A plane is written as a stack
-    of one slice; axes of length one are left out.
+    of one slice; axes of length one are left out. A deleted label is left out of our own predictions:
+    nobody sees it there.
 
     Raises
     ------
@@ -43,6 +45,8 @@ def write_labels(path: str, data: Any, attributes: Mapping[str, Any]) -> list[st
     kept = _kept_axes(tuple(array.shape), str(attributes.get("name", "The layer")))
     stack, spacing, units = _as_stack(array, kept, attributes)
     names = _names(attributes.get("features"))
+    if (attributes.get("metadata") or {}).get(META, {}).get("role") == "prediction":
+        stack = _Named(stack, names)
     colors = _colors(attributes.get("colormap"), names)
     if format_of(path).kind in ("tiff", "ome-tiff"):
         written = write_masks(path, stack, names=names, colors=colors, spacing=spacing, units=units)
@@ -113,6 +117,18 @@ class _Slices:
         parts = {self._kept[0]: index, **dict.fromkeys(self._kept[1:], slice(None))}
         key = tuple(parts.get(axis, 0) for axis in range(len(self._array.shape)))
         return np.asarray(self._array[key])
+
+
+class _Named:
+    """Masks ``(N, Y, X)`` without the ids that have no name; one slice is read at a time."""
+
+    def __init__(self, masks: ArrayLike, names: Iterable[int]) -> None:
+        self._masks, self._names = masks, np.fromiter(names, np.int64)
+        self.shape, self.dtype = masks.shape, masks.dtype
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        plane = np.asarray(self._masks[index])
+        return np.where(np.isin(plane, self._names), plane, 0)
 
 
 def _names(features: Any) -> dict[int, str]:
