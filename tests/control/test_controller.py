@@ -133,7 +133,7 @@ class Bench:
 def bench(monkeypatch):
     info = create_autospec(AdapterInfo, instance=True)
     info.kind, info.backbone, info.intensity_choice = "salt", "lite-medsam", AUTO
-    info.this_stack_only, info.record = False, RECORD
+    info.this_stack_only, info.record, info.labels = False, RECORD, ()
     for module in (loop_controller, files_controller):
         monkeypatch.setattr(module, "read_info", lambda path: info)
     return Bench()

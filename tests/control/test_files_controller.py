@@ -8,14 +8,14 @@ from unittest.mock import create_autospec
 import numpy as np
 import pytest
 
+from descriptions import described
 from napari_salt.control import files_controller
 from napari_salt.control.desk import Desk
 from napari_salt.control.files_controller import FilesController
 from napari_salt.control.job_controller import Job, JobController
 from napari_salt.engine.requests import AdaptRequest, ExtendRequest, SegmentRequest
 from napari_salt.errors import AdapterError, OutputError
-from napari_salt.model.adapter_info import AdapterInfo
-from napari_salt.records import FitRecord
+from napari_salt.records import FitRecord, Label
 from napari_salt.session.session import Session
 from napari_salt.session.stack import Stack
 from napari_salt.viewer_link import ViewerLink
@@ -43,9 +43,8 @@ class Bench:
         for index in (1, 3, 4):
             self.paint(index, 1)
         self.record = FitRecord("salt", "lite-medsam", (1, 4), 0, 1.0, 100, "first fit")
-        self.info = create_autospec(AdapterInfo, instance=True)
-        self.info.labels = tuple(self.session.labels)[:1]
-        self.info.record, self.info.this_stack_only = self.record, True
+        labels = tuple(self.session.labels)[:1]
+        self.info = described(labels, self.record, this_stack_only=True)
         monkeypatch.setattr(files_controller, "read_info", lambda path: self.info)
         monkeypatch.setattr(files_controller, "rounds_folder", lambda: tmp_path)
         self.source = tmp_path / "round.salt.safetensors"
@@ -125,11 +124,64 @@ def test_a_score_that_came_later_is_in_the_copy_and_in_what_is_extended(bench, m
     monkeypatch.setattr(files_controller, "header_with", lambda file, one: told.append(one) or b"!")
     bench.files.export_adapter()
     assert bench.path.read_bytes() == b"!" + FIRST
-    assert told == [scored]
+    assert told == [replace(bench.info, record=scored)]
     (request,) = bench.runner.requests
     assert request.record == scored
     bench.extended()
     assert bench.path.read_bytes() == EXTENDED
+
+
+def written(monkeypatch):
+    """What files tell of themselves besides what their adapter does."""
+    told = []
+    monkeypatch.setattr(
+        files_controller, "header_with", lambda file, info: told.append(info) or b""
+    )
+    return told
+
+
+def test_a_saved_adapter_has_the_names_that_its_labels_have_by_then(bench, monkeypatch):
+    told = written(monkeypatch)
+    bench.record = replace(bench.record, held_out_by_label=(("cell", 0.75),))
+    bench.session.score_round(1, bench.record)
+    bench.session.labels.rename(1, "neuron")
+    bench.session.labels.recolour(1, (0.0, 0.0, 1.0, 1.0))
+    bench.files.export_adapter()
+    (info,) = told
+    assert info.labels == (Label(1, "neuron", (0.0, 0.0, 1.0, 1.0)),)
+    assert info.record.held_out_by_label == (("neuron", 0.75),)
+    assert bench.said == "adapter saved to mine.salt.safetensors"
+    bench.session.labels.rename(1, "glia")
+    bench.extended()
+    assert [one.labels for one in told[1:]] == [info.labels], (
+        "what is written once more has the names that it was saved with"
+    )
+    bench.files.export_adapter()
+    assert told[-1].labels[0].name == "glia"
+    assert len(bench.runner.requests) == 1
+
+
+def test_a_saved_adapter_that_finds_a_deleted_label_says_so(bench, monkeypatch):
+    told = written(monkeypatch)
+    bench.info = replace(bench.info, labels=tuple(bench.session.labels))
+    bench.session.labels.remove(2)
+    bench.files.export_adapter()
+    assert bench.said == (
+        "adapter saved to mine.salt.safetensors; it still finds “nucleus”: adapt again to leave that out"
+    )
+    assert told == []
+    bench.session.labels.rename(1, "Nucleus")
+    bench.files.export_adapter()
+    assert [label.name for label in told[-1].labels] == ["Nucleus", "nucleus (deleted)"]
+
+
+def test_an_adapter_from_a_file_may_know_its_labels_by_other_ids(bench, monkeypatch):
+    told = written(monkeypatch)
+    bench.info = replace(bench.info, labels=(Label(1, "nucleus"),))
+    bench.files.use_file(bench.source)
+    bench.session.labels.rename(2, "soma")
+    bench.files.export_adapter()
+    assert [(label.label_id, label.name) for label in told[-1].labels] == [(1, "soma")]
 
 
 @pytest.mark.parametrize("why", ["not wanted", "has it", "from a file"])
@@ -137,7 +189,7 @@ def test_nothing_is_fitted_where_nothing_is_missing(bench, why):
     if why == "not wanted":
         bench.session.settings = replace(bench.session.settings, other_stacks=False)
     elif why == "has it":
-        bench.info.this_stack_only = False
+        bench.info = replace(bench.info, this_stack_only=False)
     else:
         other = bench.folder / "other.salt.safetensors"
         other.write_bytes(FIRST)
@@ -224,7 +276,7 @@ def test_another_image_ends_it(bench):
 def test_a_file_that_cannot_be_written_again_is_told(bench, monkeypatch):
     bench.files.export_adapter()
 
-    def full(source, target):
+    def full(source, target, info):
         raise OutputError("mine could not be written (disk full).")
 
     monkeypatch.setattr(files_controller, "copy_file", full)

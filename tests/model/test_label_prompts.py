@@ -120,11 +120,25 @@ def test_the_opposite_is_refused_however_near_its_embedding(trained, asked):
 
 
 def test_a_name_between_two_trained_ones_is_refused():
-    embeddings = torch.zeros(3, 384)
-    embeddings[1:] = embed_names(["kidney"])
-    adapter = adapter_of("renal cortex", "renal medulla", embeddings=embeddings)
+    first, second = (
+        embed_names(["renal cortex", "renal medulla"]) @ embed_names(["kidney"])[0]
+    ).tolist()
+    assert first - second < label_prompts.CLEAR
+    assert second > label_prompts.NEAR - label_prompts.CLEAR
     with pytest.raises(UnknownLabelName):
-        resolve_labels(adapter, ["kidney"])
+        resolve_labels(adapter_of("renal cortex", "renal medulla"), ["kidney"])
+
+
+@pytest.mark.parametrize(("asked", "similar"), [("cortex", False), ("brain cortex", True)])
+def test_a_renamed_label_is_found_by_its_name_now(asked, similar):
+    """The queries go on being made of what the name was when it was trained."""
+    adapter = adapter_of(
+        "cortex", "vessel", embeddings=embed_names(["background", "xyzzy", "vessel"])
+    )
+    (found,) = resolve_labels(adapter, [asked])
+    assert (found.label.name, found.exact) == ("cortex", not similar)
+    with pytest.raises(UnknownLabelName):
+        resolve_labels(adapter, ["xyzzy"])
 
 
 def test_a_text_model_that_is_not_there_is_an_error_of_ours(tmp_path):

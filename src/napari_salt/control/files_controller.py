@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_salt.control.desk import Desk
     from napari_salt.control.job_controller import JobController
     from napari_salt.engine.requests import Result
+    from napari_salt.model.adapter_info import AdapterInfo
     from napari_salt.records import AnnotatedSlice, FitRecord, Label, Round
     from napari_salt.session.session import Session
 
@@ -33,14 +34,15 @@ _ADAPTERS = f"Adapter (*{ADAPTER_SUFFIX})"
 class _Extension:
     """A round's adapter that is to be fitted for other stacks, and from what.
 
-    ``saved`` are copies of it as they were written: one that is another file by the time it is done is left alone.
+    ``saved`` are copies of it as they were written, and with which labels: one that is another file by the time it is
+    done is left alone.
     """
 
     session: Session
     round: Round
     out: Path
     annotated: tuple[AnnotatedSlice, ...]
-    saved: set[_Version] = field(default_factory=set)
+    saved: dict[_Version, tuple[Label, ...]] = field(default_factory=dict)
 
     @property
     def source(self) -> Path:
@@ -60,9 +62,9 @@ class _Extension:
 
     def write_again(self) -> None:
         """Put what was fitted in the place of the copies."""
-        self.saved = {one for one in self.saved if _version(one[0]) == one}
-        for path, _ in self.saved:
-            copy_file(self.out, path)
+        self.saved = {one: labels for one, labels in self.saved.items() if _version(one[0]) == one}
+        for (path, _), labels in self.saved.items():
+            copy_file(self.out, path, _told(self.out, labels))
 
 
 class FilesController:
@@ -101,7 +103,7 @@ class FilesController:
                     self._extend(missing)
 
     def export_adapter(self) -> None:
-        """Copy the active round's adapter to a file of the user's choice."""
+        """Copy the active round's adapter to a file of the user's choice, with the names that its labels have now."""
         session = self._desk.session
         if session is None or session.adapter_path is None:
             return
@@ -112,19 +114,37 @@ class FilesController:
         path = path if path.name.endswith(ADAPTER_SUFFIX) else Path(f"{path}{ADAPTER_SUFFIX}")
         source = Path(session.adapter_path)
         missing, known = self._missing(session, source), self._extended.get(_version(source))
+        labels, deleted = self._labels_now(session, source)
         if known is not None:
-            copy_file(known, path)
+            copy_file(known, path, _told(known, labels))
         else:
-            copy_file(source, path, _later_record(session, source))
-        self._desk.say(f"adapter saved to {path.name}", "good")
+            copy_file(source, path, _told(source, labels, _later_record(session, source)))
+        still = f"; it still finds {deleted}: adapt again to leave that out" if deleted else ""
+        self._desk.say(f"adapter saved to {path.name}{still}", "good")
         if missing is None:
             return
         under_way = [self._now, *self._waiting] if self._now is not None else self._waiting
         same = next((one for one in under_way if one.source == source), None)
         if same is None:
             self._waiting.append(missing)
-        (same or missing).saved.add(_version(path))
+        (same or missing).saved[_version(path)] = labels
         self.tick(resting=False)
+
+    def _labels_now(self, session: Session, source: Path) -> tuple[tuple[Label, ...], str]:
+        """Labels of an adapter as the table has them now, and the names of those that are deleted there."""
+        trained, ids = read_info(source).labels, self._desk.label_maps.get(str(source), {})
+        present = {label.label_id: label for label in session.labels}
+        now = [present.get(ids.get(label.label_id, label.label_id)) for label in trained]
+        taken = {label.name.casefold() for label in now if label is not None}
+        labels, deleted = [], []
+        for was, label in zip(trained, now, strict=True):
+            if label is not None:
+                labels.append(replace(was, name=label.name, color=label.color))
+                continue
+            name = f"{was.name} (deleted)" if was.name.casefold() in taken else was.name
+            labels.append(replace(was, name=name))
+            deleted.append(f"“{name}”")
+        return tuple(labels), " and ".join(deleted)
 
     def _missing(self, session: Session, source: Path) -> _Extension | None:
         """What is missing for other stacks, where that is wanted and there is paint to fit it to."""
@@ -226,6 +246,19 @@ def _version(path: Path) -> _Version:
         return path, 0
 
 
+def _told(
+    source: Path, labels: tuple[Label, ...], record: FitRecord | None = None
+) -> AdapterInfo | None:
+    """What a copy of an adapter is to tell: that its labels are ``labels`` now; None where the file does."""
+    info = read_info(source)
+    names = {was.name: label.name for was, label in zip(info.labels, labels, strict=True)}
+    record = info.record if record is None else record
+    scores = tuple((names.get(name, name), dice) for name, dice in record.held_out_by_label)
+    record = replace(record, held_out_by_label=scores)
+    same = (labels, record) == (info.labels, info.record)
+    return None if same else replace(info, labels=labels, record=record)
+
+
 def _later_record(session: Session, source: Path) -> FitRecord | None:
     """What is known of a round by now, where its adapter's file tells less: its score may have come later."""
     active = session.rounds.active
@@ -247,18 +280,18 @@ def _label_in(session: Session, trained: Label, unused: int) -> int:
     return known.label_id
 
 
-def copy_file(source: Path, target: Path, record: FitRecord | None = None) -> None:
+def copy_file(source: Path, target: Path, info: AdapterInfo | None = None) -> None:
     """Copy a file so that ``target`` is either the old one or the whole new one.
 
-    ``record`` is what the copy of an adapter is to tell instead of its own. Raises ``OutputError`` when the file cannot
+    ``info`` is what the copy of an adapter is to tell of itself instead. Raises ``OutputError`` when the file cannot
     be written.
     """
     part = None
     try:
         with NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False) as part:
             with source.open("rb") as content:
-                if record is not None:
-                    part.write(header_with(content, record))
+                if info is not None:
+                    part.write(header_with(content, info))
                 shutil.copyfileobj(content, part)
             part.flush()
             os.fsync(part.fileno())

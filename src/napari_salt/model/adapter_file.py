@@ -81,10 +81,6 @@ class AdapterFile:
         """Trained labels, in the order of the head's rows 1, 2, …"""
         return self.info.labels
 
-    def label_embeddings(self) -> Tensor:
-        """Unit text embeddings (K, E) of the trained label names."""
-        return self.tensors[HEAD + "embeddings"][1:]
-
     def layer_state(self, *, elsewhere: bool = False) -> dict[str, Tensor]:
         """State of the adapted layers, as `adapters.adapter_state` gave it, of the painted stack or those elsewhere."""
         return (_group(self, OTHER_LAYERS) if elsewhere else {}) or _group(self, LAYERS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, get_args
 
@@ -40,7 +40,8 @@ class AdapterInfo:
     Attributes
     ----------
     labels
-        Trained labels, in the order of the head's rows 1, 2, …; row 0 is the background.
+        Trained labels, in the order of the head's rows 1, 2, …; row 0 is the background. Their names may have changed
+        since.
     backbone, architecture, weights_sha256
         Name of the base weights, network they belong to, and hash of their file.
     kind, rank, low_rank
@@ -317,15 +318,13 @@ def _length_of_tensors(header: Mapping[str, Any]) -> int:
     return max(ends, default=0)
 
 
-def header_with(file: BinaryIO, record: FitRecord) -> bytes:
-    """The beginning of an open adapter file, up to its tensors, that tells of another ``record``; reads that far.
+def header_with(file: BinaryIO, info: AdapterInfo) -> bytes:
+    """The beginning of an open adapter file, up to its tensors, with another description; reads that far.
 
     Raises ``ValueError`` where it is no adapter.
     """
     header = _header(file, LARGEST_HEADER)
-    told = header["__metadata__"]
-    info = AdapterInfo.from_json(told[HEADER_KEY])
-    told[HEADER_KEY] = replace(info, record=record).to_json()
+    header["__metadata__"][HEADER_KEY] = info.to_json()
     content = json.dumps(header).encode()
     content += b" " * (-len(content) % 8)  # as the format has it
     return struct.pack("<Q", len(content)) + content

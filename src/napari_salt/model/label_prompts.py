@@ -112,6 +112,9 @@ class ResolvedName:
 def resolve_labels(adapter: AdapterFile, names: Sequence[str]) -> list[ResolvedName]:
     """Find the trained label of each name; the text model is loaded only for a name that is not exact.
 
+    A label goes by the name that the adapter tells now. That may be another than it was trained with, whose embedding
+    the queries are made of and the file keeps.
+
     Raises
     ------
     UnknownLabelName
@@ -131,7 +134,8 @@ def _resolve(adapter: AdapterFile, name: str, trained: dict[str, Label]) -> Reso
     if not _plain(name):
         raise UnknownLabelName(refusal)
     vector = embed_names([name], adapter.info.text_model)[0]
-    similarities = adapter.label_embeddings() @ vector
+    present = [label.name for label in adapter.labels]
+    similarities = embed_names(present, adapter.info.text_model) @ vector
     order = similarities.argsort(descending=True)
     best = float(similarities[order[0]])
     lead = best - float(similarities[order[1]]) if len(order) > 1 else 1.0
