@@ -190,6 +190,35 @@ def test_a_bad_name_becomes_a_sentence(bench):
     assert bench.view.notify.call_args.args[1] == "error"
 
 
+@pytest.mark.parametrize("what", ["add", "rename", "remove", "paint", "undo"])
+def test_a_bad_name_is_no_matter_once_the_user_goes_on(bench, what):
+    bench.ready()
+    bench.stroke(3, 1)
+    bench.link.current_slice.return_value = 3
+    bench.wishes.label_renamed.emit(1, "Nucleus")
+    assert bench.shown("status").level == "error"
+    if what == "add":
+        bench.wishes.label_added.emit("vessel")
+    elif what == "rename":
+        bench.wishes.label_renamed.emit(1, "neuron")
+    elif what == "remove":
+        bench.wishes.label_removed.emit(2)
+    elif what == "paint":
+        bench.stroke(3, 1, np.s_[6:, 6:])
+    else:
+        bench.link.signals.undo_pressed.emit()
+    assert bench.shown("status").text == "idle"
+
+
+def test_going_on_hides_no_error_of_anything_else(bench):
+    bench.ready()
+    bench.wishes.label_added.emit("cell")
+    bench.controller.desk.fail("The disk is full.")
+    bench.stroke(3, 1)
+    bench.wishes.label_added.emit("vessel")
+    assert bench.shown("status").text == "The disk is full."
+
+
 def test_unchanged_states_are_not_shown_again(bench):
     bench.view.reset_mock()
     bench.controller.refresh()

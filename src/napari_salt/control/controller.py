@@ -120,6 +120,7 @@ class Controller:
 
     def _session_opened(self, session: Session) -> None:
         self._hear_session(session)
+        self.desk.went_on()
         self._view.set_settings(session.settings)
         self.paint.session_opened()
         self.saving.opened(session)
@@ -286,10 +287,10 @@ class Controller:
             (wishes.level_chosen, self._then_show("image", images.choose_level)),
             (wishes.full_resolution_set, self.set_full_resolution),
             (wishes.image_offer_taken, arrivals.take_offer),
-            (wishes.label_added, paint.add_label),
-            (wishes.label_renamed, paint.rename_label),
-            (wishes.label_recoloured, paint.recolour_label),
-            (wishes.label_removed, paint.remove_label),
+            (wishes.label_added, self._in_table(paint.add_label)),
+            (wishes.label_renamed, self._in_table(paint.rename_label)),
+            (wishes.label_recoloured, self._in_table(paint.recolour_label)),
+            (wishes.label_removed, self._in_table(paint.remove_label)),
             (wishes.label_selected, paint.select_label),
             (wishes.complete_set, self._then_show("slice", paint.set_complete)),
             (wishes.accept, paint.accept),
@@ -358,6 +359,17 @@ class Controller:
 
         return acted
 
+    def _in_table(self, act: Callable[..., None]) -> Callable[..., None]:
+        """``act`` on the label table; what that refuses is said until labels or paint change."""
+
+        def acted(*args: Any) -> None:
+            try:
+                act(*args)
+            except NapariSaltError as error:
+                self.desk.refuse(str(error))
+
+        return acted
+
     def _hear(self, signal: Any, act: Callable[..., None]) -> None:
         """Do ``act`` when a wish comes; an error that is ours becomes a sentence on screen."""
 
@@ -389,10 +401,12 @@ class Controller:
         session.annotations.completed.disconnect(self._annotations_changed)
 
     def _labels_changed(self) -> None:
+        self.desk.went_on()
         self.paint.labels_changed()
         self.refresh()
 
     def _annotations_changed(self, index: int) -> None:
+        self.desk.went_on()
         self.ahead.stirred()
         if not self._acting:  # whoever acts shows it all when done, once
             self.refresh()

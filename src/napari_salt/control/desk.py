@@ -33,6 +33,8 @@ class Desk:
     session: Session | None = None
     place: Place | None = None
     status: StatusState = IDLE
+    refused: StatusState | None = None
+    """What the label table refused last."""
     offer: Callable[[], None] | None = None
     selected: int | None = None
     then_segment: bool = True
@@ -61,6 +63,16 @@ class Desk:
         """Say what went wrong, on the status line and through the host's notifications."""
         self.say(sentence, "error")
         self.view.notify(sentence, "error")
+
+    def refuse(self, sentence: str) -> None:
+        """Say why the label table does not do something; no matter any more once the user has gone on."""
+        self.fail(sentence)
+        self.refused = self.status
+
+    def went_on(self) -> None:
+        """Labels or paint have changed: nothing that the label table refused before is left to say."""
+        if self.status is self.refused:
+            self.status = IDLE
 
     def rows(self) -> tuple[LabelRow, ...]:
         """The label table: every label of the session, then background."""
