@@ -49,7 +49,14 @@ from napari_salt.session.undo import STROKE, PaintStep
 from napari_salt.viewer_link import ViewerLink
 from napari_salt.viewer_link.compare import CompareLayers
 from napari_salt.viewer_link.images import ViewerImages
-from napari_salt.views import DisplayState, DockView, ImageEntry, ViewerSignals, Wishes
+from napari_salt.views import (
+    DisplayState,
+    DockView,
+    ImageEntry,
+    SuggestionState,
+    ViewerSignals,
+    Wishes,
+)
 from played_runner import PlayedRunner
 
 SHAPE = (6, 8, 8)
@@ -755,6 +762,22 @@ def test_the_strip_follows_paint_predictions_and_the_viewer(bench, tmp_path):
     bench.link.go_to.reset_mock()
     bench.wishes.go_to_slice.emit(99)
     bench.link.go_to.assert_not_called()
+
+
+def test_a_suggestion_names_no_label_that_is_gone_or_goes_by_another_name(bench):
+    bench.ready()
+    for index in range(SHAPE[0]):
+        areas, unsure = {1: 64, 2: 64}, {1: 0.1 + 0.01 * index, 2: 0.8 - 0.01 * index}
+        bench.session.add_prediction(SliceSummary(index, 0.3, areas, unsure))
+    bench.wishes.next_slice.emit()
+    assert "nucleus" in bench.shown("suggestion").reason
+    bench.wishes.label_renamed.emit(2, "soma")
+    assert "soma uncertain" in bench.shown("suggestion").reason
+    bench.wishes.label_removed.emit(2)
+    assert "cell uncertain" in bench.shown("suggestion").reason
+    bench.wishes.label_removed.emit(1)
+    assert bench.shown("suggestion") == SuggestionState()
+    assert bench.shown("readiness").hint == "Name what you want to find: add a label."
 
 
 def test_suggestions_of_a_longer_stack_are_forgotten_before_the_next_is_shown(bench, tmp_path):

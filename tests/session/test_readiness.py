@@ -152,6 +152,7 @@ def test_what_can_be_done(facts, expected):
         ),
         (ADAPTED, "accept", "No prediction on this slice yet; press Segment this slice."),
         (ADAPTED, "export_masks", "No masks yet; press Segment all first."),
+        (replace(SEGMENTED, labels=(), painted_labels=()), "export_masks", "Add a label first."),
         (replace(READY, left_to_suggest=0), "next_slice", "Every slice is painted already."),
         (
             replace(READY, left_to_suggest=0, skipped=2),
@@ -218,7 +219,10 @@ def test_why_not(facts, action, why_not):
         ),
         (replace(READY, job="adapt", stopping=True), "Stopping; your paint is safe."),
         (ADAPTED, "Press Segment all to see every slice."),
-        (replace(ADAPTED, labels=(), painted_labels=()), "Press Segment all to see every slice."),
+        (
+            replace(SEGMENTED, labels=(), painted_labels=()),
+            "Name what you want to find: add a label.",
+        ),
         (
             SEGMENTED,
             "Press Next slice to correct where it helps most, or export the masks.",

@@ -390,6 +390,8 @@ class Controller:
         self.slices.hear(session)
         session.labels.changed.connect(self._labels_changed)
         session.labels.removed.connect(self.compare.end)  # it would go on showing that label
+        session.labels.removed.connect(self.loop.suggest_anew)
+        session.labels.renamed.connect(self.loop.suggest_anew)
         session.annotations.changed.connect(self._annotations_changed)
         session.annotations.completed.connect(self._annotations_changed)
 
@@ -397,6 +399,8 @@ class Controller:
         self.slices.forget()
         session.labels.changed.disconnect(self._labels_changed)
         session.labels.removed.disconnect(self.compare.end)
+        session.labels.removed.disconnect(self.loop.suggest_anew)
+        session.labels.renamed.disconnect(self.loop.suggest_anew)
         session.annotations.changed.disconnect(self._annotations_changed)
         session.annotations.completed.disconnect(self._annotations_changed)
 

@@ -285,8 +285,18 @@ class LoopController:
         else:
             self.suggestion = SuggestionState(None, "every slice is painted or skipped")
 
+    def suggest_anew(self) -> None:
+        """A label was renamed or deleted: the reason of what is suggested may name it, or be it."""
+        session = self._desk.session
+        if session is None or self.suggestion.index is None:
+            return
+        if len(session.labels):
+            self.suggest()
+        else:
+            self.forget_suggestion()
+
     def forget_suggestion(self) -> None:
-        """Another stack is open: what was suggested means nothing there."""
+        """What was suggested means nothing any more, in another stack for one."""
         self.suggestion = SuggestionState()
 
     def rounds(self) -> tuple[RoundRow, ...]:

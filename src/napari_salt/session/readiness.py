@@ -261,6 +261,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
         _SEGMENTING,
         _SAVING,
         (lambda f: f.predicted == 0, "No masks yet; press Segment all first."),
+        _NO_LABEL,
     ),
     "export_adapter": (_NO_IMAGE, _ADAPTING, (lambda f: not f.has_adapter, "Press Adapt first.")),
     "load_adapter": (_NO_IMAGE, _ADAPTING, _SEGMENTING),
@@ -286,10 +287,7 @@ _HINTS: tuple[Rule, ...] = (
         lambda f: f.slice_index is None,
         "The viewer is outside this stack; press Next slice, or go back to one of its slices.",
     ),
-    (
-        lambda f: not f.labels and not f.has_adapter,
-        "Name what you want to find: add a label.",
-    ),
+    (lambda f: not f.labels, "Name what you want to find: add a label."),
     (
         lambda f: bool(f.stray_slices),
         "Slice {stray} carries paint of no label (shown loud); it is not learned from.",
