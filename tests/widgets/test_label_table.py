@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from napari._qt.qt_resources import get_stylesheet
+from napari.utils.theme import get_theme
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QColorDialog, QLineEdit, QTableView
+from qtpy.QtGui import QColor, QPalette
+from qtpy.QtWidgets import QColorDialog, QLineEdit, QStyleOptionViewItem, QTableView
 
 from napari_salt.records import BACKGROUND
 from napari_salt.views import BACKGROUND_COLOR, LabelRow
@@ -16,6 +19,8 @@ from napari_salt.widgets.label_model import (
     slices_text,
 )
 from napari_salt.widgets.label_table import LabelTable
+from napari_salt.widgets.plain import plain_text
+from napari_salt.widgets.quiet import LEAST_CONTRAST, contrast
 
 RED, BLUE = (1.0, 0.0, 0.0, 1.0), (0.0, 0.0, 1.0, 1.0)
 ROWS = (
@@ -45,6 +50,36 @@ def test_cells_show_the_rows(table):
     color = model.index(1, COLOR).data(Qt.ItemDataRole.DecorationRole)
     assert color.getRgb() == (0, 0, 255, 255)
     assert model.index(2, REMOVE).data() == ""
+
+
+def test_a_name_that_is_cut_off_is_read_in_its_tooltip(table):
+    name = "left superior temporal gyrus, <b>posterior</b> part"
+    table.setRows((LabelRow(1, name, RED),))
+    tip = table.model().index(0, NAME).data(Qt.ItemDataRole.ToolTipRole)
+    assert tip.splitlines()[0] == plain_text(name)
+    assert "rename" in tip.splitlines()[1]
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_text_that_steps_back_can_be_read(table, theme):
+    table.setStyleSheet(get_stylesheet(theme))
+    table.show()
+    view = table.findChild(QTableView)
+    below = view.palette().color(QPalette.ColorRole.Base)
+    assert below.name() == QColor(get_theme(theme).foreground.as_hex()).name()
+    for column in (SLICES, KEY, REMOVE):
+        option = QStyleOptionViewItem()
+        option.palette = view.palette()
+        view.itemDelegateForColumn(column).initStyleOption(option, table.model().index(0, column))
+        text = option.palette.color(QPalette.ColorRole.Text)
+        loud = view.palette().color(QPalette.ColorRole.Text)
+        assert LEAST_CONTRAST <= contrast(text, below) < contrast(loud, below)
+
+
+def test_contrast_is_that_of_the_guidelines():
+    black, white, grey = QColor("#000000"), QColor("#ffffff"), QColor("#767676")
+    assert contrast(black, white) == contrast(white, black) == pytest.approx(21)
+    assert contrast(grey, white) == pytest.approx(4.54, abs=0.01)  # the lightest grey that does
 
 
 def test_only_names_of_labels_are_editable(table):

@@ -9,10 +9,9 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, Signal
 from qtpy.QtGui import QColor
 
 from napari_salt.views import LabelRow
+from napari_salt.widgets.plain import plain_text
 
 COLOR, NAME, SLICES, KEY, REMOVE = range(5)
-_QUIET = QColor(140, 140, 140)
-"""Text that steps back, legible on a dark and on a light theme."""
 _TIPS = {
     COLOR: "Click to choose another colour, or press Space",
     NAME: "Double-click or press F2 to rename; the name is the prompt that finds the label again",
@@ -65,7 +64,7 @@ class LabelModel(QAbstractTableModel):
         return 5
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Text, colour, alignment or tooltip of a cell."""
+        """Text, colour, alignment or tooltip of a cell; that of a name has the name, which may be cut off."""
         if not index.isValid():
             return None
         row, column = self._rows[index.row()], index.column()
@@ -73,8 +72,6 @@ class LabelModel(QAbstractTableModel):
             return self._text(row, column)
         if role == Qt.ItemDataRole.DecorationRole and column == COLOR:
             return QColor.fromRgbF(*row.color)
-        if role == Qt.ItemDataRole.ForegroundRole and column in (SLICES, KEY, REMOVE):
-            return _QUIET
         if role == Qt.ItemDataRole.ToolTipRole:
             return self._tip(row, column)
         if role == Qt.ItemDataRole.TextAlignmentRole and column in (SLICES, KEY, REMOVE):
@@ -115,4 +112,4 @@ class LabelModel(QAbstractTableModel):
                 "Paint what is none of the labels with this.\n"
                 "Tick “complete” when everything unpainted on a slice is background."
             )
-        return _TIPS[column]
+        return plain_text(f"{row.name}\n{_TIPS[NAME]}") if column == NAME else _TIPS[column]

@@ -21,6 +21,7 @@ from napari_salt.views import LabelRow
 from napari_salt.widgets.action_button import ActionButton
 from napari_salt.widgets.label_model import COLOR, KEY, NAME, REMOVE, SLICES, LabelModel
 from napari_salt.widgets.plain import plain_text
+from napari_salt.widgets.quiet import QuietDelegate
 from napari_salt.widgets.swatch import SwatchDelegate
 
 _LEAST_ROWS, _MOST_ROWS, _ROW_HEIGHT = 3, 7, 24
@@ -131,6 +132,8 @@ class LabelTable(QWidget):
         view = _Rows(self)
         view.setModel(self._model)
         view.setItemDelegateForColumn(COLOR, SwatchDelegate(view))
+        for column in (SLICES, KEY, REMOVE):
+            view.setItemDelegateForColumn(column, QuietDelegate(view))
         view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         view.setEditTriggers(
