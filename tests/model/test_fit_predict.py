@@ -394,7 +394,7 @@ def test_the_share_of_the_queries_is_chosen_by_pixels_left_out(planes, two, cach
 def test_rows_are_scaled_as_slices_left_out_ask_for(planes, two, cache, monkeypatch, tmp_path):
     plain, _ = run(fit(planes, two, LABELS, FIRST_FIT_ONLY, cache=cache))
     scale = (1.0,) + (1e-6,) * (len(plain.adapter.labels))
-    monkeypatch.setattr(probe, "choose_row_scale", lambda samples, folds: scale)
+    monkeypatch.setattr(probe, "choose_row_scale", lambda *_: scale)
     outcome, reports = run(fit(planes, two, LABELS, FIRST_FIT_ONLY, cache=cache))
     (first,) = (one for one in reports if isinstance(one, FirstFit))
     assert (first.adapter.info.row_scale, outcome.adapter.info.row_scale) == ((), scale)
@@ -406,13 +406,30 @@ def test_rows_are_scaled_as_slices_left_out_ask_for(planes, two, cache, monkeypa
 
 
 def test_with_one_slice_rows_are_not_scaled(planes, stack, painted, cache, monkeypatch):
-    def never(samples, folds):
-        raise AssertionError("no whole slice was left out")
+    def never(*_):
+        raise AssertionError("it shows two things, and no whole slice was left out")
 
     monkeypatch.setattr(probe, "choose_row_scale", never)
     one = painted(stack[1], [5], every=6)
     outcome, _ = run(fit(planes, one, LABELS, FIRST_FIT_ONLY, cache=cache))
     assert outcome.adapter.info.row_scale == ()
+
+
+def test_but_they_are_where_it_shows_many_things(planes, stack, painted, cache, monkeypatch):
+    scale = (1e-6, 1.0, 1.0)
+    asked = []
+    monkeypatch.setattr(fit_module, "can_tell", lambda _: True)
+    monkeypatch.setattr(probe, "choose_row_scale", lambda *given: asked.append(given) or scale)
+    one = [replace(slice_, complete=True) for slice_ in painted(stack[1], [5])]
+    outcome, _ = run(fit(planes, one, LABELS, FIRST_FIT_ONLY, cache=cache))
+    assert outcome.adapter.info.row_scale == scale
+    assert asked[0][2] == probe.MORE_POWERS
+    plain = replace(outcome.adapter, info=replace(outcome.adapter.info, row_scale=()))
+    before, after = (
+        np.count_nonzero(segment(planes, one, [0], cache=cache)[0].labels)
+        for one in (plain, outcome.adapter)
+    )
+    assert after > before, "of any slice, as far as it may be from the painted one"
 
 
 # --- what is painted ------------------------------------------------------------------------------

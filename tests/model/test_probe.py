@@ -220,6 +220,17 @@ def test_what_is_drawn_often_and_found_too_often_is_found_less():
     assert probe.choose_row_scale(drawn_often(), folds) == pytest.approx((1, 0.1**0.5))
 
 
+def test_what_is_found_too_seldom_in_parts_of_a_slice_is_found_more():
+    folds = {0: Finds(0.1, 0.4), 1: Finds(0.1, 0.4)}
+    more = probe.choose_row_scale(drawn_often(), folds, probe.MORE_POWERS)
+    assert more == pytest.approx((0.1**0.25, 1))
+    folds = {0: Finds(0.05, 0.3), 1: Finds(0.05, 0.3)}
+    more = probe.choose_row_scale(drawn_often(), folds, probe.MORE_POWERS)
+    assert more == pytest.approx((0.1**0.5, 1))
+    right = {0: Finds(0.4, 0.9), 1: Finds(0.4, 0.9)}
+    assert probe.choose_row_scale(drawn_often(), right, probe.MORE_POWERS) == ()
+
+
 @pytest.mark.parametrize(
     ("each", "chances"),
     [

@@ -29,7 +29,7 @@ from napari_salt.model.input_checks import (
 )
 from napari_salt.model.label_prompts import embed_names
 from napari_salt.model.limits import measure_limits
-from napari_salt.model.look_along import LOOKING, look_along
+from napari_salt.model.look_along import LOOKING, can_tell, look_along
 from napari_salt.model.other_stacks import OtherStacks, fit_other_stacks, likeness_for_others
 from napari_salt.model.progress import loading, reports, reports_until
 from napari_salt.model.score import LATER_NOTE, named, scored
@@ -214,7 +214,7 @@ class _Fit:
             folds = yield from look_along(
                 data, folds, segmenter, encoder, self.planes, self.painted, deadline
             )
-        folds = data.choose_mix(folds)
+        folds = data.choose_mix(folds, many_things=can_tell(self.painted))
         segmenter.head.set_mix(data.linear_share, data.row_scale)
         scores = data.score(folds)
         if scores:

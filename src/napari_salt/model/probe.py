@@ -6,7 +6,7 @@ features. Their probabilities are averaged: each is right where the other fails 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -28,6 +28,8 @@ AS_GOOD = 1.02
 """A larger share of the queries is as good as a smaller one up to so many times its cross entropy."""
 AREA_POWERS = (0.25, 0.5)
 """Powers of how many pixels of a label one drawn pixel stands for, by which its probability may be multiplied."""
+MORE_POWERS = (-0.25, -0.5)
+"""The same where parts of a single slice were left out, of whose labels parts elsewhere are rather missed."""
 AREA_WORTH = 0.01
 """Dice on slices left out that must be gained for that."""
 TREES, FOLD_TREES, OTHER_TREES = 48, 16, 32
@@ -139,14 +141,17 @@ def rescaled(probabilities: Tensor, row_scale: tuple[float, ...], rows: int) -> 
     return scaled / scaled.sum(rows, keepdim=True)
 
 
-def choose_row_scale(samples: Samples, folds: Mapping[int, Fitted]) -> tuple[float, ...]:
+def choose_row_scale(
+    samples: Samples, folds: Mapping[int, Fitted], powers: Sequence[float] = AREA_POWERS
+) -> tuple[float, ...]:
     """A scale for each row, 0..1, where slices left out show that labels drawn often are found too often; else ().
 
     Small labels are drawn more often than their area would have it, so that they are learned; on slices between many
     painted ones they then come out too large. How much of that to take back, the Dice of whole slices left out tells.
     Never the other way: a slice left out is farther from paint than those to segment, its labels are rather missed
-    there, and what that asks for was as often worse as better (`benchmarks/RESULTS.md`). ``folds`` are fits that were
-    made without one fold each, the folds whole slices.
+    there, and what that asks for was as often worse as better (`benchmarks/RESULTS.md`). Parts of a single slice are
+    not farther: with `MORE_POWERS` they show where labels are found too seldom, if they show many things. ``folds``
+    are fits that were made without one fold each.
     """
     rows = len(next(iter(folds.values())).bias)
     drawn = torch.bincount(samples.targets, minlength=rows).double()
@@ -164,7 +169,8 @@ def choose_row_scale(samples: Samples, folds: Mapping[int, Fitted]) -> tuple[flo
         scores = sampled_dice(rescaled(found, row_scale, 1).argmax(1), targets, weights)
         return sum(scores.values()) / max(1, len(scores))
 
-    tried = [tuple((each**power).tolist()) for power in AREA_POWERS]
+    scales = [each**power for power in powers]
+    tried = [tuple((scale / scale.max()).tolist()) for scale in scales]
     best = max(tried, key=dice)
     return best if dice(best) >= dice(()) + AREA_WORTH else ()
 

@@ -214,15 +214,18 @@ class TrainingSet:
         """The forest of `fit_all` alone."""
         return probe.fit_forest(self.samples, self.rows, seed=self.seed, jobs=_jobs())
 
-    def choose_mix(self, folds: Mapping[int, Fitted]) -> dict[int, Fitted]:
+    def choose_mix(
+        self, folds: Mapping[int, Fitted], *, many_things: bool = False
+    ) -> dict[int, Fitted]:
         """Choose part of the queries and scale of the rows, by the pixels left out, for this and all later fits.
 
         ``folds`` are those of `fit_folds`; the same with what was chosen. With one slice no whole one was left out,
-        and the scale is not touched.
+        and the scale is touched only if it shows ``many_things``, see `look_along.can_tell`.
         """
         self.linear_share = probe.choose_share(self.samples, folds)
-        if self.count > 1:
-            self.row_scale = probe.choose_row_scale(self.samples, self.mixed(folds))
+        if self.count > 1 or many_things:
+            powers = probe.AREA_POWERS if self.count > 1 else probe.MORE_POWERS
+            self.row_scale = probe.choose_row_scale(self.samples, self.mixed(folds), powers)
         return self.mixed(folds)
 
     def mixed(self, folds: Mapping[int, Fitted]) -> dict[int, Fitted]:
