@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 import phantoms
 import scans
 import sources
+import wheels
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = Path(__file__).resolve().parent / ".data"
@@ -27,6 +28,8 @@ BASE = ("brain_regions", "brain_tissue", "nuclei")
 HELD_OUT = (
     *("macaque", "nuclei_3d", "phantom_ct", "vessels", "coins", "ihc"),
     *("ct_organs", "ct_fine", "lung_tumour", "brain_tumour"),
+    *("sem_axons", "epithelium", "light_sheet", "concrete"),
+    *("spine_mr", "spine_ct", "diffusion_fa"),
 )
 
 
@@ -72,6 +75,13 @@ BUILDERS: dict[str, Callable[[], sources.Raw]] = {
     "ct_fine": scans.ct_fine,
     "lung_tumour": scans.lung_tumour,
     "brain_tumour": scans.brain_tumour,
+    "diffusion_fa": scans.diffusion_fa,
+    "sem_axons": wheels.sem_axons,
+    "epithelium": wheels.epithelium,
+    "light_sheet": wheels.light_sheet,
+    "concrete": wheels.concrete,
+    "spine_mr": wheels.spine_mr,
+    "spine_ct": wheels.spine_ct,
     "phantom_ct": phantoms.phantom_ct,
     "vessels": phantoms.vessels,
 }

@@ -29,6 +29,13 @@ TITLES = {
     "ct_fine": "abdomen, 512 × 512 (CT)",
     "lung_tumour": "tumour in the lung (CT)",
     "brain_tumour": "tumour in the brain (MR)",
+    "sem_axons": "axons and myelin (electron micrograph)",
+    "epithelium": "cell borders and insides (confocal)",
+    "light_sheet": "nuclei, noisy (light sheet)",
+    "concrete": "aggregate and pores (X-ray tomography)",
+    "spine_mr": "spine (4 labels, T2 MRI, sagittal)",
+    "spine_ct": "spine (2 labels, CT, sagittal)",
+    "diffusion_fa": "nerve tracts (6 labels, diffusion MR)",
 }
 """What the rows are called: data sets, and variants of the one above."""
 ROWS = (
@@ -41,6 +48,7 @@ ROWS = (
     *("nuclei_3d", "nuclei_3d/next", "phantom_ct", "phantom_ct/next", "vessels", "vessels/next"),
     *("coins", "coins/next", "ihc", "ihc/next"),
     *("ct_organs", "ct_fine", "ct_fine/next", "lung_tumour", "brain_tumour"),
+    *("sem_axons", "epithelium", "light_sheet", "concrete", "spine_mr", "spine_ct", "diffusion_fa"),
 )
 
 

@@ -32,6 +32,18 @@ ORGANS = {
 AIR = -1024
 """Hounsfield units of air, which become 0."""
 TOTAL = ("TotalSegmentator", "2.9.0")
+TRACTSEG = ("tractseg", "2.10")
+TRACTS = {
+    "corpus callosum": ("CC",),
+    "optic radiation": ("OR_left", "OR_right"),
+    "middle cerebellar peduncle": ("MCP",),
+    "corticospinal tract": ("CST_left", "CST_right"),
+    "cingulum": ("CG_left", "CG_right"),
+    "uncinate fasciculus": ("UF_left", "UF_right"),
+}
+"""Six tracts, each by its bundles of TractSeg; where two cross the later one is drawn."""
+FIBRES = 0.15
+"""Anisotropy below which nothing of a tract is drawn."""
 RADIOMICS = ("pyradiomics", "3.0.1")
 FIRST_SLICE = "example_ct_dicom/CT.1.3.12.2.1107.5.1.4.60064.30000022120808113428000016573"
 SLICES = 20
@@ -122,6 +134,31 @@ def _radiomics(name: str, keep: slice) -> tuple[NDArray, NDArray]:
         ]
         image, label = (SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(file)) for file in files)
     return image[keep], (label[keep] > 0).astype(np.uint8)
+
+
+def diffusion_fa() -> Raw:
+    """Fractional anisotropy of a diffusion MR with six tracts as TractSeg finds them, from its source package."""
+    import nibabel
+
+    def read(name: str, folder: Path) -> NDArray:
+        path = _source_file(*TRACTSEG, f"tests/reference_files/{name}.nii.gz", folder)
+        return axial(np.asarray(nibabel.as_closest_canonical(nibabel.load(path)).dataobj))
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        anisotropy = read("FA", folder)
+        labels = np.zeros(anisotropy.shape, np.uint8)
+        for number, bundles in enumerate(TRACTS.values(), start=1):
+            for bundle in bundles:
+                found = read(f"bundle_segmentations/{bundle}", folder) > 0
+                labels[found & (anisotropy > FIBRES)] = number
+    shown = np.flatnonzero((anisotropy > 0.1).sum((1, 2)) > 400)
+    keep = slice(shown[0], shown[-1] + 1)
+    enlarge = np.ones((1, 3, 3), np.uint8)
+    image = (np.clip(anisotropy[keep], 0, 1) * 255).astype(np.uint8)
+    note = "fractional anisotropy (diffusion MR), 2.5 mm axial slices, tracts as TractSeg finds them, pixels 3 x 3"
+    names = dict(enumerate(TRACTS, start=1))
+    return np.kron(image, enlarge), np.kron(labels[keep], enlarge), names, note
 
 
 def lung_tumour() -> Raw:

