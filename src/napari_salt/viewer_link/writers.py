@@ -45,7 +45,7 @@ def write_labels(path: str, data: Any, attributes: Mapping[str, Any]) -> list[st
     kept = _kept_axes(tuple(array.shape), str(attributes.get("name", "The layer")))
     stack, spacing, units = _as_stack(array, kept, attributes)
     names = _names(attributes.get("features"))
-    if (attributes.get("metadata") or {}).get(META, {}).get("role") == "prediction":
+    if names and (attributes.get("metadata") or {}).get(META, {}).get("role") == "prediction":
         stack = _Named(stack, names)
     colors = _colors(attributes.get("colormap"), names)
     if format_of(path).kind in ("tiff", "ome-tiff"):
