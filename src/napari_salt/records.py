@@ -60,12 +60,15 @@ class Origin:
         (RAS+, as NIfTI has it); None where the format knows none.
     level
         Which level of a pyramid in that file the stack is; 0 is the finest.
+    placed
+        Whether the file itself says where it lies; else ``affine`` is what programs assume of such a file.
     """
 
     path: str = ""
     format: str = ""
     affine: Affine | None = None
     level: int = 0
+    placed: bool = True
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import tifffile
@@ -69,6 +70,9 @@ def data(cli):
     tifffile.imwrite(folder / "empty.tif", np.zeros_like(labels))
     tifffile.imwrite(folder / "short.tif", labels[:3], photometric="minisblack")
     tifffile.imwrite(folder / "colour.tif", np.stack([image] * 3, -1), photometric="rgb")
+    for name, affine in {"upright": (2, 2, 2, 1), "mirrored": (-2, 2, 2, 1)}.items():
+        turned = nibabel.Nifti1Image(labels.T, np.diag(affine))
+        nibabel.save(turned, folder / f"{name}.nii")
     (folder / "text.tif").write_text("no picture")
     (folder / "text.salt.safetensors").write_text("no adapter")
     (folder / "text.pth").write_text("no weights")

@@ -20,6 +20,10 @@ CASES = {
         ("adapt", "image.tif", "short.tif", *ADAPT[3:]),
         "'short.tif' has 3 slices of 48 × 48 pixels and 'image.tif' 7 slices of 48 × 48 pixels",
     ),
+    "labels mirrored": (
+        ("adapt", "upright.nii", "mirrored.nii", *ADAPT[3:]),
+        "'mirrored.nii' lies mirrored to 'upright.nii' in the world, along its columns",
+    ),
     "no labelled pixel": (("adapt", "image.tif", "empty.tif", *ADAPT[3:]), "No pixel"),
     "unknown id": ((*ADAPT, "--names", "1=disk"), "labels without a name: 2"),
     "names unreadable": ((*ADAPT, "--names", "disk"), "Cannot read the names 'disk'"),
@@ -75,6 +79,10 @@ CASES = {
     ),
     "suggest, no adapter": (("suggest", "image.tif", "image.tif"), "is not an adapter"),
     "evaluate, shapes": (("evaluate", "labels.tif", "short.tif"), "image's shape"),
+    "evaluate, mirrored": (
+        ("evaluate", "mirrored.nii", "upright.nii"),
+        "bring both into one orientation",
+    ),
     "evaluate, strange id": (
         ("evaluate", "labels.tif", "labels.tif", "--names", "9=moon"),
         "Neither file has the label 9 (moon)",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -65,3 +66,15 @@ def test_text_has_a_line_for_each_label_and_the_mean(capsys, reference):
     assert main(["evaluate", str(reference), str(reference), "--slices", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["label", "label", "label", "mean"]
+
+
+def test_masks_that_lie_beside_the_reference_are_told_and_scored(capsys, tmp_path):
+    for name, start in {"here": 0, "there": 5}.items():
+        affine = np.diag((1.0, 1.0, 2.0, 1.0))
+        affine[0, 3] = start
+        nibabel.save(nibabel.Nifti1Image(LABELS.T, affine), tmp_path / f"{name}.nii")
+    here, there = str(tmp_path / "here.nii"), str(tmp_path / "there.nii")
+    assert main(["evaluate", here, there, "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["dice"] == 1.0
+    assert "differ in first voxel; they are laid on each other voxel by voxel" in told.err

@@ -92,7 +92,7 @@ def _check_init(init: Path, settings: FitSettings, stack: Stack) -> None:
 
 def _paint(args: argparse.Namespace, stack: Stack, console: Console) -> Paint:
     image = open_labels(args.labels, stack, console, args.level)
-    checks.check_shapes(image.shape, args.labels, stack.info.shape, args.image)
+    checks.check_pair(image.info, args.labels, stack.info, args.image, console)
     slices = None if args.slices is None else parse_slices(args.slices, image.shape[0])
     return read_paint(image, args.labels, _names(args, image), slices, complete=args.complete)
 

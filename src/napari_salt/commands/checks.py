@@ -10,11 +10,14 @@ from pathlib import Path
 
 from napari_salt.commands.console import Console
 from napari_salt.commands.images import open_image
+from napari_salt.commands.parsing import listed
 from napari_salt.errors import AdapterError, InputError, OutputError
+from napari_salt.io.world import apart
 from napari_salt.model.adapter_info import AdapterInfo, read_info
 from napari_salt.model.backbones.registry import backbone_sha256
 from napari_salt.model.input_checks import check_channels, check_unit
 from napari_salt.model.limits import measure_limits
+from napari_salt.records import StackInfo
 from napari_salt.session.stack import Stack
 
 ADAPTER_SUFFIX = ".safetensors"
@@ -90,14 +93,34 @@ def check_device(device: str) -> None:
         raise InputError(f"'{device}' is no device; choose auto, cpu, cuda, cuda:<number> or mps.")
 
 
-def check_shapes(
-    labels: tuple[int, int, int], labels_path: Path, image: tuple[int, int, int], image_path: Path
+def check_pair(
+    labels: StackInfo, labels_path: Path, image: StackInfo, image_path: Path, console: Console
 ) -> None:
-    """``InputError`` when labels and image differ in slices, rows or columns."""
-    if labels != image:
+    """That voxels of labels and image belong together one by one; small doubts of it go to the console.
+
+    Raises
+    ------
+    InputError
+        When they differ in slices, rows or columns, or one is mirrored or turned to the other in the world.
+    """
+    if labels.shape != image.shape:
         raise InputError(
-            f"'{labels_path}' has {_shape(labels)} and '{image_path}' {_shape(image)}; give labels "
-            "of the image's shape."
+            f"'{labels_path}' has {_shape(labels.shape)} and '{image_path}' {_shape(image.shape)}; "
+            "give labels of the image's shape."
+        )
+    found = apart(labels, image)
+    axes = found.mirrored or found.turned
+    if axes:
+        how = "mirrored" if found.mirrored else "turned"
+        raise InputError(
+            f"'{labels_path}' lies {how} to '{image_path}' in the world, along its {listed(axes)}; "
+            "bring both into one orientation (nibabel.as_closest_canonical does it), or give both one "
+            "affine if only that is wrong."
+        )
+    if found.moved:
+        console.note(
+            f"'{labels_path}' and '{image_path}' differ in {listed(found.moved)}; they are laid on "
+            "each other voxel by voxel all the same."
         )
 
 

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
     """Compare two label images of one shape."""
     started = time.monotonic()
     masks, reference = _open_both(args, console)
-    checks.check_shapes(masks.shape, args.masks, reference.shape, args.reference)
+    checks.check_pair(masks.info, args.masks, reference.info, args.reference, console)
     count = reference.shape[0]
     slices = tuple(range(count)) if args.slices is None else parse_slices(args.slices, count)
     names = None if args.names is None else parse_names(args.names)

@@ -73,7 +73,12 @@ def open_nifti(path: Path) -> Opened:
         sizes,
         units,
         *_texts(image.header),
-        Origin(str(path.absolute()), "nifti", None if place is None else as_affine(place)),
+        Origin(
+            str(path.absolute()),
+            "nifti",
+            None if place is None else as_affine(place),
+            placed=_says_its_place(image.header),
+        ),
     )
 
 
@@ -157,15 +162,20 @@ def _sizes(header: Any, affine: Any, axes: str) -> tuple[dict[str, float], dict[
         steps = np.linalg.norm(affine[:3, :3], axis=0)
         zooms[:3] = [float(f"{step:.6g}") for step in steps[: len(zooms)]]
     space, time = header.get_xyzt_units() if hasattr(header, "get_xyzt_units") else ("mm", "")
-    placed = not hasattr(header, "get_xyzt_units") or any(
-        int(header[code]) > 0 for code in ("qform_code", "sform_code")
-    )
+    placed = not hasattr(header, "get_xyzt_units") or _says_its_place(header)
     length = _UNITS.get(space, "mm" if placed else PIXEL)
     units = dict.fromkeys("XYZ", length) | {"T": _UNITS.get(time, PIXEL)}
     sizes = dict(zip(_AXES[:4], zooms, strict=False))
     return (
         {letter: size for letter, size in sizes.items() if letter in axes},
         {letter: unit for letter, unit in units.items() if letter in axes},
+    )
+
+
+def _says_its_place(header: Any) -> bool:
+    """Whether one of the two forms of NIfTI is in use; Analyze has none."""
+    return hasattr(header, "get_xyzt_units") and any(
+        int(header[code]) > 0 for code in ("qform_code", "sform_code")
     )
 
 

@@ -217,7 +217,8 @@ def _origin(content: dict[str, Any]) -> Origin:
     if rows is not None and len(rows) != 4:
         raise ValueError("affine")
     level = _whole(content.get("level", 0), 0)
-    return Origin(_text(content.get("path", "")), _text(content.get("format", "")), rows, level)
+    path, format_ = (_text(content.get(key, "")) for key in ("path", "format"))
+    return Origin(path, format_, rows, level, content.get("placed", True) is not False)
 
 
 def _row(numbers: list[float]) -> tuple[float, float, float, float]:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_salt.records import Affine
+
+if TYPE_CHECKING:
+    from napari_salt.records import StackInfo
+
+_AXES = ("slices", "rows", "columns")
+_SAME_AXIS, _SAME_DIRECTION = np.cos(np.deg2rad((45, 1)))
+_SAME_SIZE, _SAME_START = 0.01, 0.5
+"""Part of the size of a voxel by which sizes, and first voxels, may differ; what is less comes of rounding."""
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """DICOM counts x to the left and y to the back, NIfTI x to the right and y to the front."""
@@ -27,3 +38,49 @@ def from_columns(
     matrix = np.eye(4)
     matrix[:3] = np.stack([slices, rows, columns, first], axis=1)
     return matrix
+
+
+@dataclass(frozen=True)
+class Apart:
+    """How one stack lies elsewhere in the world than another of the same shape; empty for nothing that matters.
+
+    Attributes
+    ----------
+    mirrored, turned
+        Those of slices, rows and columns that run the opposite way, or along another axis.
+    moved
+        What else differs, in words: ``"voxel size"``, ``"tilt"``, ``"first voxel"``.
+    """
+
+    mirrored: tuple[str, ...] = ()
+    turned: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
+
+
+def apart(one: StackInfo, other: StackInfo) -> Apart:
+    """How ``one`` lies apart from ``other``; where either does not say where it lies, nothing is known to differ.
+
+    Of an axis with one voxel only its direction tells nothing.
+    """
+    places = [
+        np.array(info.origin.affine)
+        for info in (one, other)
+        if info.origin.affine is not None and info.origin.placed
+    ]
+    sizes = [np.linalg.norm(place[:3, :3], axis=0) for place in places]
+    if len(places) < 2 or not all(np.isfinite(a).all() for a in places) or not np.all(sizes):
+        return Apart()
+    axes = [place[:3, :3] / size for place, size in zip(places, sizes, strict=True)]
+    along = dict(zip(_AXES, (axes[0] * axes[1]).sum(0), strict=True))
+    told = {name: along[name] for name, length in zip(_AXES, one.shape, strict=True) if length > 1}
+    shift = axes[1].T @ (places[0] - places[1])[:3, 3] / sizes[1]
+    moved = {
+        "voxel size": bool((np.abs(sizes[0] / sizes[1] - 1) > _SAME_SIZE).any()),
+        "tilt": any(cosine < _SAME_DIRECTION for cosine in told.values()),
+        "first voxel": bool((np.abs(shift) > _SAME_START).any()),
+    }
+    return Apart(
+        tuple(name for name, cosine in told.items() if cosine <= -_SAME_AXIS),
+        tuple(name for name, cosine in told.items() if abs(cosine) < _SAME_AXIS),
+        tuple(name for name, differs in moved.items() if differs),
+    )

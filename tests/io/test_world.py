@@ -1,0 +1,58 @@
+"""Whether two stacks of one shape lie on each other in the world."""
+
+from __future__ import annotations
+
+import nibabel
+import numpy as np
+import pytest
+
+from napari_salt.io.read import read_stack
+from napari_salt.io.world import Apart, apart, as_affine
+from napari_salt.records import Origin, StackInfo
+
+PLACE = np.array([[0, 0, -0.8, 90], [0.1, -0.8, 0, 70], [3, 0, 0, -20], [0, 0, 0, 1]])
+"""Slices upwards and a little tilted, rows to the back, columns to the left."""
+
+
+def info(affine, shape=(5, 6, 7), *, placed=True):
+    rows = None if affine is None else as_affine(affine)
+    return StackInfo(shape, origin=Origin(affine=rows, placed=placed))
+
+
+def moved(*by):
+    place = PLACE.copy()
+    place[:3, 3] += by
+    return place
+
+
+@pytest.mark.parametrize(
+    ("affine", "found"),
+    [
+        (PLACE * (1 + 1e-4), Apart()),
+        (moved(0.3, -0.3, 1.4), Apart()),
+        (moved(0, 0, 1.6), Apart(moved=("first voxel",))),
+        (PLACE @ np.diag((1, 1, 1.02, 1)), Apart(moved=("voxel size",))),
+        (PLACE @ np.diag((1, 1, -1, 1)), Apart(("columns",), (), ("tilt",))),
+        (PLACE @ np.diag((-1, -1, 1, 1)), Apart(("slices", "rows"), (), ("tilt",))),
+        (PLACE[:, [0, 2, 1, 3]], Apart((), ("rows", "columns"), ("tilt",))),
+    ],
+)
+def test_what_differs_is_named_and_rounding_is_nothing(affine, found):
+    assert apart(info(affine), info(PLACE)) == found
+
+
+def test_a_place_that_nobody_knows_contradicts_nothing():
+    mirrored = PLACE @ np.diag((1, 1, -1, 1))
+    for unknown in (info(None), info(mirrored, placed=False), info(np.full((4, 4), np.nan))):
+        assert apart(unknown, info(PLACE)) == apart(info(PLACE), unknown) == Apart()
+
+
+def test_a_single_slice_has_no_direction():
+    upside_down = PLACE @ np.diag((-1, 1, 1, 1))
+    assert apart(info(upside_down, (1, 6, 7)), info(PLACE, (1, 6, 7))) == Apart()
+
+
+@pytest.mark.parametrize(("affine", "placed"), [(np.eye(4), True), (None, False)])
+def test_nifti_without_a_form_does_not_say_where_it_lies(tmp_path, affine, placed):
+    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 5, 6), np.uint8), affine), tmp_path / "a.nii")
+    assert read_stack(tmp_path / "a.nii").info.origin.placed is placed
