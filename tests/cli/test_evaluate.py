@@ -46,6 +46,34 @@ def test_names_bring_other_ids_together(capsys, reference, tmp_path):
     assert evaluate(capsys, masks, reference)["dice"] == 0.0
 
 
+def test_ids_that_never_meet_are_told_with_the_way_out(capsys, tmp_path):
+    reference = write_masks(tmp_path / "r.tif", np.where(LABELS == 1, 255, 0).astype(np.uint8))
+    masks = write_masks(tmp_path / "m.tif", np.where(LABELS == 1, 1, 0), names={1: "cell"})
+    arguments = ["evaluate", str(masks), str(reference)]
+    assert main(arguments) == 0
+    told = capsys.readouterr().err
+    assert f"'{masks}' has the ids 1 and '{reference}' 255; match them by name" in told
+    assert '--names "255=cell"' in told
+    assert main([*arguments, "--names", "255=cell"]) == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    assert "cell    1.000" in told.out
+    bare = write_masks(tmp_path / "bare.tif", np.where(LABELS == 1, 1, 0))
+    assert main(["evaluate", str(bare), str(reference)]) == 0
+    assert "give equal things equal ids first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("grey_first", [True, False])
+def test_an_image_in_place_of_labels_is_refused(capsys, tmp_path, grey_first):
+    image = np.arange(1, 301, dtype=np.uint16).reshape(3, 10, 10)
+    grey = write_masks(tmp_path / "grey.tif", image)
+    masks = write_masks(tmp_path / "m.tif", (image > 100).astype(np.uint8))
+    files = [str(grey), str(masks)] if grey_first else [str(masks), str(grey)]
+    assert main(["evaluate", *files]) == 2
+    assert f"'{grey}' holds 300 values without a name" in capsys.readouterr().err
+    assert main(["evaluate", *files, "--names", "1=first"]) == 0
+
+
 def test_an_id_that_belongs_to_another_name_is_not_taken_for_the_missing_one(
     capsys, reference, tmp_path
 ):

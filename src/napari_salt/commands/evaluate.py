@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,10 @@ from napari_salt.io.units import PIXEL
 from napari_salt.model.metrics import LabelScore, mean_over, score_stack
 from napari_salt.records import BACKGROUND_NAME
 
+MOST_UNNAMED = 255
+"""Ids without a name that a label image has at the most; an image of grey values has more, and so have masks of
+single objects."""
+
 
 def run(args: argparse.Namespace, console: Console) -> None:
     """Compare two label images of one shape."""
@@ -33,7 +38,12 @@ def run(args: argparse.Namespace, console: Console) -> None:
     slices = tuple(range(count)) if args.slices is None else parse_slices(args.slices, count)
     names = None if args.names is None else parse_names(args.names)
     present = _ids(masks, slices), _ids(reference, slices)
+    if names is None:
+        _check_few(masks, args.masks, present[0])
+        _check_few(reference, args.reference, present[1])
     labels = _labels(names, masks, reference, present)
+    if all(present) and not any(one.is_in(*present) for one in labels):
+        console.note(_apart(args, masks, present))
     sized = masks if set(reference.units[1:]) == {PIXEL} else reference
     scores = score_stack(
         _Renumbered(
@@ -76,6 +86,10 @@ class _ToScore:
     name: str
     in_masks: int | None
 
+    def is_in(self, masks: set[int], reference: set[int]) -> bool:
+        """Whether its ids are among those of both files."""
+        return self.in_masks in masks and self.label_id in reference
+
 
 class _Renumbered:
     """Masks with the ids that the reference uses for the same names; all other ids become 0."""
@@ -99,6 +113,29 @@ def _ids(image: LabelImage, slices: Sequence[int]) -> set[int]:
     for index in slices:
         found.update(int(label_id) for label_id in np.unique(image.plane(index)))
     return found - {0}
+
+
+def _check_few(image: LabelImage, path: Path, present: set[int]) -> None:
+    """``InputError`` for more ids without a name than labels have."""
+    unnamed = len(present - set(image.names))
+    if unnamed > MOST_UNNAMED:
+        raise InputError(
+            f"'{path}' holds {unnamed} values without a name, so that it looks like an image or single objects, "
+            "not labels; choose the label image, or the ids to compare by --names."
+        )
+
+
+def _apart(args: argparse.Namespace, masks: LabelImage, present: tuple[set[int], set[int]]) -> str:
+    """Why every score is zero, and what helps."""
+    own, others = (sorted(ids) for ids in present)
+    sentence = (
+        f"No label is in both files: '{args.masks}' has the ids {listed(own)} and "
+        f"'{args.reference}' {listed(others)}; "
+    )
+    names = [masks.names[label_id] for label_id in own if label_id in masks.names]
+    if not names:
+        return f"{sentence}give equal things equal ids first."
+    return f'{sentence}match them by name: --names "{others[0]}={names[0]}" for example.'
 
 
 def _labels(
