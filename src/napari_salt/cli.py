@@ -173,7 +173,11 @@ def _add_segment(commands: Subcommands) -> None:
     parser = _add(commands, "segment", "segment a stack by label name")
     _add_image_and_adapter(parser)
     _add_masks_out(parser)
-    parser.add_argument("--labels", metavar='"a,b"', help="names to segment; default: all")
+    parser.add_argument(
+        "--labels",
+        metavar='"a,b"',
+        help="names to segment; a trained name may hold a comma; default: all",
+    )
     parser.add_argument("--slices", metavar="10,40,70-72", help="default: all; the first is 0")
     parser.add_argument("--uncertainty", type=Path, metavar="U.tif", help="write it as float32")
     parser.add_argument(

@@ -51,6 +51,21 @@ def test_list():
 
 
 @pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("=weird, comma", ("=weird, comma",)),
+        ("axon, =Weird, Comma,soma", ("axon", "=Weird, Comma", "soma")),
+        ("soma, axon", ("soma", "axon")),
+        ("axon, soma", ("axon, soma",)),
+        ("weird, comma", ("weird", "comma")),
+        ("end,", ("end,",)),
+    ],
+)
+def test_a_comma_of_a_known_name_separates_nothing(text, names):
+    assert parse_list(text, ["=weird, comma", "axon", "soma", "axon, soma", "end,"]) == names
+
+
+@pytest.mark.parametrize(
     ("values", "text"),
     [
         ([3], "3"),

@@ -49,12 +49,22 @@ def parse_slices(text: str, count: int) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def parse_list(text: str) -> tuple[str, ...]:
-    """``"gray matter, white matter"`` as names; ``InputError`` when one is empty."""
-    names = tuple(part.strip() for part in text.split(","))
+def parse_list(text: str, known: Iterable[str] = ()) -> tuple[str, ...]:
+    """``"gray matter, white matter"`` as names; ``InputError`` when one is empty.
+
+    A comma belongs to a name where the longest of the ``known`` ones, whatever its case, holds it.
+    """
+    whole = {name.casefold() for name in known}
+    parts = text.split(",")
+    names: list[str] = []
+    while parts:
+        joined = [",".join(parts[:end]).strip() for end in range(len(parts), 1, -1)]
+        name = next((name for name in joined if name.casefold() in whole), parts[0].strip())
+        del parts[: name.count(",") + 1]
+        names.append(name)
     if not all(names):
         raise InputError(f"Cannot read the label names '{text}'; separate them by single commas.")
-    return names
+    return tuple(names)
 
 
 def listed(values: Iterable[object], most: int = 8) -> str:

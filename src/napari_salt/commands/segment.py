@@ -74,7 +74,8 @@ def run(args: argparse.Namespace, console: Console) -> None:
     out.check(written.info)
     count = stack.info.shape[0]
     slices = tuple(range(count)) if args.slices is None else parse_slices(args.slices, count)
-    names = None if args.labels is None else parse_list(args.labels)
+    known = [label.name for label in info.labels]
+    names = None if args.labels is None else parse_list(args.labels, known)
     labels, resolved = choose_labels(args.adapter, info, names, console)
     job = _Job(
         stack,
