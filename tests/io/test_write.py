@@ -224,6 +224,17 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, number, word):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_full_disk_is_called_so_where_numpy_met_it(tmp_path):
+    class Full(OneSlice):
+        def __getitem__(self, index):
+            if len(self.asked) > 4:
+                raise OSError("16384 requested and 3456 written")
+            return super().__getitem__(index)
+
+    with pytest.raises(OutputError, match=r"The disk is full, so m.tif was not written; free some"):
+        write_masks(tmp_path / "m.tif", Full())
+
+
 @pytest.mark.parametrize("where", ["fsync", "replace"])
 def test_the_last_moment_counts_too(tmp_path, monkeypatch, where):
     path = write_masks(tmp_path / "m.tif", ids(1))

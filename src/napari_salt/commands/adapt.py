@@ -16,7 +16,7 @@ from napari_salt.commands.images import indices, open_image, open_labels
 from napari_salt.commands.parsing import listed, parse_names, parse_slices
 from napari_salt.commands.running import run_here
 from napari_salt.engine.requests import AdapterSaved, AdaptRequest, AdaptResult, Report
-from napari_salt.errors import InputError
+from napari_salt.errors import InputError, NapariSaltError
 from napari_salt.intensity import AUTO, parse_percentiles, parse_window
 from napari_salt.io.read import LabelImage
 from napari_salt.model.adapter_info import read_info
@@ -129,7 +129,7 @@ def _adapt(request: AdaptRequest, stack: Stack, console: Console) -> AdaptResult
 
     try:
         result: AdaptResult = run_here(request, stack, console, on_report=keep)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, NapariSaltError):
         if saved:
             console.note(f"The first fit is kept in '{saved[-1].path}'.")
         raise

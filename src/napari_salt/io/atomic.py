@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -114,7 +115,9 @@ def _sync(path: Path) -> None:
 
 def refusal(error: OSError, target: Path) -> str:
     """A sentence for what the system said when ``target`` was to be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    # numpy does not hand on the number of the error: "16384 requested and 3456 written"
+    cut_short = re.fullmatch(r"\d+ requested and \d+ written", str(error))
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or cut_short:
         return f"The disk is full, so {target.name} was not written; free some space and try again."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY):
         return (
