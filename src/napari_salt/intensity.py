@@ -95,14 +95,15 @@ def words(choice: IntensityChoice, limits: Limits | None = None) -> str:
     """``0.5 % .. 99.5 % = 12 .. 3044`` or ``-160 .. 240 (soft tissue), of -1024 .. 3071``."""
     if choice.method == "percentile":
         text = f"{choice.low:g} % .. {choice.high:g} %"
-        return f"{text} = {_ranges(limits.low, limits.high)}" if limits else text
+        return f"{text} = {ranges(limits.low, limits.high)}" if limits else text
     text = f"{choice.low:g} .. {choice.high:g}"
     if name_of(choice):
         text += f" ({name_of(choice)})"
-    return f"{text}, of {_ranges(limits.least, limits.most)}" if limits else text
+    return f"{text}, of {ranges(limits.least, limits.most)}" if limits else text
 
 
-def _ranges(low: tuple[float, ...], high: tuple[float, ...]) -> str:
+def ranges(low: tuple[float, ...], high: tuple[float, ...]) -> str:
+    """``12 .. 3044``, with a semicolon between channels that differ."""
     pairs = dict.fromkeys(zip(low, high, strict=True))  # colour has one range thrice
     return "; ".join(f"{a:.5g} .. {b:.5g}" for a, b in pairs)
 

@@ -14,6 +14,9 @@ import pytest
 import tifffile
 from cli_data import disks
 
+from napari_salt.commands.segment import seen_as
+from napari_salt.model.conditions import Conditions
+
 NAMES = "1=small disk,2=wide box"
 ADAPT = ("adapt", "image.tif", "labels.tif", "--names", NAMES, "--complete", "--slices", "1,5")
 FAST = ("--steps", "2", "--device", "cpu", "--this-stack-only")
@@ -78,6 +81,23 @@ def test_masks_have_the_shape_sizes_unit_and_names(segmented, data):
         "small disk": int((masks == 1).sum()),
         "wide box": int((masks == 2).sum()),
     }
+
+
+def test_segment_says_how_the_stack_was_seen(cli, segmented, adapted):
+    assert segmented["stack"] == "painted"
+    shown = segmented["intensity"]
+    assert shown == {"low": [20.0], "high": [219.0], "method": "percentile", "gamma": 1.0}
+    done = cli("segment", "image.tif", "a.salt.safetensors", "--slices", "2", "--out", "t.tif")
+    assert "The painted stack: intensities 20 .. 219 shown as black and white\n" in done.stdout
+    assert done.stdout.endswith("\nt.tif\n")
+
+
+def test_a_contrast_that_was_matched_is_told():
+    found = Conditions((3.0,), (1200.0,), "percentile", 1.2345, "other")
+    assert seen_as(found) == (
+        "Another stack than was painted: intensities 3 .. 1200 shown as black and white, contrast "
+        "matched to that of the painted one (gamma 1.2)"
+    )
 
 
 def test_masks_are_right(cli, segmented):

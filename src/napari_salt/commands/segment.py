@@ -18,6 +18,7 @@ from napari_salt.commands.running import run_here
 from napari_salt.commands.unfinished import unfinished_masks
 from napari_salt.engine.requests import Report, SegmentRequest, StackPrepared
 from napari_salt.errors import InputError
+from napari_salt.intensity import ranges
 from napari_salt.io.enlarged import EnlargedMasks
 from napari_salt.io.identity import closer_identity
 from napari_salt.io.mask_store import MadeOf
@@ -93,9 +94,12 @@ def run(args: argparse.Namespace, console: Console) -> None:
         args.resume,
         cluster,
     )
-    pixels = _segment(job, console)
+    pixels, conditions = _segment(job, console)
     seconds = round(time.monotonic() - started, 2)
-    console.answer(_text(job, seconds), _data(job, pixels, resolved, seconds))
+    console.answer(
+        _text(job, conditions, seconds),
+        _data(job, pixels, resolved, seconds) | _seen(conditions),
+    )
 
 
 def choose_labels(
@@ -145,8 +149,8 @@ def _cluster(args: argparse.Namespace) -> ClusterSettings | None:
     return settings
 
 
-def _segment(job: _Job, console: Console) -> dict[int, int]:
-    """Write masks and uncertainty; returns the number of pixels of each label."""
+def _segment(job: _Job, console: Console) -> tuple[dict[int, int], Conditions | None]:
+    """Write masks and uncertainty; returns the pixels of each label, and how the stack was seen where that is known."""
     made_of = MadeOf(
         file_sha256(job.adapter),
         closer_identity(job.stack),
@@ -163,7 +167,13 @@ def _segment(job: _Job, console: Console) -> dict[int, int]:
             _predict(job, store, missing, console)
         pixels = _count(job, store)
         _write(job, store)
-    return pixels
+        conditions = _conditions(store)
+    return pixels, conditions
+
+
+def _conditions(store: MaskStore) -> Conditions | None:
+    kept = store.conditions()
+    return None if kept is None else Conditions.from_json(kept)
 
 
 def _predict(job: _Job, store: MaskStore, missing: tuple[int, ...], console: Console) -> None:
@@ -176,8 +186,7 @@ def _predict(job: _Job, store: MaskStore, missing: tuple[int, ...], console: Con
             store.put(report)
 
     names = tuple(label.name for label in job.labels)
-    kept = store.conditions()
-    conditions = None if kept is None else Conditions.from_json(kept)
+    conditions = _conditions(store)
     request = SegmentRequest(job.adapter, missing, names, job.device, conditions)
     if job.cluster is not None:
         store.keep_adapter(job.adapter)
@@ -225,10 +234,40 @@ def _on_grid(found: ArrayLike, job: _Job) -> ArrayLike:
     return EnlargedMasks(found, job.stack.info, job.written.info)
 
 
-def _text(job: _Job, seconds: float) -> str:
+def seen_as(conditions: Conditions) -> str:
+    """What was chosen for a stack, for people: ``Another stack than was painted: intensities 20 .. 219 …``."""
+    stack = {
+        "painted": "The painted stack",
+        "alike": "A stack like the painted one",
+        "other": "Another stack than was painted",
+    }[conditions.kin]
+    shown = f"intensities {ranges(conditions.low, conditions.high)} shown as black and white"
+    if conditions.gamma != 1:
+        shown += f", contrast matched to that of the painted one (gamma {conditions.gamma:.2g})"
+    return f"{stack}: {shown}"
+
+
+def _text(job: _Job, conditions: Conditions | None, seconds: float) -> str:
     names = ", ".join(label.name for label in job.labels)
     done = wording.count(len(job.slices), "slice")
-    return f"Segmented {done} ({names}) in {wording.duration(seconds)}\n{job.out.path}"
+    lines = [f"Segmented {done} ({names}) in {wording.duration(seconds)}", str(job.out.path)]
+    if conditions is not None:
+        lines.insert(1, seen_as(conditions))
+    return "\n".join(lines)
+
+
+def _seen(conditions: Conditions | None) -> dict[str, Any]:
+    if conditions is None:
+        return {"stack": None, "intensity": None}
+    return {
+        "stack": conditions.kin,
+        "intensity": {
+            "low": list(conditions.low),
+            "high": list(conditions.high),
+            "method": conditions.method,
+            "gamma": conditions.gamma,
+        },
+    }
 
 
 def _data(
