@@ -73,6 +73,7 @@ def data(cli):
     for name, affine in {"upright": (2, 2, 2, 1), "mirrored": (-2, 2, 2, 1)}.items():
         turned = nibabel.Nifti1Image(labels.T, np.diag(affine))
         nibabel.save(turned, folder / f"{name}.nii")
+    tifffile.imwrite(folder / "blank.tif", np.full_like(image, 7), photometric="minisblack")
     (folder / "text.tif").write_text("no picture")
     (folder / "text.salt.safetensors").write_text("no adapter")
     (folder / "text.pth").write_text("no weights")

@@ -24,6 +24,10 @@ CASES = {
         ("adapt", "upright.nii", "mirrored.nii", *ADAPT[3:]),
         "'mirrored.nii' lies mirrored to 'upright.nii' in the world, along its columns",
     ),
+    "nothing to see": (
+        ("adapt", "blank.tif", "labels.tif", *ADAPT[3:]),
+        "The image holds one value only (7)",
+    ),
     "no labelled pixel": (("adapt", "image.tif", "empty.tif", *ADAPT[3:]), "No pixel"),
     "unknown id": ((*ADAPT, "--names", "1=disk"), "labels without a name: 2"),
     "names unreadable": ((*ADAPT, "--names", "disk"), "Cannot read the names 'disk'"),

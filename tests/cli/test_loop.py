@@ -202,6 +202,13 @@ def test_the_image_must_be_like_the_trained_one(cli, adapted):
     assert "trained on grey images and this one is colour" in done.stderr
 
 
+def test_an_image_of_one_value_is_refused(cli, data, adapted):
+    done = cli("segment", "blank.tif", "a.salt.safetensors", "--out", "blank_masks.tif", light=True)
+    assert done.returncode == 2
+    assert "The image holds one value only (7)" in done.stderr
+    assert not (data / "blank_masks.tif").exists()
+
+
 def test_an_adapter_of_other_base_weights_is_refused_with_both_hashes(cli, data, adapted):
     content = (data / "a.salt.safetensors").read_bytes()
     told = cli.json("info", "a.salt.safetensors")["weights_sha256"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_salt.errors import InputError
-from napari_salt.model.input_checks import check_annotations, painted_labels
+from napari_salt.model.input_checks import check_annotations, check_contrast, painted_labels
 from napari_salt.records import BACKGROUND, AnnotatedSlice, Label
 
 LABELS = [Label(3, "axon"), Label(300, "soma"), Label(7, "glia")]
@@ -62,3 +62,43 @@ def test_another_shape_is_refused(planes):
 def test_a_slice_given_twice_is_refused(planes):
     with pytest.raises(InputError, match="Slice 2 is given twice"):
         check_annotations(planes, [paint(2, 3), paint(2, BACKGROUND)], LABELS)
+
+
+@pytest.mark.parametrize(
+    ("values", "rgb", "says"),
+    [
+        (np.zeros((6, 4, 5), np.uint8), False, r"one value only \(0\)"),
+        (np.full((6, 4, 5), np.nan), False, "no number"),
+        (np.full((6, 4, 5), [np.nan, 2.5, np.inf, 2.5, 2.5]), False, r"one value only \(2.5\)"),
+        (np.full((6, 4, 5, 4), (9, 20, 30, 255), np.uint8), True, r"one value only \(9, 20, 30\)"),
+    ],
+)
+def test_a_stack_that_shows_nothing_is_refused(planes_of, values, rgb, says):
+    with pytest.raises(InputError, match=f"The image holds {says}.*choose an image"):
+        check_contrast(planes_of(values, rgb=rgb), [3])
+
+
+def test_anything_to_see_is_enough(planes_of):
+    check_contrast(planes_of(np.arange(6, dtype=np.uint8).repeat(20).reshape(6, 4, 5)), [3])
+    sparse = np.zeros((1000, 4, 5), np.uint8)
+    sparse[500, 2, 2] = 1
+    check_contrast(planes_of(sparse), [500])
+    with pytest.raises(InputError, match="one value only"):
+        check_contrast(planes_of(sparse), [501])
+    stains = np.zeros((6, 4, 5, 2), np.uint16)
+    stains[0, 0, 0, 1] = 700
+    check_contrast(planes_of(stains), [])
+
+
+def test_reading_ends_where_something_is_seen(planes_of):
+    class Counting:
+        def __init__(self, planes):
+            self.info, self._planes, self.read = planes.info, planes, []
+
+        def plane(self, index):
+            self.read.append(index)
+            return self._planes.plane(index)
+
+    planes = Counting(planes_of(np.arange(120, dtype=np.uint8).reshape(6, 4, 5)))
+    check_contrast(planes, [4, 5])
+    assert planes.read == [4]

@@ -139,9 +139,23 @@ NOTHING = {
 
 
 @pytest.mark.parametrize("case", NOTHING)
-def test_an_image_that_shows_nothing_still_knows_places(case, out):
-    """The disk lies at the same place in each slice, which is all that can be learned."""
-    assert dice(through(Stack(NOTHING[case]), out)) > 0.5
+def test_an_image_that_shows_nothing_is_refused(case, out):
+    """Only places could be learned of it, and nothing found on another image."""
+    stack = Stack(NOTHING[case])
+    for request in (
+        AdaptRequest(paint_of(stack), LABELS, FAST, out),
+        SegmentRequest(out, (0,), None, "cpu"),
+    ):
+        with pytest.raises(InputError, match="on all slices that were looked at"):
+            finish(run_task(request, stack))
+
+
+@pytest.mark.parametrize("case", NOTHING)
+def test_a_slice_that_shows_nothing_is_no_harm(case, out):
+    """The disk lies at the same place in each slice, which is all that can be learned of it."""
+    image = NOTHING[case].copy()
+    image[1] = grey(image.dtype.name)[1]
+    assert dice(through(Stack(image), out)) > 0.5
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "object", "U3", "datetime64[s]"])

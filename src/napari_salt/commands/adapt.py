@@ -24,6 +24,7 @@ from napari_salt.model.backbones.registry import backbone_sha256
 from napari_salt.model.input_checks import (
     check_annotations,
     check_channels,
+    check_contrast,
     check_start,
     check_window,
 )
@@ -45,7 +46,8 @@ def run(args: argparse.Namespace, console: Console) -> None:
     if settings.intensity.method == "window":
         check_window(settings.intensity, measure_limits(stack, settings.intensity))
     paint = _paint(args, stack, console)
-    check_annotations(stack, paint.annotated, paint.labels)
+    painted = check_annotations(stack, paint.annotated, paint.labels)
+    check_contrast(stack, [one.index for one in painted])
     for sentence in _notices(paint):
         console.note(sentence)
     request = AdaptRequest(paint.annotated, paint.labels, settings, out, init=args.init)

@@ -25,6 +25,7 @@ from napari_salt.io.mask_store import MadeOf
 from napari_salt.io.write import write_image
 from napari_salt.model.adapter_info import AdapterInfo
 from napari_salt.model.conditions import Conditions
+from napari_salt.model.input_checks import check_contrast
 from napari_salt.model.weights import file_sha256
 from napari_salt.records import Label, SlicePrediction
 from napari_salt.scale.requests import ClusterSegmentRequest
@@ -77,6 +78,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
     slices = tuple(range(count)) if args.slices is None else parse_slices(args.slices, count)
     known = [label.name for label in info.labels]
     names = None if args.labels is None else parse_list(args.labels, known)
+    check_contrast(stack, slices)
     labels, resolved = choose_labels(args.adapter, info, names, console)
     job = _Job(
         stack,

@@ -33,6 +33,7 @@ from napari_salt.engine.requests import (
     WarmUpRequest,
 )
 from napari_salt.model.adapter_info import read_info
+from napari_salt.model.input_checks import check_contrast
 from napari_salt.records import BACKGROUND_NAME, Planes, SlicePrediction, StepReport
 
 if TYPE_CHECKING:
@@ -133,6 +134,8 @@ def segment(
     """Predict slices in the order asked for."""
     started = time.monotonic()
     total = len(request.slices)
+    if request.conditions is None:
+        check_contrast(planes, request.slices)
     yield StepReport("loading", 0, total, message="Loading the network")
     from napari_salt.model.feature_cache import FeatureCache
     from napari_salt.model.predict import predict, prepare

@@ -22,6 +22,7 @@ from napari_salt.model.framing import choose_framing, intensity_for
 from napari_salt.model.input_checks import (
     check_annotations,
     check_channels,
+    check_contrast,
     check_slices,
     check_start,
     check_window,
@@ -128,7 +129,7 @@ def fit(
     ------
     InputError
         Nothing painted, an unknown id, only one kind of pixel, other shapes, unknown device or
-        backbone, a window that shows nothing of the stack.
+        backbone, a stack of one value, a window that shows nothing of the stack.
     AdapterError
         ``init`` belongs to other base weights or was adapted with another method or to other intensities.
     JobFailed
@@ -173,6 +174,7 @@ class _Fit:
     def run(self) -> Generator[Report, None, FitOutcome]:
         """The whole fit."""
         yield loading("loading weights")
+        check_contrast(self.planes, [one.index for one in self.painted])
         self.limits = measure_limits(self.planes, self.settings.intensity)
         check_window(self.settings.intensity, self.limits)
         set_threads()

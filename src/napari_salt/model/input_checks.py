@@ -10,7 +10,9 @@ import numpy as np
 from napari_salt.checked import LONGEST_TEXT, is_plain
 from napari_salt.errors import AdapterError, InputError
 from napari_salt.intensity import why_outside, words
+from napari_salt.model.limits import measured_slices
 from napari_salt.records import BACKGROUND, UNLABELLED, AnnotatedSlice, Label, Planes
+from napari_salt.regions import is_large
 from napari_salt.sparse_plane import ids_of
 
 if TYPE_CHECKING:
@@ -76,6 +78,33 @@ def check_slices(planes: Planes, slices: Sequence[int]) -> None:
         raise InputError(
             f"Slice {outside[0]} is outside the stack, which has slices 0 to {count - 1}."
         )
+
+
+def check_contrast(planes: Planes, slices: Sequence[int]) -> None:
+    """InputError when these ``slices``, and those that intensities are measured on, show nothing at all.
+
+    That is one finite value of each channel, or none. Reading ends where two values differ, in the first slice as a
+    rule. Large slices are not read: between small samples of them there may be something to see.
+    """
+    info = planes.info
+    if is_large(info):
+        return
+    found: dict[int, set[float]] = {}
+    for index in dict.fromkeys([*slices, *measured_slices(info.shape[0])]):
+        plane = np.asarray(planes.plane(index))
+        channels = plane.reshape(-1, plane.shape[-1] if plane.ndim == 3 else 1).T
+        for number, channel in enumerate(channels[:3] if info.rgb else channels):
+            values = channel[np.isfinite(channel)]
+            if values.size:
+                found.setdefault(number, set()).update((values.min().item(), values.max().item()))
+        if any(len(values) > 1 for values in found.values()):
+            return
+    only = dict.fromkeys(f"{value:g}" for values in found.values() for value in values)
+    what = f"one value only ({', '.join(only)})" if only else "no number, only NaN or infinity"
+    raise InputError(
+        f"The image holds {what}, on all slices that were looked at; choose an image, or a channel, that shows "
+        "something."
+    )
 
 
 def check_channels(planes: Planes, info: AdapterInfo) -> None:
