@@ -12,7 +12,7 @@ from napari_salt.control.desk import Desk
 from napari_salt.control.saving_controller import SavingController
 from napari_salt.io.session_folder import SessionFolder
 from napari_salt.io.session_store import SessionStore
-from napari_salt.records import FitRecord
+from napari_salt.records import FitRecord, SlicePrediction, SliceSummary
 from napari_salt.session.session import Session
 from napari_salt.session.stack import Stack
 from napari_salt.viewer_link import ViewerLink
@@ -71,6 +71,15 @@ def worked(office: Office, tmp_path: Path) -> None:
     office.session.add_round(RECORD, tmp_path / "adapter", 7)
     office.session.skip(0)
     office.tick()
+
+
+def predicted(index: int, label_id: int = 1) -> SlicePrediction:
+    """A slice with two rows of a label."""
+    labels = np.zeros((8, 8), np.uint16)
+    labels[index : index + 2] = label_id
+    doubts = np.full((8, 8), index / 8, np.float16)
+    summary = SliceSummary(index, 0.25, {label_id: 16}, {label_id: 0.5}, np.ones(3, np.float32))
+    return SlicePrediction(index, labels, doubts, summary)
 
 
 def painted_in(path: Path) -> tuple[int, ...]:

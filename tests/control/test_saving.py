@@ -25,11 +25,10 @@ from napari_salt.records import (
     BACKGROUND,
     FitSettings,
     SlicePrediction,
-    SliceSummary,
 )
 from napari_salt.session.agreement import Agreement
 from napari_salt.session.stack import Stack
-from saving_office import RECORD, Office, new_session, painted_in, worked
+from saving_office import RECORD, Office, new_session, painted_in, predicted, worked
 
 PATIENCE = 60.0
 """Seconds that a thread waits at most, so that a test which fails comes to an end."""
@@ -137,6 +136,7 @@ def test_a_session_of_another_stack_is_refused_and_nothing_changes(office, tmp_p
     office.saving.close()
     later = Office(tmp_path / "store", new_session(9))
     later.paint(0, BACKGROUND)
+    later.view.confirm.return_value = False
     with pytest.raises(InputError, match="open that image first"):
         later.saving.go_on(office.folders[0])
     assert later.session.annotations.painted_slices() == (0,)
@@ -279,14 +279,6 @@ def test_the_description_is_never_older_than_its_adapters(office, tmp_path, monk
     assert seen
     assert all(all(one) for one in seen)
     assert (office.folders[0] / STATE).is_file()
-
-
-def predicted(index: int, label_id: int = 1) -> SlicePrediction:
-    labels = np.zeros((8, 8), np.uint16)
-    labels[index : index + 2] = label_id
-    doubts = np.full((8, 8), index / 8, np.float16)
-    summary = SliceSummary(index, 0.25, {label_id: 16}, {label_id: 0.5}, np.ones(3, np.float32))
-    return SlicePrediction(index, labels, doubts, summary)
 
 
 def keep(office: Office, *indices: int, adapter: Path | None = None) -> None:

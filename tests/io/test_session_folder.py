@@ -268,6 +268,27 @@ def test_a_session_from_before_levels_agreed_has_agreed_on_nothing(folder):
     again.close()
 
 
+def test_a_session_from_before_pixels_could_be_replaced_is_of_its_own_only(folder):
+    def age(content):
+        del content["earlier"]
+        content["version"] = 3
+
+    rewrite(folder, age)
+    again = SessionFolder.open_folder(folder.path)
+    assert again.state() == STATE_OF
+    again.close()
+
+
+def test_of_many_pixels_that_were_replaced_the_first_and_the_newest_are_kept_in_mind():
+    state = replace(STATE_OF, identity="0")
+    for value in range(1, 40):
+        state = replace(STATE_OF, identity=str(value)).after(state)
+    assert state.earlier == ("0", *map(str, range(24, 39)))
+    again = replace(STATE_OF, identity="30").after(state)
+    assert "30" not in again.earlier
+    assert again.is_of("39")
+
+
 # ---- what levels have agreed on
 
 

@@ -15,6 +15,7 @@ from napari.layers import Image, Labels, Layer
 
 from napari_salt.control.controller import Controller
 from napari_salt.errors import InputError
+from napari_salt.io.session_folder import identity
 from napari_salt.records import SlicePrediction, SliceSummary
 from napari_salt.viewer_link import ViewerLink
 from napari_salt.views import DockView, Wishes
@@ -231,6 +232,8 @@ def test_other_pixels_of_the_same_shape_keep_the_paint(bench, viewer):
     assert bench.paint[2, 4, 4] == 1
     assert bench.session.fresh_slices() == ()
     assert "pixels of “t1” were replaced" in bench.status.text
+    known, _ = bench.controller.saving._kept.known.result()
+    assert known == identity(bench.session.stack), "the work is kept as that of the new pixels"
 
 
 @pytest.mark.parametrize("shape", [(5, 8, 8), (6, 9, 8), (8, 8), (2, 6, 8, 8)])

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from napari_salt.control.desk import Desk
     from napari_salt.control.files_controller import FilesController
     from napari_salt.control.job_controller import JobController
+    from napari_salt.control.saving_controller import SavingController
 
 
 class ArrivalsController:
@@ -32,10 +33,10 @@ class ArrivalsController:
         choose: Callable[[str], None],
         leave: Callable[[], None],
         ready: Callable[[], Readiness],
-        go_on: Callable[[Path], None],
+        saving: SavingController,
     ) -> None:
         self._desk, self._jobs, self._files = desk, jobs, files
-        self._choose, self._leave, self._ready, self._go_on = choose, leave, ready, go_on
+        self._choose, self._leave, self._ready, self._saving = choose, leave, ready, saving
 
     # ---- files
 
@@ -47,7 +48,7 @@ class ArrivalsController:
     def session_dropped(self, path: Path) -> None:
         """Go on with a session that was dropped on the viewer, or say why that cannot be now."""
         _check_welcome(path, self._ready().open_session)
-        self._go_on(path)
+        self._saving.go_on(path)
 
     # ---- single images and positions
 
@@ -103,6 +104,7 @@ class ArrivalsController:
         if stack is not None and stack.info.shape == session.stack.info.shape:
             self._jobs.abandon()
             session.replace_stack(stack, other_pixels=True)
+            self._saving.pixels_replaced()
             self._desk.say(
                 f"The pixels of “{stack.info.name}” were replaced; your paint stays.{stopped}",
                 "warning",

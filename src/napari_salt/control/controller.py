@@ -85,7 +85,7 @@ class Controller:
             self.images.choose,
             self._leave_session,
             self._ready,
-            self.saving.go_on,
+            self.saving,
         )
         self.assist = AssistController(
             self.desk, self.paint, assist_runner, self.refresh, lambda: self.jobs.busy

@@ -47,11 +47,20 @@ class EarlierWork:
         self._desk, self._store, self._pool = desk, store, pool
         self._go_on, self._changed = go_on, changed
 
-    def look_up(self, session: Session) -> Future[tuple[str, list[Found]]]:
-        """Earlier work on the stack of a session, or on another level of its image."""
+    def look_up(
+        self, session: Session, before: str | None = None
+    ) -> Future[tuple[str, list[Found]]]:
+        """Earlier work on the stack of a session, or on another level of its image.
+
+        ``before`` is the identity of the pixels that were shown before, and stands for those now where they cannot be
+        read: the work on them must be saved all the same.
+        """
         place = self._desk.place
         others = [] if place is None else self._desk.link.images.other_levels(place)
-        return self._pool.submit(find_work, session.stack, others, self._store)
+        stack, store = session.stack, self._store
+        if before is None:
+            return self._pool.submit(find_work, stack, others, store)
+        return self._pool.submit(_find_work_or, before, stack, others, store)
 
     def offer(self, kept: KeptSession) -> None:
         """Earlier work on this stack, once, as soon as it is known."""
@@ -95,6 +104,15 @@ class EarlierWork:
             self._desk.fail("This image cannot be read, so your work on it is not being saved.")
             self._changed()
         kept.try_later()
+
+
+def _find_work_or(
+    before: str, planes: Planes, levels: Sequence[Planes], store: SessionStore
+) -> tuple[str, list[Found]]:
+    try:
+        return find_work(planes, levels, store)
+    except Exception:  # noqa: BLE001
+        return before, []  # an image can raise anything when it is read
 
 
 def find_work(

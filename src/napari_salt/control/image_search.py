@@ -102,4 +102,4 @@ def _levels(opened: Opened) -> Iterator[Stack]:
 
 
 def _is_it(stack: Stack, state: SessionState) -> bool:
-    return stack.info.shape == state.stack.shape and identity(stack) == state.identity
+    return stack.info.shape == state.stack.shape and state.is_of(identity(stack))

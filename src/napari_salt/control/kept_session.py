@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_salt.control.rounds_folder import ADAPTER_SUFFIX
-from napari_salt.errors import NapariSaltError
+from napari_salt.errors import InputError, NapariSaltError
 from napari_salt.io.session_folder import SessionFolder
 from napari_salt.io.session_state import AgreedState, SessionState
 
@@ -38,6 +38,7 @@ class KeptSession:
 
     session: Session
     known: Future[tuple[str, list[Found]]]
+    """Identity of the pixels that the image shows now, and earlier work on them."""
     predictions: PredictionKeeper
     folder: SessionFolder | None = None
     slices: set[int] = field(default_factory=set)
@@ -52,6 +53,14 @@ class KeptSession:
     """Of the agreement with other levels as last written."""
     agreed: dict[int, SparsePlane] = field(default_factory=dict)
     """Paint as it was then that the folder holds."""
+    before: str | None = None
+    """Identity of the pixels before those that the image shows now, where it is known."""
+
+    @property
+    def identity(self) -> str | None:
+        """Identity of the pixels that the image shows now; None where it is not known, or not yet."""
+        known = self.known
+        return known.result()[0] if known.done() and known.exception() is None else None
 
     @property
     def something_waits(self) -> bool:
@@ -66,6 +75,11 @@ class KeptSession:
         session = self.session
         something = session.annotations.usable_slices() or len(session.rounds)
         return not self.something_waits or not (something or self.folder is not None)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is work of its own, on the disk or not."""
+        return self.folder is not None or bool(self.session.annotations.usable_slices())
 
     def signals(self) -> list[tuple[Any, Callable[..., None]]]:
         """What tells of changes, and what takes note of them."""
@@ -132,6 +146,9 @@ def save_session(
     """Runs on the writing thread, where ``before`` has ended by now."""
     if before is not None and before.exception() is None:
         folder = before.result()
+    if folder is not None:
+        with suppress(InputError):  # what the state takes the place of may be damaged
+            state = state.after(folder.state())
     fresh = folder is None
     if folder is None:
         # Killed before the first save, a folder says that nothing is in it.

@@ -93,6 +93,11 @@ class PredictionKeeper:
         self._back = session_predictions.kept(folder, image, self._session.stack.info.shape)
         self._read()
 
+    def pixels_replaced(self) -> None:
+        """What waits, and what has not yet come back, is of pixels that are no longer shown."""
+        self._waiting.clear()
+        self._back = self._batch = None
+
     def tick(self) -> bool:
         """Take what the thread has read; True when something has changed on screen."""
         self._collect()

@@ -112,8 +112,8 @@ class SavingController:
         last = kept.writing or before
         if last is not None:
             self._rescuer.left.append(Left(kept, last))
-        if kept.known.done() and kept.known.exception() is None:
-            kept.predictions.hand_over(kept.known.result()[0], kept.folder, last)
+        if kept.identity is not None:
+            kept.predictions.hand_over(kept.identity, kept.folder, last)
         return self._pool.submit(close_folder, last, kept.folder, kept.predictions.keeping)
 
     def tick(self) -> None:
@@ -128,6 +128,19 @@ class SavingController:
         self._writer.keep_predictions(kept)
         if kept.predictions.tick():
             self._changed()
+
+    def pixels_replaced(self) -> None:
+        """The image of the open session shows other pixels: the work on it is found again by those, too."""
+        kept = self._kept
+        if kept is None:
+            return
+        kept.predictions.pixels_replaced()
+        kept.before = kept.identity or kept.before
+        kept.known.cancel()
+        kept.known = self._earlier.look_up(kept.session, kept.before)
+        kept.changed = True
+        if not kept.is_begun:
+            kept.asked = False  # there may be earlier work on these
 
     def predicted(self, session: Session, prediction: SlicePrediction, adapter: Path) -> None:
         """Keep a slice that an adapter has segmented, in the session's label ids."""
@@ -245,19 +258,20 @@ class SavingController:
         missing = work.onto(kept.session)
         kept.folder, kept.asked = work.folder, True
         kept.slices.clear()
-        kept.changed, kept.ticked = False, frozenset(state.complete)
+        kept.changed = not self._is_of(state)  # then the folder is to say so
+        kept.ticked = frozenset(state.complete)
         kept.is_agreed()
         if work.folder is None:
             kept.start_anew()
         self._writer.lies_in(kept.session, None if work.folder is None else path)
         self._desk.view.set_settings(kept.session.settings)
-        kept.predictions.bring_back(path, state.identity)
+        kept.predictions.bring_back(path, kept.known.result()[0])
         kept.session.resumed.emit()
         self._desk.link.refresh_paint()
         self._tell_back(state, work.apart, missing)
 
     def _with_its_image(self, path: Path) -> KeptSession:
-        """See that the image of a session is the one that is open."""
+        """See that the image of a session is the one that is open, or one that the user wants it on."""
         check_folder(path)
         state = kept_state(path)
         if not self._is_of(state):
@@ -269,17 +283,24 @@ class SavingController:
             if kept is not None:
                 info = kept.session.stack.info
                 open_one = f"“{info.name}”, which is open, {wording.difference(info, state.stack)}"
-            raise InputError(
-                f"This session belongs to {theirs}, and {open_one}; open that image first, then the session."
-            )
+            told = f"This session belongs to {theirs}, and {open_one}"
+            if kept is None or not self._may_take_it(kept, state, told):
+                raise InputError(f"{told}; open that image first, then the session.")
         return kept
+
+    def _may_take_it(self, kept: KeptSession, state: SessionState, told: str) -> bool:
+        """Whether the user wants work on an image that it was not painted on, which it fits."""
+        info = kept.session.stack.info
+        return info.shape == state.stack.shape and self._desk.view.confirm(
+            f"{told}. Put its work onto “{info.name}” all the same?", "Put it there"
+        )
 
     def _is_of(self, state: SessionState) -> bool:
         """Whether a session is of the image that is open; one that is not honest about its shape is of none."""
         kept = self._kept
         if kept is None or kept.session.stack.info.shape != state.stack.shape:
             return False
-        return bool(kept.known.result()[0] == state.identity)
+        return state.is_of(kept.known.result()[0])
 
     def _tell_back(self, state: SessionState, apart: str, missing: str) -> None:
         parts = [contents(len(state.painted), len(state.rounds)), apart, missing]

@@ -215,9 +215,9 @@ class SessionWriter:
 
     @staticmethod
     def keep_predictions(kept: KeptSession) -> None:
-        """Hand over what was predicted, as soon as there is a folder for it."""
-        if kept.folder is not None:
-            kept.predictions.hand_over(kept.known.result()[0], kept.folder)
+        """Hand over what was predicted, as soon as there is a folder for it and the image is known."""
+        if kept.folder is not None and kept.identity is not None:
+            kept.predictions.hand_over(kept.identity, kept.folder)
 
     @staticmethod
     def _copies(kept: KeptSession, everything: bool) -> dict[int, NDArray[np.uint16]]:

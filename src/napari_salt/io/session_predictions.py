@@ -55,10 +55,10 @@ def keep(
         store.close()
 
 
-def kept_count(folder: Path) -> int:
-    """How many predicted slices a session folder holds."""
+def kept_count(folder: Path, image: str) -> int:
+    """How many predicted slices of the stack of that identity a session folder holds."""
     store = _there(folder / PREDICTIONS)
-    return 0 if store is None else len(store.done())
+    return 0 if store is None or store.made_of.image != image else len(store.done())
 
 
 def kept(folder: Path, image: str, shape: tuple[int, int, int]) -> Iterator[SlicePrediction]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, get_args
 
 from napari_salt import checked
@@ -24,8 +24,10 @@ from napari_salt.records import (
 )
 
 FORMAT = "napari-salt session"
-VERSION = 3
+VERSION = 4
 """Version of the schema; a later one is refused, an earlier one is brought up to date by `MIGRATIONS`."""
+MOST_EARLIER = 16
+"""Images that were replaced are kept in mind, at most: the first, and the newest of the others."""
 DAMAGED = "The session is damaged and cannot be read; use another copy of its folder."
 
 
@@ -39,9 +41,15 @@ def _with_agreement(content: dict[str, Any]) -> dict[str, Any]:
     return {"agreed": None} | content
 
 
+def _with_earlier(content: dict[str, Any]) -> dict[str, Any]:
+    """Before version 4 a session belonged to the pixels that it was begun on."""
+    return {"earlier": []} | content
+
+
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: _with_intensity,
     2: _with_agreement,
+    3: _with_earlier,
 }
 """By the version that it takes; each makes the content of the next version."""
 
@@ -90,6 +98,8 @@ class SessionState:
         File name of the adapter in use where no round has made it; else None.
     agreed
         What it has in common with sessions at other levels of its image; None for nothing.
+    earlier
+        Identities of the pixels that the image held before they were replaced, oldest first.
     """
 
     stack: StackInfo
@@ -104,6 +114,17 @@ class SessionState:
     adapter: str | None = None
     settings: FitSettings = field(default_factory=FitSettings)
     agreed: AgreedState | None = None
+    earlier: tuple[str, ...] = ()
+
+    def is_of(self, identity: str) -> bool:
+        """Whether the stack of that identity is the one that was painted on, now or before its pixels were replaced."""
+        return identity in (self.identity, *self.earlier)
+
+    def after(self, before: SessionState) -> SessionState:
+        """This state, which takes the place of ``before`` and keeps in mind which pixels that was painted on."""
+        known = dict.fromkeys((*before.earlier, before.identity))
+        earlier = tuple(one for one in known if one != self.identity)
+        return replace(self, earlier=earlier[:1] + earlier[1:][-(MOST_EARLIER - 1) :])
 
     def to_json(self) -> str:
         """JSON text; the inverse of `from_json`."""
@@ -166,6 +187,7 @@ def _state(content: dict[str, Any]) -> SessionState:
         adapter=None if content["adapter"] is None else adapter_name(content["adapter"]),
         settings=_settings(content["settings"]),
         agreed=None if content["agreed"] is None else _agreed(content["agreed"], count),
+        earlier=tuple(_text(one) for one in content["earlier"]),
     )
 
 

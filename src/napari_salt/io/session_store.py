@@ -32,7 +32,7 @@ class Found:
     slices: int
     """Slices with paint, or complete."""
     predicted: int = 0
-    """Slices with masks."""
+    """Slices with masks of these pixels."""
     changed: float = 0.0
     """When it was changed last, in seconds since 1970."""
 
@@ -100,9 +100,9 @@ class SessionStore:
         """Kept work on the stack of that `session_folder.identity`, newest first; damaged ones are left out."""
         found = []
         for path, state, changed in self._all():
-            if state.identity != identity:
+            if not state.is_of(identity):
                 continue
-            slices, predicted = len(state.painted), kept_count(path)
+            slices, predicted = len(state.painted), kept_count(path, identity)
             if slices or predicted:
                 found.append(Found(path, state, slices, predicted, changed))
         return sorted(found, key=lambda one: -one.changed)
