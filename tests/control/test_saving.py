@@ -200,6 +200,54 @@ def test_the_next_dock_goes_on_in_the_same_folder(office, tmp_path):
     folder.close()
 
 
+@pytest.mark.parametrize("tick", ["before it is left", "while it is away", "never"])
+@pytest.mark.parametrize("is_slow", [True, False])
+def test_an_image_that_is_left_at_its_first_stroke_and_come_back_to_has_one_folder(
+    office, monkeypatch, tick, is_slow
+):
+    """Whether the first write is under way then, has ended unseen, or has not begun."""
+    go_on, create = threading.Event(), SessionFolder.create
+
+    def created(path, state):
+        go_on.wait(PATIENCE)
+        return create(path, state)
+
+    monkeypatch.setattr(SessionFolder, "create", staticmethod(created))
+    mine, other = office.session, new_session(9)
+    for index in range(4):
+        wait([office.saving._kept.known])
+        go_on.clear() if is_slow and index == 0 else go_on.set()
+        office.paint(index, BACKGROUND)
+        if tick == "before it is left":
+            office.saving.tick()
+        office.saving.opened(other)
+        if tick == "while it is away":
+            office.saving.tick()
+        office.saving.opened(mine)
+        go_on.set()
+    office.tick()
+    office.tick()
+    assert office.desk.status == IDLE
+    office.paint(4, BACKGROUND)
+    office.saving.close()
+    assert [painted_in(path) for path in office.folders] == [(0, 1, 2, 3, 4)]
+
+
+def test_where_an_image_was_saved_to_meanwhile_it_stays(office, tmp_path):
+    office.paint(1, BACKGROUND)
+    office.saving.opened(new_session(9))
+    office.saving.opened(office.session)
+    office.view.ask_save.return_value = tmp_path / "mine.salt"
+    office.saving.save_as()
+    office.saving.opened(new_session(9))
+    office.saving.tick()
+    office.saving.opened(office.session)
+    office.paint(2, BACKGROUND)
+    office.saving.close()
+    assert painted_in(tmp_path / "mine.salt") == (1, 2)
+    assert [painted_in(path) for path in office.folders] == [(1,)]
+
+
 def test_a_session_is_saved_elsewhere_and_goes_on_there(office, tmp_path):
     worked(office, tmp_path)
     office.view.ask_save.return_value = tmp_path / "mine"

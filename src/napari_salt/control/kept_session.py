@@ -1,7 +1,7 @@
 """One session that is kept on disk: what of it has changed, what is written of it, and how. No Qt.
 
-`KeptSession` and `state_of` belong to the viewer's thread; `save_session`, `save_beside` and `close_folder` run on the
-one that writes.
+`KeptSession` and `state_of` belong to the viewer's thread; `save_session`, `save_beside`, `open_behind` and
+`close_folder` run on the one that writes.
 """
 
 from __future__ import annotations
@@ -201,6 +201,11 @@ def save_beside(
             folder.save(change(folder.state()), planes)
     finally:
         folder.close()
+
+
+def open_behind(last: Future[SessionFolder]) -> SessionFolder:
+    """Runs on the writing thread, behind the write ``last`` and what closes its folder: open that again."""
+    return SessionFolder.open_folder(last.result().path)
 
 
 def close_folder(

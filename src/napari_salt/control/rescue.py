@@ -39,10 +39,17 @@ class Rescuer:
         Knows the other places.
     moved
         Told where a session lies from now on.
+    written
+        Told where the last write of a session went that was let go of.
     """
 
-    def __init__(self, store: SessionStore, moved: Callable[[Session, Path], None]) -> None:
-        self._store, self._moved = store, moved
+    def __init__(
+        self,
+        store: SessionStore,
+        moved: Callable[[Session, Path], None],
+        written: Callable[[Session, Path], None],
+    ) -> None:
+        self._store, self._moved, self._written = store, moved, written
         self.left: list[Left] = []
 
     def rescue(self, kept: KeptSession, tell: Callable[[str], None]) -> bool:
@@ -59,10 +66,18 @@ class Rescuer:
         tell(where_it_went(folder.path))
         return True
 
+    def last_write(self, session: Session) -> Future[SessionFolder] | None:
+        """The last write of a session that was let go of; None where none was under way when last looked after."""
+        writes = (one.last for one in reversed(self.left) if one.kept.session is session)
+        return next(writes, None)
+
     def look_after(
         self, open_one: KeptSession | None, tell: Callable[[str], None], seconds: float = 0.0
     ) -> None:
-        """Rescue sessions that were let go of and whose last write has failed, or does not end within ``seconds``."""
+        """Take note of where sessions lie that were let go of.
+
+        Those are rescued whose last write has failed, or does not end within ``seconds``.
+        """
         waiting, self.left = self.left, []
         for one in waiting:
             wait([one.last], seconds)
@@ -70,6 +85,8 @@ class Rescuer:
                 self.left.append(one)
             elif not one.last.done() or one.last.exception() is not None:
                 self._after_refusal(one.kept, open_one, tell)
+            else:
+                self._written(one.kept.session, one.last.result().path)
 
     def _after_refusal(
         self, left: KeptSession, open_one: KeptSession | None, tell: Callable[[str], None]

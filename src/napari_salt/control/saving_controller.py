@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from napari_salt import wording
 from napari_salt.control.earlier_work import EarlierWork
-from napari_salt.control.kept_session import KeptSession, close_folder
+from napari_salt.control.kept_session import KeptSession, close_folder, open_behind
 from napari_salt.control.kept_work import contents, open_work
 from napari_salt.control.prediction_keeper import PredictionKeeper
 from napari_salt.control.rescue import NOWHERE, Left, Rescuer, write_whole
@@ -70,7 +70,7 @@ class SavingController:
         self._kept: KeptSession | None = None
         self._writer = SessionWriter(desk, store, self._pool, changed)
         self._earlier = EarlierWork(desk, store, self._pool, self.go_on, changed)
-        self._rescuer = Rescuer(store, self._writer.lies_in)
+        self._rescuer = Rescuer(store, self._writer.lies_in, self._writer.was_written)
         self.changed_elsewhere = self._writer.changed_elsewhere
 
     # ---- following a session
@@ -81,7 +81,7 @@ class SavingController:
         known = self._earlier.look_up(session)
         keeper = PredictionKeeper(self._desk, session, self._mask_pool)
         kept = self._kept = KeptSession(session, known, keeper)
-        path = self._writer.folder_of(session)
+        path, last = self._writer.folder_of(session), self._rescuer.last_write(session)
         changed = self._writer.take_changed_elsewhere(session)
         if path is not None and path.is_dir():
             kept.asked = True
@@ -91,6 +91,9 @@ class SavingController:
         elif session.annotations.usable_slices():
             kept.slices.update(session.annotations.painted_slices())
             kept.changed = True
+            if last is not None:  # its first folder is only now being made
+                kept.asked = True
+                kept.writing = self._pool.submit(open_behind, last)
         for signal, slot in kept.signals():
             signal.connect(slot)
 

@@ -82,6 +82,11 @@ class SessionWriter:
         else:
             _folders[session] = path
 
+    @staticmethod
+    def was_written(session: Session, path: Path) -> None:
+        """A write begun some time ago went there; where the session lies elsewhere by now, it stays there."""
+        _folders.setdefault(session, path)
+
     # ---- sessions that are not open
 
     @staticmethod
