@@ -757,21 +757,31 @@ def test_a_new_folder_has_what_levels_agreed_on(office, tmp_path, monkeypatch, h
     assert agreed_in(path) == {1: {0, 1}, 2: {0}, **({3: {0}} if how == "gone" else {})}
 
 
-def test_a_folder_that_is_gone_is_replaced_by_a_new_one_with_everything(
-    office, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(kept_session, "RETRY", 0.0)
+def test_a_folder_that_is_gone_is_replaced_by_a_new_one_with_everything(office, tmp_path):
     worked(office, tmp_path)
     (path,) = office.folders
     path.rename(tmp_path / "moved away")
     office.paint(0, 1)
     office.tick()
-    assert "not being saved" in office.desk.status.text
+    assert office.desk.status.text == (
+        f"{path.name} was deleted or moved, so your work goes on in a new session folder."
+    )
+    assert len(office.folders) == 1, "without waiting"
     office.tick()
-    assert office.desk.status.text == "your work is saved again"
+    office.view.notify.assert_not_called()
     office.saving.close()
     assert [painted_in(one) for one in office.folders] == [(0, 1, 4)]
     assert painted_in(tmp_path / "moved away") == (1, 4)
+
+
+def test_where_the_drive_of_a_folder_that_is_gone_is_gone_too_that_is_told(office, tmp_path):
+    worked(office, tmp_path)
+    shutil.rmtree(office.store.folder)
+    office.store.folder.write_text("no folder")
+    office.paint(0, 1)
+    office.tick()
+    office.tick()
+    assert "not being saved" in office.desk.status.text
 
 
 def refused_lock(*_, **__):

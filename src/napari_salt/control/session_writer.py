@@ -155,8 +155,7 @@ class SessionWriter:
             kept.folder = writing.result()
         except Exception as error:  # noqa: BLE001
             # A file system can raise anything; what was sent must be sent again, whatever it was.
-            self._refused(kept)
-            return error
+            return self._refused(kept, error)
         if kept.retry_at:
             kept.retry_at = 0.0
             self._desk.say("your work is saved again", "good")
@@ -164,16 +163,28 @@ class SessionWriter:
         self.lies_in(kept.session, kept.folder.path)
         return None
 
-    def _refused(self, kept: KeptSession) -> None:
-        """A write failed: the next one goes to a new folder where nothing is left of this one."""
+    def _refused(self, kept: KeptSession, error: Exception) -> Exception | None:
+        """A write failed: the next one goes to a new folder where nothing is left of this one, and that at once.
+
+        Returns what to tell; None where a new folder is all there is to tell, and that was told.
+        """
         self.give_back(kept)
-        kept.try_later()
-        if kept.folder is not None and kept.folder.is_there:
-            return
-        if kept.folder is not None:
-            kept.folder.close()
+        before = kept.folder
+        if before is not None and before.is_there:
+            kept.try_later()
+            return error
         self.lies_in(kept.session, None)
         kept.start_anew()
+        if before is None:
+            kept.try_later()
+            return error
+        before.close()
+        self._desk.say(
+            f"{before.path.name} was deleted or moved, so your work goes on in a new session folder.",
+            "warning",
+        )
+        self._changed()
+        return None
 
     def _tell(self, refusal: Exception) -> None:
         ours = isinstance(refusal, NapariSaltError)
