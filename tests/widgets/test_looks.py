@@ -8,8 +8,19 @@ import subprocess
 import sys
 
 import pytest
+from napari.settings import get_settings
 from qtpy.QtCore import QPoint
-from qtpy.QtWidgets import QAbstractButton, QApplication, QLabel, QScrollArea
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QApplication,
+    QLabel,
+    QLineEdit,
+    QScrollArea,
+    QTableView,
+    QToolButton,
+    QTreeWidget,
+)
 
 from napari_salt.key_table import resolve
 from napari_salt.session.readiness import Action, Readiness
@@ -24,10 +35,12 @@ from napari_salt.views import (
     StatusState,
     SuggestionState,
 )
+from napari_salt.widgets.dice_curve import DiceCurve
 from napari_salt.widgets.dock import Dock
 from napari_salt.widgets.fold import Fold
 from napari_salt.widgets.keys_overlay import KeysOverlay
 from napari_salt.widgets.panel import Panel
+from napari_salt.widgets.sparkline import Sparkline
 
 
 def fill(panel):
@@ -148,6 +161,32 @@ def test_the_list_of_keys_is_seen_as_a_whole(make_napari_viewer, qtbot, theme):
         qtbot.waitUntil(lambda: not cut_off(overlay), timeout=5000)
     assert cut_off(overlay) == []
     assert overlay.height() <= 760
+
+
+def test_all_text_is_as_large_as_napari_is_told_to_show_it(make_napari_viewer, qtbot, monkeypatch):
+    viewer = make_napari_viewer(show=True)
+    panel = Panel()
+    viewer.window.add_dock_widget(panel, name="Few-shot segmentation")
+    fill(panel)
+    panel.slices.show()
+    kinds = (QLineEdit, QAbstractItemView, QToolButton, DiceCurve, Sparkline)
+    inside = [one for window in (panel, panel.slices) for one in window.findChildren(kinds)]
+    appearance = get_settings().appearance
+    monkeypatch.setattr(appearance, "font_size", 20)
+
+    def too_small():
+        return [one for one in inside if one.font().pointSizeF() < 20]
+
+    assert {kind for kind in kinds if any(isinstance(one, kind) for one in inside)} == set(kinds)
+    qtbot.waitUntil(lambda: not too_small(), timeout=5000)
+    line = panel.labels.findChild(QLineEdit)
+    qtbot.waitUntil(lambda: line.height() >= line.sizeHint().height(), timeout=5000)
+    for table in (*panel.findChildren(QTableView), *panel.slices.findChildren(QTableView)):
+        assert table.verticalHeader().defaultSectionSize() >= table.fontMetrics().height()
+    (rounds,) = panel.findChildren(QTreeWidget)
+    assert rounds.visualItemRect(rounds.topLevelItem(0)).height() >= rounds.fontMetrics().height()
+    shown = panel.labels.findChild(QTableView)
+    assert shown.height() >= 3 * shown.rowHeight(0)
 
 
 def test_the_check_can_fail(qtbot):

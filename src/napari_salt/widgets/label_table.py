@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QModelIndex, QPoint, Qt, Signal
+from qtpy.QtCore import QEvent, QModelIndex, QPoint, Qt, Signal
 from qtpy.QtGui import QColor, QKeyEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -23,8 +23,9 @@ from napari_salt.widgets.label_model import COLOR, KEY, NAME, REMOVE, SLICES, La
 from napari_salt.widgets.plain import plain_text
 from napari_salt.widgets.quiet import QuietDelegate
 from napari_salt.widgets.swatch import SwatchDelegate
+from napari_salt.widgets.text_font import row_height
 
-_LEAST_ROWS, _MOST_ROWS, _ROW_HEIGHT = 3, 7, 24
+_LEAST_ROWS, _MOST_ROWS = 3, 7
 
 _NAME_TIP = "Name a label and press Enter; the name is also its prompt"
 
@@ -86,6 +87,12 @@ class LabelTable(QWidget):
         layout.addWidget(self._rows)
         layout.addLayout(line)
         self._fit_height()
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Make the rows as high as another font wants them."""
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.FontChange:
+            self._fit_height()
 
     def value(self) -> int | None:
         """Id of the selected label; None when nothing is selected."""
@@ -165,7 +172,6 @@ class LabelTable(QWidget):
         for column in (SLICES, KEY):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
         side.hide()
-        side.setDefaultSectionSize(_ROW_HEIGHT)
         selection.currentRowChanged.connect(self._on_row)
         view.clicked.connect(self._on_clicked)
         view.deletePressed.connect(self._remove_current)
@@ -174,7 +180,10 @@ class LabelTable(QWidget):
 
     def _fit_height(self) -> None:
         rows = min(max(self._model.rowCount(), _LEAST_ROWS), _MOST_ROWS)
-        self._rows.setFixedHeight(rows * _ROW_HEIGHT + 2 * self._rows.frameWidth() + 4)
+        side, height = self._rows.verticalHeader(), row_height(self)
+        assert side is not None
+        side.setDefaultSectionSize(height)
+        self._rows.setFixedHeight(rows * height + 2 * self._rows.frameWidth() + 4)
 
     def _add(self) -> None:
         name = self._name.text().strip()

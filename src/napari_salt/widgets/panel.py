@@ -39,6 +39,7 @@ from napari_salt.widgets.slice_panel import SlicePanel
 from napari_salt.widgets.slices_window import SlicesWindow
 from napari_salt.widgets.status_line import StatusLine
 from napari_salt.widgets.tab_order import follow_layout
+from napari_salt.widgets.text_font import follow_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -252,13 +253,15 @@ class Panel(QWidget):
     # ---- building
 
     def _lay_out(self) -> None:
+        labels = Caption("Labels")
+        follow_text(self, labels)
         column = QWidget(self)
         layout = QVBoxLayout(column)
         layout.setContentsMargins(0, 0, 6, 0)
         layout.setSpacing(5)
         for part in (
             self.image,
-            Caption("Labels"),
+            labels,
             self.labels,
             self.slice,
             self.assist,

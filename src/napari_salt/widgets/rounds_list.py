@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import QEvent, QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -18,12 +18,14 @@ from qtpy.QtWidgets import (
 
 from napari_salt.widgets.action_button import ActionButton
 from napari_salt.widgets.plain import PlainLabel, plain_text
+from napari_salt.widgets.text_font import row_height
 
 if TYPE_CHECKING:
     from napari_salt.views import ComparisonState, RoundRow
 
 _NUMBER = Qt.ItemDataRole.UserRole
-_MOST_ROWS, _ROW_HEIGHT = 5, 22
+_MOST_ROWS = 5
+_ACTIVE = "●"
 _HEADERS = ("", "Round", "Slices", "Dice", "Time", "Size")
 
 
@@ -108,19 +110,32 @@ class RoundsList(QWidget):
         self._list.clear()
         self._active = next((row.number for row in rows if row.active), None)
         for row in reversed(rows):
-            mark = "●" if row.active else ""
+            mark = _ACTIVE if row.active else ""
             texts = [mark, str(row.number), str(row.slices), row.dice, row.time, row.size]
             item = QTreeWidgetItem(texts)
             item.setData(0, _NUMBER, row.number)
-            item.setSizeHint(0, QSize(0, _ROW_HEIGHT))
             for column in range(len(texts)):
                 item.setToolTip(column, plain_text(row.detail))
             self._list.addTopLevelItem(item)
             item.setSelected(row.number in selected)
         self._list.blockSignals(was_blocked)
-        shown = min(max(len(rows), 1), _MOST_ROWS)
-        self._list.setFixedHeight((shown + 1) * _ROW_HEIGHT + 6)
+        self._fit_height()
         self._update_button()
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Make the rows as high as another font wants them."""
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.FontChange:
+            self._fit_height()
+
+    def _fit_height(self) -> None:
+        height, wide = row_height(self), self.fontMetrics().horizontalAdvance(_ACTIVE) + 8
+        for place in range(self.count()):
+            item = self._list.topLevelItem(place)
+            assert item is not None
+            item.setSizeHint(0, QSize(wide, height))
+        shown = min(max(self.count(), 1), _MOST_ROWS)
+        self._list.setFixedHeight((shown + 1) * height + 6)
 
     def count(self) -> int:
         """Number of rounds shown."""

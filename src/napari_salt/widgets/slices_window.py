@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QModelIndex, QSize, Qt, QTimer, Signal
+from qtpy.QtCore import QEvent, QModelIndex, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 from napari_salt.widgets.action_button import ActionButton
 from napari_salt.widgets.plain import PlainLabel
 from napari_salt.widgets.slices_model import SlicesModel
+from napari_salt.widgets.text_font import follow_text, row_height
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QHideEvent, QShowEvent
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 _INTERVAL = 500
 """Milliseconds between looks at what has changed."""
-_ROW_HEIGHT = 22
 
 
 class SlicesWindow(QWidget):
@@ -47,6 +47,7 @@ class SlicesWindow(QWidget):
         self._rows = QTableView(self)
         self._build_rows()
         self._count = PlainLabel(self)
+        follow_text(self, self._count)
         self._export = ActionButton("Save as CSV…", "Write this table to a file for spreadsheets")
         self._export.clicked.connect(self.exportRequested)
         self._timer = QTimer(self)
@@ -64,6 +65,15 @@ class SlicesWindow(QWidget):
     def sizeHint(self) -> QSize:
         """Room for a few labels and many slices."""
         return QSize(560, 480)
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Make rows and columns as large as another font wants them."""
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.FontChange:
+            side = self._rows.verticalHeader()
+            assert side is not None
+            side.setDefaultSectionSize(row_height(self))
+            self._fit_columns()
 
     def model(self) -> SlicesModel:
         """The item model behind the rows."""
@@ -129,7 +139,7 @@ class SlicesWindow(QWidget):
         header.setHighlightSections(False)
         header.sortIndicatorChanged.connect(self._select)
         side.hide()
-        side.setDefaultSectionSize(_ROW_HEIGHT)
+        side.setDefaultSectionSize(row_height(self))
         side.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         selection.currentRowChanged.connect(self._on_row)
         view.clicked.connect(self._on_row)
