@@ -304,6 +304,8 @@ def _place(text: str) -> tuple[str, int]:
     axis, sign, index = text.partition("=")
     if not (axis.strip() and sign and index.strip().isdecimal()):
         raise argparse.ArgumentTypeError(f"'{text}' is not AXIS=INDEX, such as T=2; the first is 0")
+    if axis.strip().upper() in ("Y", "X"):
+        raise argparse.ArgumentTypeError("rows and columns are taken whole; name another axis")
     return axis.strip(), int(index)
 
 

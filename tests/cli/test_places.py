@@ -73,6 +73,7 @@ def test_one_stack_says_nothing(tmp_path, console):
         ("Q=1", "There is no axis “Q” in series; it has T, Z, Y, X."),
         ("T", "'T' is not AXIS=INDEX, such as T=2; the first is 0"),
         ("T=-1", "'T=-1' is not AXIS=INDEX"),
+        ("y=1", "rows and columns are taken whole; name another axis"),
     ],
 )
 def test_what_is_not_there_is_refused(series, capsys, at, says):

@@ -71,7 +71,7 @@ class MadeOf:
     adapter
         SHA-256 of the adapter file.
     image
-        `identity.closer_identity` of the stack.
+        `io.identity.closer_identity` of the stack.
     shape
         ``(N, Y, X)``.
     labels

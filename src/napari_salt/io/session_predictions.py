@@ -34,7 +34,7 @@ def keep(
     """Add predicted slices to a session folder; each is on the disk when this returns.
 
     Slices of another adapter, which are out of date, are dropped when the first of a new one comes. ``image`` is the
-    `session_folder.identity` of the stack, ``labels`` the session's. Raises ``OutputError`` when the disk refuses.
+    `io.identity.identity` of the stack, ``labels`` the session's. Raises ``OutputError`` when the disk refuses.
     """
     path, named = folder / PREDICTIONS, {label.label_id: label for label in labels}
     store: MaskStore | None = None

@@ -87,7 +87,7 @@ class SessionState:
     stack
         Geometry of the stack.
     identity
-        What `session_folder.identity` says of the stack's pixels.
+        What `io.identity.identity` says of the stack's pixels.
     labels, next_id
         The label table, see `session.labels.LabelTable`.
     painted, complete, skipped

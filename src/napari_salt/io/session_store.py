@@ -97,7 +97,7 @@ class SessionStore:
         return frozenset(state.stack.shape for _, state, _ in self._all())
 
     def find(self, identity: str) -> list[Found]:
-        """Kept work on the stack of that `session_folder.identity`, newest first; damaged ones are left out."""
+        """Kept work on the stack of that `io.identity.identity`, newest first; damaged ones are left out."""
         found = []
         for path, state, changed in self._all():
             if not state.is_of(identity):

@@ -28,7 +28,7 @@ class Order:
     image, level, series, at
         How `io.read.read_stack` opens the image, ``at`` being ``fixed`` there; an empty path where its planes are sent.
     identity, info
-        `io.session_folder.identity` and geometry of the stack.
+        `io.identity.closer_identity` and geometry of the stack.
     labels
         Names to segment; None = all.
     descriptors
