@@ -766,7 +766,10 @@ def test_a_folder_that_is_gone_is_replaced_by_a_new_one_with_everything(office, 
     assert office.desk.status.text == (
         f"{path.name} was deleted or moved, so your work goes on in a new session folder."
     )
-    assert len(office.folders) == 1, "without waiting"
+    writing = office.saving._kept.writing
+    assert writing is not None, "at once, not when a write is tried again"
+    wait([writing])
+    assert len(office.folders) == 1
     office.tick()
     office.view.notify.assert_not_called()
     office.saving.close()

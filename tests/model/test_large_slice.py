@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from napari_salt.model import (
     encode_painted,
+    input_checks,
     large_slice,
     limits,
     probe,
@@ -79,7 +80,7 @@ def all_are_large(monkeypatch):
 
     def change() -> None:
         rooms = (encode_painted, predict_module, segment_slices_module, noise_module, limits)
-        for module in (*rooms, volume_filters):
+        for module in (*rooms, volume_filters, input_checks):
             monkeypatch.setattr(module, "is_large", lambda _: True)
         monkeypatch.setattr(large_slice, "SMALLEST_WINDOW", 32)
         monkeypatch.setattr(large_slice, "LARGEST_WINDOW", 64)

@@ -15,7 +15,7 @@ from napari.layers import Image, Labels, Layer
 
 from napari_salt.control.controller import Controller
 from napari_salt.errors import InputError
-from napari_salt.io.session_folder import identity
+from napari_salt.io.identity import identity
 from napari_salt.records import SlicePrediction, SliceSummary
 from napari_salt.viewer_link import ViewerLink
 from napari_salt.views import DockView, Wishes

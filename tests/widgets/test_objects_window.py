@@ -12,7 +12,7 @@ from napari_salt.session.readiness import Facts, readiness_of
 from napari_salt.widgets.objects_window import ObjectsWindow
 from napari_salt.widgets.panel import Panel
 
-READY = Facts(has_stack=True, slice_count=3, predicted=3)
+READY = Facts(has_stack=True, slice_count=3, predicted=3, labels=("cell",))
 
 
 @pytest.fixture
