@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from descriptions import described
 from napari_salt.control import files_controller
@@ -15,6 +17,7 @@ from napari_salt.control.files_controller import FilesController
 from napari_salt.control.job_controller import Job, JobController
 from napari_salt.engine.requests import AdaptRequest, ExtendRequest, SegmentRequest
 from napari_salt.errors import AdapterError, OutputError
+from napari_salt.model.adapter_info import HEADER_KEY, read_info
 from napari_salt.records import FitRecord, Label
 from napari_salt.session.session import Session
 from napari_salt.session.stack import Stack
@@ -175,13 +178,43 @@ def test_a_saved_adapter_that_finds_a_deleted_label_says_so(bench, monkeypatch):
     assert [label.name for label in told[-1].labels] == ["Nucleus", "nucleus (deleted)"]
 
 
-def test_an_adapter_from_a_file_may_know_its_labels_by_other_ids(bench, monkeypatch):
-    told = written(monkeypatch)
-    bench.info = replace(bench.info, labels=(Label(1, "nucleus"),))
-    bench.files.use_file(bench.source)
+@pytest.fixture
+def lent(bench, monkeypatch):
+    """A colleague's adapter, which knows nuclei by the id that cells have here, and vessels, unknown here."""
+    monkeypatch.setattr(files_controller, "read_info", read_info)
+    told = described((Label(1, "Nucleus"), Label(7, "vessel")), bench.record)
+    path = bench.folder / "lent.salt.safetensors"
+    path.write_bytes(save({"x": np.zeros(1)}, metadata={HEADER_KEY: told.to_json()}))
+    return path
+
+
+def test_an_adapter_from_a_file_that_knows_labels_by_other_ids_is_used_as_a_copy(bench, lent):
+    before = lent.read_bytes()
+    bench.files.use_file(lent)
+    used = Path(bench.session.adapter_path)
+    assert [(one.label_id, one.name) for one in read_info(used).labels] == [
+        (2, "Nucleus"),
+        (7, "vessel"),
+    ]
+    assert lent.read_bytes() == before
+    assert bench.session.labels.names == {1: "cell", 2: "nucleus", 7: "vessel"}
+    assert bench.said == "lent.salt.safetensors loaded; it finds Nucleus, vessel"
+    bench.files.tick(resting=True)
+    assert bench.runner.requests == [], "nothing is fitted to it"
     bench.session.labels.rename(2, "soma")
     bench.files.export_adapter()
-    assert [(label.label_id, label.name) for label in told[-1].labels] == [(1, "soma")]
+    assert [(one.label_id, one.name) for one in read_info(bench.path).labels] == [
+        (2, "soma"),
+        (7, "vessel"),
+    ]
+
+
+def test_one_that_knows_them_by_the_same_ids_is_used_as_it_is(bench, lent):
+    bench.session.labels.rename(1, "nucleus (old)")
+    bench.session.labels.remove(2)
+    bench.session.labels.rename(1, "nucleus")
+    bench.files.use_file(lent)
+    assert bench.session.adapter_path == str(lent)
 
 
 @pytest.mark.parametrize("why", ["not wanted", "has it", "from a file"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_salt.key_table import LABEL_MODIFIERS, label_key
@@ -45,8 +45,6 @@ class Desk:
     label_modifier: str = LABEL_MODIFIERS[0]
     assisting: bool = False
     """Whether the box tool has the mouse."""
-    label_maps: dict[str, dict[int, int]] = field(default_factory=dict)
-    """For adapters from files, by path: the session's label id of each trained id."""
 
     def say(
         self,

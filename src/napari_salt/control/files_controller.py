@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _Version = tuple[Path, int]
 """A file and when it was written: the name of a round may come again, in another session."""
 
+LOADED = "loaded"
+"""Folder, in that of this run's adapters, of copies of loaded ones."""
 _ADAPTERS = f"Adapter (*{ADAPTER_SUFFIX})"
 
 
@@ -132,9 +134,9 @@ class FilesController:
 
     def _labels_now(self, session: Session, source: Path) -> tuple[tuple[Label, ...], str]:
         """Labels of an adapter as the table has them now, and the names of those that are deleted there."""
-        trained, ids = read_info(source).labels, self._desk.label_maps.get(str(source), {})
+        trained = read_info(source).labels
         present = {label.label_id: label for label in session.labels}
-        now = [present.get(ids.get(label.label_id, label.label_id)) for label in trained]
+        now = [present.get(label.label_id) for label in trained]
         taken = {label.name.casefold() for label in now if label is not None}
         labels, deleted = [], []
         for was, label in zip(trained, now, strict=True):
@@ -221,20 +223,26 @@ class FilesController:
             self.use_file(path)
 
     def use_file(self, path: Path) -> None:
-        """Segment with the adapter in a file from now on.
+        """Segment with the adapter in a file from now on; with a copy where the session knows its labels by other ids.
 
         Raises ``AdapterError`` when the file is none, or is damaged.
         """
         session = self._desk.session
         if session is None:
             return
-        trained = read_info(path).labels
+        info = read_info(path)
         unused = session.labels.next_id
-        self._desk.label_maps[str(path)] = {
-            label.label_id: _label_in(session, label, unused) for label in trained
-        }
-        session.use_adapter(path)
-        names = ", ".join(label.name for label in trained)
+        labels = tuple(
+            replace(label, label_id=_label_in(session, label, unused)) for label in info.labels
+        )
+        used = path
+        if labels != info.labels:
+            folder = rounds_folder() / LOADED
+            folder.mkdir(exist_ok=True)
+            used = folder / f"{id(session):x}-{path.name}"
+            copy_file(path, used, replace(info, labels=labels))
+        session.use_adapter(used)
+        names = ", ".join(label.name for label in labels)
         self._desk.say(f"{path.name} loaded; it finds {names}", "good")
 
 

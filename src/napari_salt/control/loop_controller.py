@@ -249,12 +249,8 @@ class LoopController:
         """Show and keep a predicted slice; raises OutputError when the disk is full."""
         if not isinstance(report, SlicePrediction):
             return
-        ids = {label.label_id: label.label_id for label in session.labels}
-        if isinstance(request, SegmentRequest):
-            ids = self._desk.label_maps.get(str(request.adapter), ids)
-        prediction = relabelled(
-            report, {old: new for old, new in ids.items() if new in session.labels}
-        )
+        # labels may have been deleted since the adapter was made
+        prediction = relabelled(report, {one.label_id: one.label_id for one in session.labels})
         self._desk.link.write_prediction(prediction)
         session.add_prediction(prediction.summary, provisional=prediction.provisional)
         if isinstance(request, SegmentRequest):
