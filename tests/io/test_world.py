@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from napari_salt.io.read import read_stack
-from napari_salt.io.world import Apart, apart, as_affine
+from napari_salt.io.world import NO_PLACE, Apart, apart, as_affine
 from napari_salt.records import Origin, StackInfo
 
 PLACE = np.array([[0, 0, -0.8, 90], [0.1, -0.8, 0, 70], [3, 0, 0, -20], [0, 0, 0, 1]])
@@ -47,6 +47,13 @@ def test_a_place_that_nobody_knows_contradicts_nothing():
         assert apart(unknown, info(PLACE)) == apart(info(PLACE), unknown) == Apart()
 
 
+def test_the_identity_is_told_and_contradicts_nothing():
+    bare = info(NO_PLACE)
+    told = Apart(moved=("their affine, which only one of them has set",))
+    assert apart(bare, info(PLACE)) == apart(info(PLACE), bare) == told
+    assert apart(bare, bare) == Apart()
+
+
 def test_a_single_slice_has_no_direction():
     upside_down = PLACE @ np.diag((-1, 1, 1, 1))
     assert apart(info(upside_down, (1, 6, 7)), info(PLACE, (1, 6, 7))) == Apart()
@@ -55,4 +62,6 @@ def test_a_single_slice_has_no_direction():
 @pytest.mark.parametrize(("affine", "placed"), [(np.eye(4), True), (None, False)])
 def test_nifti_without_a_form_does_not_say_where_it_lies(tmp_path, affine, placed):
     nibabel.save(nibabel.Nifti1Image(np.zeros((4, 5, 6), np.uint8), affine), tmp_path / "a.nii")
-    assert read_stack(tmp_path / "a.nii").info.origin.placed is placed
+    origin = read_stack(tmp_path / "a.nii").info.origin
+    assert origin.placed is placed
+    assert np.array_equal(origin.affine, NO_PLACE) is placed

@@ -18,6 +18,9 @@ _SAME_AXIS, _SAME_DIRECTION = np.cos(np.deg2rad((45, 1)))
 _SAME_SIZE, _SAME_START = 0.01, 0.5
 """Part of the size of a voxel by which sizes, and first voxels, may differ; what is less comes of rounding."""
 
+NO_PLACE = np.eye(4)[:, [2, 1, 0, 3]]
+"""What whoever saves a bare array as NIfTI says of its place: the identity."""
+
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """DICOM counts x to the left and y to the back, NIfTI x to the right and y to the front."""
 
@@ -49,7 +52,7 @@ class Apart:
     mirrored, turned
         Those of slices, rows and columns that run the opposite way, or along another axis.
     moved
-        What else differs, in words: ``"voxel size"``, ``"tilt"``, ``"first voxel"``.
+        What else differs, in words: ``"voxel size"``, ``"tilt"``, ``"first voxel"``, or that only one is placed at all.
     """
 
     mirrored: tuple[str, ...] = ()
@@ -70,6 +73,8 @@ def apart(one: StackInfo, other: StackInfo) -> Apart:
     sizes = [np.linalg.norm(place[:3, :3], axis=0) for place in places]
     if len(places) < 2 or not all(np.isfinite(a).all() for a in places) or not np.all(sizes):
         return Apart()
+    if sum(np.array_equal(place, NO_PLACE) for place in places) == 1:
+        return Apart(moved=("their affine, which only one of them has set",))
     axes = [place[:3, :3] / size for place, size in zip(places, sizes, strict=True)]
     along = dict(zip(_AXES, (axes[0] * axes[1]).sum(0), strict=True))
     told = {name: along[name] for name, length in zip(_AXES, one.shape, strict=True) if length > 1}
