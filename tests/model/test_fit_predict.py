@@ -415,6 +415,12 @@ def test_with_one_slice_rows_are_not_scaled(planes, stack, painted, cache, monke
     assert outcome.adapter.info.row_scale == ()
 
 
+def test_of_a_large_slice_things_are_not_counted(planes, stack, painted, cache, monkeypatch):
+    monkeypatch.setattr(fit_module, "is_large", lambda _: True)
+    monkeypatch.setattr(fit_module, "can_tell", lambda _: pytest.fail("it would be read whole"))
+    run(fit(planes, painted(stack[1], [5]), LABELS, FIRST_FIT_ONLY, cache=cache))
+
+
 def test_but_they_are_where_it_shows_many_things(planes, stack, painted, cache, monkeypatch):
     scale = (1e-6, 1.0, 1.0)
     asked = []

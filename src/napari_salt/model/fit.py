@@ -216,7 +216,8 @@ class _Fit:
             folds = yield from look_along(
                 data, folds, segmenter, encoder, self.planes, self.painted, deadline
             )
-        folds = data.choose_mix(folds, many_things=can_tell(self.painted))
+        whole = not is_large(self.planes.info)  # things are not counted in parts
+        folds = data.choose_mix(folds, many_things=whole and can_tell(self.painted))
         segmenter.head.set_mix(data.linear_share, data.row_scale)
         scores = data.score(folds)
         if scores:
