@@ -638,11 +638,16 @@ def test_a_tick_waits_for_the_paint_that_it_speaks_of(office, monkeypatch):
     for index in (0, 1, 2):
         office.paint(index, BACKGROUND)
         office.session.annotations.set_complete(index, True)
-    office.tick()
-    (path,) = office.folders
-    seen = [(painted_chunks(path, 6), read_state(path).complete)]
-    while office.saving._kept.slices or office.saving._kept.writing:
-        office.tick()
+    kept = office.saving._kept
+    wait([kept.known])
+    seen = []
+    while kept.slices or kept.writing:
+        office.saving.tick()
+        if kept.writing is not None:
+            wait(
+                [kept.writing]
+            )  # in the middle of a write the journal says what the state does not
+        (path,) = office.folders
         seen.append((painted_chunks(path, 6), read_state(path).complete))
     assert seen[0] == ((0,), (0,))
     assert seen[-1] == ((0, 1, 2), (0, 1, 2))
