@@ -8,7 +8,9 @@ from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
+from descriptions import described
 from napari_salt.control import files_controller, loop_controller
 from napari_salt.control.controller import Controller
 from napari_salt.control.files_controller import copy_file
@@ -31,7 +33,7 @@ from napari_salt.errors import OutputError
 from napari_salt.geometry import Place, StackGeometry
 from napari_salt.intensity import AUTO, WINDOWS
 from napari_salt.key_table import resolve
-from napari_salt.model.adapter_info import AdapterInfo
+from napari_salt.model.adapter_info import HEADER_KEY, AdapterInfo, read_info
 from napari_salt.records import (
     BACKGROUND,
     FitRecord,
@@ -1125,18 +1127,26 @@ def test_objects_and_their_table_are_saved(bench, tmp_path):
     assert lines[0].startswith("object,label,voxels,volume (pixel³)")
 
 
+def adapter_from_a_file(monkeypatch, tmp_path, *labels):
+    """A file that says it is an adapter of ``labels``; copies lie in a folder of their own."""
+    monkeypatch.setattr(files_controller, "read_info", read_info)
+    monkeypatch.setattr(files_controller, "rounds_folder", lambda: tmp_path)
+    told = described(labels, FitRecord("salt", "lite-medsam", (0,), 0, 1.0, 1, "first fit"))
+    path = tmp_path / "a.salt.safetensors"
+    path.write_bytes(save({"x": np.zeros(1)}, metadata={HEADER_KEY: told.to_json()}))
+    return path
+
+
 def test_an_adapter_from_a_file_brings_its_labels(bench, tmp_path, monkeypatch):
     bench.ready()
-    info = create_autospec(AdapterInfo, instance=True)
-    info.labels = (Label(1, "Nucleus"), Label(5, "liver", (0.0, 1.0, 0.0, 1.0)))
-    monkeypatch.setattr("napari_salt.control.files_controller.read_info", lambda path: info)
-    path = tmp_path / "a.salt.safetensors"
-    bench.view.ask_open.return_value = path
+    labels = (Label(1, "Nucleus"), Label(5, "liver", (0.0, 1.0, 0.0, 1.0)))
+    bench.view.ask_open.return_value = adapter_from_a_file(monkeypatch, tmp_path, *labels)
     bench.wishes.load_adapter.emit()
-    assert bench.session.adapter_path == str(path)
     assert bench.session.labels.names == {1: "cell", 2: "nucleus", 5: "liver"}
     bench.wishes.segment_slice.emit()
-    bench.runner.report(prediction(2, label=1))
+    used = bench.runner.requests[-1].adapter
+    assert [label.label_id for label in read_info(used).labels] == [2, 5]
+    bench.runner.report(prediction(2, label=2))
     written = bench.link.write_prediction.call_args.args[0]
     assert set(np.unique(written.labels)) == {2}
     assert written.summary.areas == {2: 64}
@@ -1146,10 +1156,8 @@ def test_the_id_of_a_deleted_label_goes_to_no_other_one(bench, tmp_path, monkeyp
     """Masks made before, and adapters, go on speaking of the deleted label by it."""
     bench.ready()
     bench.wishes.label_removed.emit(2)
-    info = create_autospec(AdapterInfo, instance=True)
-    info.labels = (Label(4, "spleen"), Label(2, "liver"), Label(3, "kidney"))
-    monkeypatch.setattr("napari_salt.control.files_controller.read_info", lambda path: info)
-    bench.view.ask_open.return_value = tmp_path / "a.salt.safetensors"
+    labels = (Label(4, "spleen"), Label(2, "liver"), Label(3, "kidney"))
+    bench.view.ask_open.return_value = adapter_from_a_file(monkeypatch, tmp_path, *labels)
     bench.wishes.load_adapter.emit()
     assert bench.session.labels.names == {1: "cell", 4: "spleen", 5: "liver", 3: "kidney"}
 
