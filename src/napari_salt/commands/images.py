@@ -11,10 +11,8 @@ from napari_salt.commands.parsing import listed
 from napari_salt.errors import InputError
 from napari_salt.io.enlarged import check_finer
 from napari_salt.io.opened import axis_letter
-from napari_salt.io.opening import Wanted, open_path
-from napari_salt.io.read import LabelImage, read_stack
+from napari_salt.io.read import LabelImage, read_labels, read_stack
 from napari_salt.io.zarr_read import is_zarr
-from napari_salt.records import StackInfo
 from napari_salt.session.stack import Stack
 
 _PLACES = {"T": "time point", "C": "channel", "Z": "slice"}
@@ -49,7 +47,8 @@ def open_finest(args: argparse.Namespace, coarse: Stack) -> Stack:
 
 def open_labels(path: Path, image: Stack, console: Console, level: int = 0) -> LabelImage:
     """Labels of an image, at its time point; in an OME-Zarr those of the image's level."""
-    labels = labels_at(path, indices(image.places), image.info, level if is_zarr(path) else 0)
+    at = indices(image.places)
+    labels = read_labels(path, fixed=at, level=level if is_zarr(path) else 0, like=image.info)
     own = {axis: place for axis, place in labels.places.items() if axis not in image.places}
     if own:
         console.note(
@@ -57,16 +56,6 @@ def open_labels(path: Path, image: Stack, console: Console, level: int = 0) -> L
             "something else."
         )
     return labels
-
-
-def labels_at(
-    path: Path, at: Mapping[str, int], like: StackInfo | None = None, level: int = 0
-) -> LabelImage:
-    """A label image, at those indices (by axis letter) whose axes it has; other parameters as `read_labels`."""
-    opened = open_path(path, Wanted(level, labels=True, like=like))
-    lengths = dict(zip(opened.axes, opened.data.shape, strict=True))
-    fixed = {axis: index for axis, index in at.items() if lengths.get(axis, 1) > 1}
-    return LabelImage(opened.stack(None, fixed), opened.names, opened.colors)
 
 
 def indices(places: Mapping[str, tuple[int, int]]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_salt.control.job_controller import Job, JobController
-from napari_salt.control.loop_controller import relabelled
+from napari_salt.control.present_labels import only_present
 from napari_salt.engine.requests import SegmentRequest
 from napari_salt.records import SlicePrediction
 from napari_salt.views import ComparisonState
@@ -101,8 +101,8 @@ class CompareController:
         if place is None:
             return
         names = [f"round {number}" for number in numbers]
-        ids = {label_id: label_id for label_id in session.labels.ids}
-        first, second = (relabelled(prediction, ids).labels for prediction in found)
+        ids = session.labels.ids
+        first, second = (only_present(prediction, ids).labels for prediction in found)
         self._hidden = link.display().prediction
         link.set_shown("prediction", False)
         link.compare.show(

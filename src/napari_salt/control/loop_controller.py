@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from napari_salt import wording
 from napari_salt.control.job_controller import Job, JobController
+from napari_salt.control.present_labels import only_present
 from napari_salt.control.rounds_folder import ADAPTER_SUFFIX, rounds_folder
 from napari_salt.engine.requests import AdaptRequest, AdaptResult, SegmentRequest
 from napari_salt.errors import OutputError
@@ -20,7 +19,7 @@ from napari_salt.scale.settings import ClusterSettings
 from napari_salt.views import RoundRow, SuggestionState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from napari_salt.control.desk import Desk
     from napari_salt.control.saving_controller import SavingController
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from napari_salt.engine.requests import Report, Result
     from napari_salt.session.session import Session
 
-
-Value = TypeVar("Value", int, float)
 
 LOOK_AHEAD = 3
 """Slices suggested at once: the next one, and where it would go on from there."""
@@ -249,8 +246,7 @@ class LoopController:
         """Show and keep a predicted slice; raises OutputError when the disk is full."""
         if not isinstance(report, SlicePrediction):
             return
-        # labels may have been deleted since the adapter was made
-        prediction = relabelled(report, {one.label_id: one.label_id for one in session.labels})
+        prediction = only_present(report, session.labels.ids)
         self._desk.link.write_prediction(prediction)
         session.add_prediction(prediction.summary, provisional=prediction.provisional)
         if isinstance(request, SegmentRequest):
@@ -318,20 +314,3 @@ class LoopController:
 def outwards(count: int, start: int) -> tuple[int, ...]:
     """All of ``range(count)``: ``start`` first, then its neighbours, near before far."""
     return tuple(sorted(range(count), key=lambda index: (abs(index - start), index < start)))
-
-
-def relabelled(prediction: SlicePrediction, ids: Mapping[int, int]) -> SlicePrediction:
-    """A prediction in the session's label ids; labels that ``ids`` does not name become 0."""
-    table = np.zeros(max([int(prediction.labels.max()), *ids]) + 1, np.uint16)
-    for old, new in ids.items():
-        table[old] = new
-    summary = replace(
-        prediction.summary,
-        areas=_renamed(prediction.summary.areas, ids),
-        label_uncertainty=_renamed(prediction.summary.label_uncertainty, ids),
-    )
-    return replace(prediction, labels=table[prediction.labels], summary=summary)
-
-
-def _renamed(values: dict[int, Value], ids: Mapping[int, int]) -> dict[int, Value]:
-    return {ids[old]: value for old, value in values.items() if old in ids}

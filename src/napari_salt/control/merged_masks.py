@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_salt.control.present_labels import table_of
 from napari_salt.records import BACKGROUND, UNLABELLED
 
 if TYPE_CHECKING:
@@ -29,9 +30,7 @@ class MergedMasks:
             index: annotations.slice_targets(index, ids) for index in annotations.usable_slices()
         }
         self._predictions = predictions
-        self._known = np.zeros(np.iinfo(np.uint16).max + 1, np.uint16)
-        """By predicted id what is exported: the id itself, or 0 where it is no label."""
-        self._known[list(ids)] = ids
+        self._exported = table_of(ids)
         self.shape: tuple[int, ...] = session.stack.info.shape
         self.dtype = np.dtype(np.uint16)
 
@@ -40,7 +39,7 @@ class MergedMasks:
         if self._predictions is None:
             merged = np.zeros(self.shape[1:], np.uint16)
         else:
-            merged = self._known[self._predictions[index]]
+            merged = self._exported[self._predictions[index]]
         targets = self._paint.get(index)
         if targets is not None:
             merged = np.where(targets == UNLABELLED, merged, targets)

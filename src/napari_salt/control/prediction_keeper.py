@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_salt import wording
-from napari_salt.control.loop_controller import relabelled
+from napari_salt.control.present_labels import only_present
 from napari_salt.errors import NapariSaltError
 from napari_salt.io import session_predictions
 from napari_salt.io.session_predictions import Predicted
@@ -128,7 +128,7 @@ class PredictionKeeper:
     def _show(self, prediction: SlicePrediction) -> None:
         """Show a slice that was kept, without what was predicted as labels that are deleted by now."""
         assert self._fresh is not None
-        prediction = relabelled(prediction, {label: label for label in self._session.labels.ids})
+        prediction = only_present(prediction, self._session.labels.ids)
         fresh = self._fresh.result() and self._session.adapter_path == self._adapter
         self._desk.link.write_prediction(prediction)
         self._session.add_prediction(prediction.summary, provisional=not fresh)

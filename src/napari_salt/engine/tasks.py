@@ -146,8 +146,8 @@ def segment(
     cache, conditions = FeatureCache(), request.conditions
     if conditions is None:
         preparing = prepare(planes, adapter, device=request.device, cache=cache, tell=notes.append)
-        # of a stack that it knows nothing is asked of the network here
-        looking = StepReport("loading", 0, 0, message="Comparing its contrast with the painted one")
+        # nothing is yielded while the adapter's own stack is prepared
+        looking = StepReport("loading", 0, 0, message="Comparing the contrast with the painted one")
         conditions = yield from _instead_of_none(preparing, looking)
         yield StackPrepared(conditions)
     predictions = predict(

@@ -73,6 +73,7 @@ def open_dicom(path: Path, series: str | None = None) -> Opened:
         sizes,
         units,
         origin=Origin(str(folder.absolute()), "dicom", arrangement.affine),
+        note=arrangement.note,
     )
 
 
@@ -119,7 +120,6 @@ class Frames(PlanewiseArray):
         first, count = frames[0], len(frames)
         self._frames = frames
         self._color = first.color
-        self.note = arrangement.note
         timed = first.frame_time is not None and first.position is None
         outer: tuple[int, ...] = (count,)
         self.axes = "TYX" if timed else "ZYX"

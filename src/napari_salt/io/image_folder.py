@@ -83,6 +83,7 @@ def stack_of(folder: Path, files: Sequence[Path], *, ids: bool = False) -> Opene
         folder.name,
         sizes={"Y": size[0], "X": size[1]},
         units={"Y": size[2], "X": size[3]},
+        note=data.note,
     )
 
 

@@ -41,7 +41,7 @@ class Opened:
     risky: bool = False
     """Whether code that was not made for hostile files will unpack the pixels, see `probe`."""
     note: str = ""
-    """A sentence for the user on what was left out; ``data`` may have one of its own."""
+    """A sentence for the user on what is missing, was changed or left out."""
 
     def stack(self, slice_axis: str | None = None, fixed: Mapping[str, int] | None = None) -> Stack:
         """The stack along an axis (see ``read_stack``)."""

@@ -60,19 +60,6 @@ class Pages(PlanewiseArray):
         finally:
             file.close()
 
-    @property
-    def note(self) -> str:
-        """A sentence where files of an OME set are not there, as their planes are black."""
-        if self._series.kind != "ome":
-            return ""
-        missing = sum(page is None for page in self._series.pages)
-        return (
-            f"{missing} of {len(self._series.pages)} planes of {self._name} are in files that are not "
-            "there, and come out black."
-            if missing
-            else ""
-        )
-
 
 def _leading_axes(shape: tuple[int, ...], pages: int) -> int:
     """How many leading axes count pages: as many as multiply up to them, without trailing ones."""

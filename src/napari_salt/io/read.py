@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_salt.errors import InputError
+from napari_salt.io.opened import axis_letter
 from napari_salt.io.opening import READERS, Wanted, open_path
 from napari_salt.records import Color, StackInfo
 from napari_salt.session.stack import Stack
@@ -72,6 +73,8 @@ def read_labels(
     ----------
     path
         As ``read_stack``; of an OME-Zarr image the one in its ``labels``, of DICOM a segmentation.
+    fixed
+        As ``read_stack``, but for axes that the labels lack: those of one time point belong to any.
     like
         The image that the labels belong to. A DICOM segmentation, which may leave out slices, is laid on its voxels.
 
@@ -81,7 +84,13 @@ def read_labels(
         As ``read_stack``, and when pixels have several values or are not whole numbers.
     """
     opened = open_path(path, Wanted(level, series, labels=True, like=like))
-    return LabelImage(opened.stack(slice_axis, fixed), opened.names, opened.colors)
+    lengths = dict(zip(opened.axes, opened.data.shape, strict=True))
+    own = {
+        name: index
+        for name, index in (fixed or {}).items()
+        if lengths.get(axis_letter(name), 1) > 1
+    }
+    return LabelImage(opened.stack(slice_axis, own), opened.names, opened.colors)
 
 
 class LabelImage:

@@ -25,7 +25,7 @@ import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import zarr
@@ -40,9 +40,6 @@ from napari_salt.io.journal import open_journal
 from napari_salt.io.session_state import DAMAGED, SessionState, adapter_name
 from napari_salt.io.zarr_chunks import check_codecs
 from napari_salt.sparse_plane import SparsePlane
-
-if TYPE_CHECKING:
-    pass
 
 SUFFIX = ".salt"
 STATE, PAINT, ADAPTERS, JOURNAL, LOCK = (

@@ -54,13 +54,18 @@ def main_series(tif: tifffile.TiffFile) -> tifffile.TiffPageSeries:
 def note_on(
     tif: tifffile.TiffFile, chosen: tifffile.TiffPageSeries, name: str, heard: list[str]
 ) -> str:
-    """A sentence on images that were left out, and on pages that are not there; empty where all is well."""
+    """Sentences on images that were left out, and on pages that are not there; empty where all is well."""
     sentences = []
     if chosen is tif.series[0] and len(tif.series) > 1:
         size = " × ".join(map(str, chosen.shape))
         sentences.append(
             f"{name} holds {len(tif.series)} images; this is the first ({size}). "
             "Save another one as a file of its own to open it."
+        )
+    missing = sum(page is None for page in chosen.pages) if chosen.kind == "ome" else 0
+    if missing:
+        sentences.append(
+            f"{missing} of {len(chosen.pages)} planes of {name} are in files that are not there, and come out black."
         )
     if any(_CUT_SHORT in message for message in heard):
         sentences.append(

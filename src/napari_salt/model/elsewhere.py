@@ -38,7 +38,7 @@ ONE_SCALE = (0.1, 0.05)
 LOOKED_AT = 4
 """Slices on which the contrasts are compared."""
 FRAMES_LOOKED_AT = 24
-"""Frames up to which more than one of them is seen: slices of a long strip have many."""
+"""Frames of all of them together, at the most, but for a single slice that has more (a long strip does)."""
 FEWEST_ALONG = 5
 """Slices of a stack that forests look along; a shorter one is mostly its ends, of which no painted slice told."""
 AS_FAR_APART = 1.5

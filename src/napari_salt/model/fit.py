@@ -30,7 +30,7 @@ from napari_salt.model.input_checks import (
 )
 from napari_salt.model.label_prompts import embed_names
 from napari_salt.model.limits import measure_limits
-from napari_salt.model.look_along import LOOKING, can_tell, look_along
+from napari_salt.model.look_along import LOOKING, look_along, shows_many_things
 from napari_salt.model.other_stacks import OtherStacks, fit_other_stacks, likeness_for_others
 from napari_salt.model.progress import loading, reports, reports_until
 from napari_salt.model.score import LATER_NOTE, named, scored
@@ -216,8 +216,10 @@ class _Fit:
             folds = yield from look_along(
                 data, folds, segmenter, encoder, self.planes, self.painted, deadline
             )
-        whole = not is_large(self.planes.info)  # things are not counted in parts
-        folds = data.choose_mix(folds, many_things=whole and can_tell(self.painted))
+        # things on a large slice are not counted: it would be read whole for that
+        countable = len(self.painted) == 1 and not is_large(self.planes.info)
+        many_things = countable and shows_many_things(self.painted[0])
+        folds = data.choose_mix(folds, many_things=many_things)
         segmenter.head.set_mix(data.linear_share, data.row_scale)
         scores = data.score(folds)
         if scores:

@@ -29,7 +29,7 @@ AS_GOOD = 1.02
 AREA_POWERS = (0.25, 0.5)
 """Powers of how many pixels of a label one drawn pixel stands for, by which its probability may be multiplied."""
 MORE_POWERS = (-0.25, -0.5)
-"""The same where parts of a single slice were left out, of whose labels parts elsewhere are rather missed."""
+"""The same for parts left out of a single slice, by which labels are only ever found more often."""
 AREA_WORTH = 0.01
 """Dice on slices left out that must be gained for that."""
 TREES, FOLD_TREES, OTHER_TREES = 48, 16, 32

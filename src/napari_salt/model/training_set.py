@@ -220,7 +220,8 @@ class TrainingSet:
         """Choose part of the queries and scale of the rows, by the pixels left out, for this and all later fits.
 
         ``folds`` are those of `fit_folds`; the same with what was chosen. With one slice no whole one was left out,
-        and the scale is touched only if it shows ``many_things``, see `look_along.can_tell`.
+        and the scale is touched only if it shows ``many_things``, see
+        `look_along.shows_many_things`.
         """
         self.linear_share = probe.choose_share(self.samples, folds)
         if self.count > 1 or many_things:

@@ -149,7 +149,7 @@ class Stack:
     @property
     def note(self) -> str:
         """A sentence that the reader of the file has for the user; empty where there is nothing to say."""
-        return " ".join(filter(None, (self._note, str(getattr(self._data, "note", "")))))
+        return self._note
 
     def __len__(self) -> int:
         """Number of slices."""

@@ -59,9 +59,8 @@ def read_image(path: str | os.PathLike[str]) -> list[LayerData]:
     if not Path(path).is_dir() and _is_open(opened):
         show_info(f"The series “{opened.name}” is open already.")
         return NO_LAYER
-    note = opened.stack().note
-    if note:
-        show_info(note)
+    if opened.note:
+        show_info(opened.note)
     place = Path(opened.origin.path)
     if is_zarr(place) and is_label_image(place):
         return [labels_layer(open_zarr_labels(place))]

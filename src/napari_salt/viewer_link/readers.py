@@ -13,7 +13,6 @@ from napari.utils.notifications import show_info
 from napari_salt.errors import InputError
 from napari_salt.io.dicom_series import is_dicom_folder
 from napari_salt.io.image_folder import image_files, open_folder
-from napari_salt.io.plane_stack import PlaneStack
 from napari_salt.io.session_folder import SUFFIX
 from napari_salt.io.zarr_read import is_zarr
 from napari_salt.records import Origin
@@ -46,8 +45,8 @@ def read_folder(path: str | os.PathLike[str]) -> list[LayerData]:
     """
     opened = open_folder(Path(path))
     info = opened.stack().info
-    if isinstance(opened.data, PlaneStack) and opened.data.note:
-        show_info(opened.data.note)
+    if opened.note:
+        show_info(opened.note)
     attributes = {
         "name": info.name,
         "rgb": info.rgb,
