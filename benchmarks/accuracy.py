@@ -2,6 +2,7 @@
 
     python benchmarks/accuracy.py --jobs 2                         everything; hours on two cores
     python benchmarks/accuracy.py --jobs 2 --budget-minutes 45      what can be had in that time, broadest first
+    python benchmarks/accuracy.py --figures --redo                  the runs behind the README's table, once more
     python benchmarks/accuracy.py --tasks nuclei --n 1 3 --methods salt probe
     python benchmarks/accuracy.py --methods salt@low_rank=4 salt@low_rank=16      variants of ours
     python benchmarks/accuracy.py --report                          only write the tables and the plot
@@ -15,12 +16,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import product
 from pathlib import Path
 
 import figures
 import report
 import results
+from comparison import OURS
 from data import BASE, HELD_OUT
 from methods import METHODS, Method, method, turn
 from protocol import SHIFTS, VARIANTS, available
@@ -36,6 +39,8 @@ GROUPS = {
     "all": (*TASKS, *HELD_OUT),
 }
 COUNTS = (1, 3, 5, 10)
+Case = tuple[str, int, int]
+"""Task, number of painted slices, and which choice of them."""
 SHIFTS_WANTED = 3
 """Choices of painted slices that the whole comparison has."""
 
@@ -50,6 +55,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--n", nargs="+", type=int, default=list(COUNTS), help="painted slices")
     parser.add_argument(
         "--shifts", type=int, default=SHIFTS_WANTED, choices=range(1, len(SHIFTS) + 1)
+    )
+    parser.add_argument(
+        "--figures", action="store_true", help="the cases of the README's table, by its methods"
     )
     parser.add_argument("--methods", nargs="+", default=list(METHODS), help=", ".join(METHODS))
     parser.add_argument("--jobs", type=int, default=1, help="processes side by side")
@@ -74,10 +82,15 @@ def main() -> None:
         print(told, flush=True)
 
     if not options.report:
-        tasks = [task for name in options.tasks for task in GROUPS.get(name, (name,))]
-        chosen = [method(spec) for spec in options.methods]
-        known = {} if options.redo else results.read(stands=stands)
-        units = plan(tasks, options.n, options.shifts, chosen, known)
+        found = results.read(stands=stands)
+        if options.figures:
+            cases = figures.cases(found.values())
+            chosen = [method(key) for key in (OURS, *figures.AGAINST)]
+        else:
+            tasks = [task for name in options.tasks for task in GROUPS.get(name, (name,))]
+            cases = grid(tasks, options.n, options.shifts)
+            chosen = [method(spec) for spec in options.methods]
+        units = plan(cases, chosen, {} if options.redo else found)
         run_all(units, options.jobs, options.budget_minutes, take)
     found = list(results.read(stands=stands).values())
     old = results.outdated(results.FOLDER, stands)
@@ -137,33 +150,31 @@ def _named(missing: Sequence[tuple[str, int, int]], whole: Sequence[tuple[str, i
     return "; ".join(words)
 
 
+def grid(tasks: Sequence[str], counts: Sequence[int], shifts: int) -> list[Case]:
+    """Every task with every number and choice of painted slices."""
+    return [(task, n, shift) for shift in range(shifts) for n in counts for task in tasks]
+
+
 def plan(
-    tasks: Sequence[str],
-    counts: Sequence[int],
-    shifts: int,
-    chosen: Sequence[Method],
-    known: dict[results.Key, results.Result],
+    cases: Iterable[Case], chosen: Sequence[Method], known: Collection[results.Key]
 ) -> list[Unit]:
     """What is missing, in order; the tasks of one data set stay together, because they share slices."""
-    sets: dict[str, list[str]] = {}
-    for task in dict.fromkeys(tasks):
-        sets.setdefault(task.partition("/")[0], []).append(task)
-    turns = sorted({turn(each.key) for each in chosen})
+    groups: dict[tuple[int, int, str], list[Case]] = {}
+    for task, n, shift in dict.fromkeys(cases):
+        groups.setdefault((shift, n, task.partition("/")[0]), []).append((task, n, shift))
+    shifts = sorted({shift for shift, _, _ in groups})
     units = []
-    for shift in range(shifts):
-        for number in turns:
-            methods = [each for each in chosen if turn(each.key) == number]
-            for n in counts:
-                for group in sets.values():
-                    cases = tuple((task, n, shift) for task in group)
-                    runs = tuple(
-                        (place, each)
-                        for place, (task, _, _) in enumerate(cases)
-                        for each in methods
-                        if (each.key, task, n, shift) not in known
-                    )
-                    if runs:
-                        units.append(Unit(cases, runs))
+    for shift, number in product(shifts, sorted({turn(each.key) for each in chosen})):
+        methods = [each for each in chosen if turn(each.key) == number]
+        for (other, _, _), group in groups.items():
+            runs = tuple(
+                (place, each)
+                for place, case in enumerate(group)
+                for each in methods
+                if other == shift and (each.key, *case) not in known
+            )
+            if runs:
+                units.append(Unit(tuple(group), runs))
     return units
 
 

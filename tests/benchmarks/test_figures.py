@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from comparison import OURS
-from figures import AGAINST, ROWS, TITLES, figures, write_figures
+from figures import AGAINST, ROWS, TITLES, cases, figures, write_figures
 from results import Result
 
 PLAIN = Result(OURS, "coins", 1, 0, 0.9, 2.0, 1, 1, None, None, "", {}, {}, "", "", "")
@@ -34,9 +34,9 @@ def test_cells_name_the_best_and_leave_out_what_was_not_run():
         ]
     )
     assert "| coins (photograph) | **.910** / .900 / .500 | .800 / .950 / **1.000** |  |  |" in text
-    assert "| – scribbles on ≤ 5 % of the pixels | **.700** / .600 / – |  |  |  |" in text
+    assert "| nuclei, scribbles on ≤ 5 % of the pixels | **.700** / .600 / – |  |  |  |" in text
     assert "stained" not in text
-    assert "these 2 cases ours is -0.070 above the forest and 0.105 above the probe" in text
+    assert "all 2 cases ours is -0.070 above the forest and 0.105 above the probe" in text
     assert "best, in 1. Behind: coins with 3 (-0.200)." in text
 
 
@@ -48,6 +48,11 @@ def test_other_methods_and_choices_that_not_all_have_run_do_not_count():
     third = replace(one, shift=2, dice=0.1)
     text = figures([*first, *(replace(each, shift=1) for each in second), third])
     assert "| **.700** / **.700** / **.700** |" in text
+
+
+def test_the_table_can_be_run_anew_from_its_cases():
+    found = [*results("coins", 1, 0.9, 0.8), *results("nuclei", 3, 0.9), *results("abc", 1, 0.9)]
+    assert cases(found) == [("coins", 1, 0), ("nuclei", 3, 0)]
 
 
 def test_the_rest_of_the_page_stays(tmp_path: Path):

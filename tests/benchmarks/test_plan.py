@@ -24,7 +24,7 @@ def test_every_method_has_its_turn() -> None:
 
 
 def test_first_choice_of_slices_and_cheap_methods_come_first() -> None:
-    units = accuracy.plan(["a", "b", "a/scribbles"], [1, 3], 2, ALL, {})
+    units = accuracy.plan(accuracy.grid(["a", "b", "a/scribbles"], [1, 3], 2), ALL, {})
     assert [case[2] for unit in units for case in unit.cases[:1]] == [0] * 12 + [1] * 12
     first = units[0]
     assert first.cases == (("a", 1, 0), ("a/scribbles", 1, 0))
@@ -34,9 +34,16 @@ def test_first_choice_of_slices_and_cheap_methods_come_first() -> None:
     assert len(runs) == len(set(runs)) == 3 * 2 * 2 * len(METHODS)
 
 
+def test_cases_need_not_make_a_grid() -> None:
+    cases = [("b", 3, 1), ("a", 1, 0), ("b", 3, 0)]
+    units = accuracy.plan(cases, [method("salt")], {})
+    assert [unit.cases for unit in units] == [(("a", 1, 0),), (("b", 3, 0),), (("b", 3, 1),)]
+
+
 def test_known_runs_are_not_planned() -> None:
     known = {("salt", "a", 1, 0): None, ("probe", "a", 1, 0): None}
-    units = accuracy.plan(["a"], [1], 1, [method("salt"), method("probe"), method("none")], known)
+    chosen = [method("salt"), method("probe"), method("none")]
+    units = accuracy.plan([("a", 1, 0)], chosen, known)
     assert [[each.key for _, each in unit.runs] for unit in units] == [["none"]]
 
 
