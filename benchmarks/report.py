@@ -19,6 +19,9 @@ from methods import METHODS, method
 from results import Result
 from sections import replace_section, table
 
+MOST_NAMED = 6
+"""Commits that are named one by one; of more the number is told."""
+
 
 def write_accuracy(
     path: Path, plot: Path, results: Sequence[Result], outdated: int = 0, missing: str = ""
@@ -69,11 +72,14 @@ def origin(results: Sequence[Result], outdated: int = 0) -> str:
         return "No results yet."
     dates = sorted(result.date for result in results)
     commits = sorted({result.commit for result in results})
+    at = f"{len(commits)} commits (`results/*.jsonl` has them)"
+    if len(commits) <= MOST_NAMED:
+        at = ", ".join(commits)
     machines = "; ".join(sorted({result.machine for result in results}))
     own = [result for result in results if result.recipe]
     states = sorted({result.sources for result in own})
     lines = [
-        f"{len(results)} runs from {dates[0]} to {dates[-1]}, at {', '.join(commits)}, on {machines}; "
+        f"{len(results)} runs from {dates[0]} to {dates[-1]}, at {at}, on {machines}; "
         f"{_jobs(results)}.",
         "Dice and HD95 (pixels) are means over labels; ± is the spread (standard deviation) over shifted choices of "
         "painted slices. Seconds are those of a first run with the weights in memory; work that runs have in common "
@@ -81,7 +87,8 @@ def origin(results: Sequence[Result], outdated: int = 0) -> str:
         "reaches after fewer steps.",
     ]
     if own:
-        recipes = ", ".join(sorted({result.recipe.partition("/")[0] for result in own}))
+        numbers = {result.recipe.partition("/")[0] for result in own}
+        recipes = ", ".join(sorted(numbers, key=lambda number: (len(number), number)))
         lines.append(f"Ours is recipe {recipes}.")
         if "," in recipes:
             lines.append(

@@ -31,7 +31,8 @@ OVERLAP = 1 / 4
 """Share of a tile that it has in common with its neighbour."""
 SMALLEST_OBJECT = 8.0
 """Diameter, in frame pixels, that the typical object of the smallest label should reach. The filters see it at full
-resolution besides, and what a frame shows around it helps as much as more of its pixels (``benchmarks/RESULTS.md``)."""
+resolution besides, and what a frame shows around it helps as much as more of its pixels
+(``benchmarks/EXPERIMENTS.md``)."""
 FEWER_FRAMES = 0.85
 """A zoom is made smaller by so much at the most where a row or column of frames is saved by that."""
 DETAIL = 4.0

@@ -149,9 +149,9 @@ def choose_row_scale(
     Small labels are drawn more often than their area would have it, so that they are learned; on slices between many
     painted ones they then come out too large. How much of that to take back, the Dice of whole slices left out tells.
     Never the other way: a slice left out is farther from paint than those to segment, its labels are rather missed
-    there, and what that asks for was as often worse as better (`benchmarks/RESULTS.md`). Parts of a single slice are
-    not farther: with `MORE_POWERS` they show where labels are found too seldom, if they show many things. ``folds``
-    are fits that were made without one fold each.
+    there, and what that asks for was as often worse as better (`benchmarks/EXPERIMENTS.md`). Parts of a single slice
+    are not farther: with `MORE_POWERS` they show where labels are found too seldom, if they show many things.
+    ``folds`` are fits that were made without one fold each.
     """
     rows = len(next(iter(folds.values())).bias)
     drawn = torch.bincount(samples.targets, minlength=rows).double()
