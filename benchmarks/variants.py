@@ -184,6 +184,7 @@ def one_hot(names: Sequence[str], text_model: str | None = None) -> Tensor:
 TAIL = MODEL + "backbones.lite_medsam.DEFAULT_TAIL_BLOCKS"
 TUNE = MODEL + "fine_tune."
 PROBE = MODEL + "probe."
+MIXING = MODEL + "mixing."
 FOREST = MODEL + "forest."
 UNGUARDED = {MODEL + "tuning.FEWEST_SLICES": 1000}
 """With so few painted slices and steps asked for, all of them are taken without a trial."""
@@ -201,7 +202,7 @@ def bare(
 
 def shared(linear: float) -> dict[str, Any]:
     """Changes that give the queries this part of the probability everywhere."""
-    return {PROBE + "LINEAR_SHARE": linear, PROBE + "SMALLER_SHARES": ()}
+    return {MIXING + "LINEAR_SHARE": linear, MIXING + "SMALLER_SHARES": ()}
 
 
 VARIANTS = (

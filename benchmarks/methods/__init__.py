@@ -47,7 +47,7 @@ class Change:
 CHANGES = (
     # neighbouring slices decide together where `noise.measure_noise` finds noise
     Change(5, _NOISY),
-    # rows are scaled where `probe.choose_row_scale` finds it worth it
+    # rows are scaled where `mixing.choose_row_scale` finds it worth it
     Change(6, frozenset({"vessels"})),
     # other stacks than the painted one have a head and an adapter of their own, see `other_stacks`
     Change(7, _ELSEWHERE),

@@ -33,8 +33,9 @@ from napari_salt.model.filters import FILTERS_PER_CHANNEL
 from napari_salt.model.forest import grow
 from napari_salt.model.framing import Framing, Intensity
 from napari_salt.model.head import LabelHead
+from napari_salt.model.mixing import LINEAR_SHARE
 from napari_salt.model.other_stacks import OtherStacks
-from napari_salt.model.probe import LINEAR_SHARE, Fitted
+from napari_salt.model.probe import Fitted
 from napari_salt.model.segmenter import Segmenter
 from napari_salt.records import FitRecord, Label
 

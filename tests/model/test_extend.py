@@ -10,7 +10,7 @@ import torch
 
 from generators import run
 from napari_salt.errors import InputError
-from napari_salt.model import instruments, other_stacks, probe
+from napari_salt.model import instruments, mixing, other_stacks
 from napari_salt.model.adapter_file import load_adapter, save_adapter
 from napari_salt.model.extend import extend
 from napari_salt.model.feature_cache import FeatureCache
@@ -33,13 +33,13 @@ def few_steps_and_instruments(monkeypatch):
 
 @pytest.fixture
 def queries_have_a_say(monkeypatch):
-    monkeypatch.setattr(probe, "SMALLER_SHARES", ())
+    monkeypatch.setattr(mixing, "SMALLER_SHARES", ())
 
 
 @pytest.fixture
 def queries_have_none(monkeypatch):
-    monkeypatch.setattr(probe, "AS_GOOD", 1e9)  # any share is as good as the best
-    monkeypatch.setattr(probe, "choose_share", lambda *_: 0.0)
+    monkeypatch.setattr(mixing, "AS_GOOD", 1e9)  # any share is as good as the best
+    monkeypatch.setattr(mixing, "choose_share", lambda *_: 0.0)
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from torch import nn
 from generators import run
 from napari_salt.errors import AdapterError, InputError, UnknownLabelName
 from napari_salt.intensity import AUTO
+from napari_salt.model import drawing, mixing, probe, tuning
 from napari_salt.model import fit as fit_module
 from napari_salt.model import predict as predict_module
-from napari_salt.model import probe, training_set, tuning
 from napari_salt.model.adapter_file import AdapterFile, load_adapter, save_adapter
 from napari_salt.model.adapters import adapted_layers
 from napari_salt.model.backbones.base import Backbone
@@ -305,8 +305,8 @@ def first_fit(running) -> AdapterFile:
 
 
 def test_a_seed_decides_which_pixels_are_drawn(planes, stack, cache, monkeypatch):
-    monkeypatch.setattr(training_set, "MOST_SAMPLES", 200)
-    monkeypatch.setattr(training_set, "FEWEST_A_SLICE", 200)
+    monkeypatch.setattr(drawing, "MOST_SAMPLES", 200)
+    monkeypatch.setattr(drawing, "FEWEST_A_SLICE", 200)
     whole_slice = [AnnotatedSlice(0, stack[1][0], True)]
     first, again, other = (
         first_fit(fit(planes, whole_slice, LABELS, replace(QUICK, seed=seed), cache=cache))
@@ -376,12 +376,12 @@ def test_two_slices_are_not_fine_tuned_unless_asked_to(planes, two, cache):
 
 
 def test_the_share_of_the_queries_is_chosen_by_pixels_left_out(planes, two, cache, monkeypatch):
-    monkeypatch.setattr(probe, "choose_share", lambda samples, folds: probe.LINEAR_SHARE)
+    monkeypatch.setattr(mixing, "choose_share", lambda samples, folds: mixing.LINEAR_SHARE)
     plain, _ = run(fit(planes, two, LABELS, FIRST_FIT_ONLY, cache=cache))
-    monkeypatch.setattr(probe, "choose_share", lambda samples, folds: 0.0)
+    monkeypatch.setattr(mixing, "choose_share", lambda samples, folds: 0.0)
     outcome, reports = run(fit(planes, two, LABELS, FIRST_FIT_ONLY, cache=cache))
     (first,) = (one for one in reports if isinstance(one, FirstFit))
-    assert first.adapter.info.linear_share == probe.LINEAR_SHARE
+    assert first.adapter.info.linear_share == mixing.LINEAR_SHARE
     assert outcome.adapter.info.linear_share == 0
     before, after = (segment(planes, one.adapter, [3], cache=cache) for one in (plain, outcome))
     assert (before[0].uncertainty != after[0].uncertainty).any()
@@ -394,7 +394,7 @@ def test_the_share_of_the_queries_is_chosen_by_pixels_left_out(planes, two, cach
 def test_rows_are_scaled_as_slices_left_out_ask_for(planes, two, cache, monkeypatch, tmp_path):
     plain, _ = run(fit(planes, two, LABELS, FIRST_FIT_ONLY, cache=cache))
     scale = (1.0,) + (1e-6,) * (len(plain.adapter.labels))
-    monkeypatch.setattr(probe, "choose_row_scale", lambda *_: scale)
+    monkeypatch.setattr(mixing, "choose_row_scale", lambda *_: scale)
     outcome, reports = run(fit(planes, two, LABELS, FIRST_FIT_ONLY, cache=cache))
     (first,) = (one for one in reports if isinstance(one, FirstFit))
     assert (first.adapter.info.row_scale, outcome.adapter.info.row_scale) == ((), scale)
@@ -409,7 +409,7 @@ def test_with_one_slice_rows_are_not_scaled(planes, stack, painted, cache, monke
     def never(*_):
         raise AssertionError("it shows two things, and no whole slice was left out")
 
-    monkeypatch.setattr(probe, "choose_row_scale", never)
+    monkeypatch.setattr(mixing, "choose_row_scale", never)
     one = painted(stack[1], [5], every=6)
     outcome, _ = run(fit(planes, one, LABELS, FIRST_FIT_ONLY, cache=cache))
     assert outcome.adapter.info.row_scale == ()
@@ -427,11 +427,11 @@ def test_but_they_are_where_it_shows_many_things(planes, stack, painted, cache, 
     scale = (1e-6, 1.0, 1.0)
     asked = []
     monkeypatch.setattr(fit_module, "shows_many_things", lambda _: True)
-    monkeypatch.setattr(probe, "choose_row_scale", lambda *given: asked.append(given) or scale)
+    monkeypatch.setattr(mixing, "choose_row_scale", lambda *given: asked.append(given) or scale)
     one = [replace(slice_, complete=True) for slice_ in painted(stack[1], [5])]
     outcome, _ = run(fit(planes, one, LABELS, FIRST_FIT_ONLY, cache=cache))
     assert outcome.adapter.info.row_scale == scale
-    assert asked[0][2] == probe.MORE_POWERS
+    assert asked[0][2] == mixing.MORE_POWERS
     plain = replace(outcome.adapter, info=replace(outcome.adapter.info, row_scale=()))
     before, after = (
         np.count_nonzero(segment(planes, one, [0], cache=cache)[0].labels)
@@ -571,7 +571,7 @@ def test_a_single_float_image_with_holes(planes_of, cache):
 
 
 def test_a_large_image_with_tiny_objects_goes_through_tiles(planes_of, cache, monkeypatch):
-    monkeypatch.setattr(training_set, "MOST_SAMPLES", 2000)
+    monkeypatch.setattr(drawing, "MOST_SAMPLES", 2000)
     rng = np.random.default_rng(7)
     truth = np.full((250, 500), BACKGROUND, np.uint16)
     y, x = np.mgrid[:250, :500]

@@ -12,7 +12,8 @@ from napari_salt.model.filters import FILTERS_PER_CHANNEL
 from napari_salt.model.forest import Forest, grow
 from napari_salt.model.framing import Framing, Intensity
 from napari_salt.model.head import SURE, TEXT_RIDGE, LabelHead, told_by_slices_left_out
-from napari_salt.model.probe import Fitted, mix
+from napari_salt.model.mixing import mix
+from napari_salt.model.probe import Fitted
 from napari_salt.model.queries import NEVER
 
 pytestmark = pytest.mark.usefixtures("same_random_state")

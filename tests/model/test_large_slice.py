@@ -12,7 +12,7 @@ from napari_salt.model import (
     input_checks,
     large_slice,
     limits,
-    probe,
+    mixing,
     segment_large,
     volume_filters,
 )
@@ -115,7 +115,9 @@ def test_large_slices_are_seen_through_instruments_frame_by_frame(
         return real(self, index)
 
     monkeypatch.setattr(SeenPlanes, "plane", plane)
-    monkeypatch.setattr(probe, "choose_share", lambda *_: probe.LINEAR_SHARE)  # queries have a say
+    monkeypatch.setattr(
+        mixing, "choose_share", lambda *_: mixing.LINEAR_SHARE
+    )  # queries have a say
     paint = [AnnotatedSlice(0, truth[0], complete=True)]
     adapter = adapter_of(planes_of(data), paint, other_stacks=True)
     assert whole_planes == []

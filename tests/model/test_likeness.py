@@ -10,7 +10,7 @@ import torch
 
 from generators import run
 from napari_salt.errors import AdapterError
-from napari_salt.model import contrast, likeness, probe
+from napari_salt.model import contrast, likeness, mixing
 from napari_salt.model.adapter_file import load_adapter, save_adapter
 from napari_salt.model.encoder import Encoder
 from napari_salt.model.features import Standard
@@ -101,7 +101,7 @@ def test_smoothed_planes_keep_detail_holes_and_channels_apart(planes_of):
 @pytest.fixture
 def no_queries(monkeypatch):
     """Labels are told by intensity alone."""
-    monkeypatch.setattr(probe, "choose_share", lambda *_: 0.0)
+    monkeypatch.setattr(mixing, "choose_share", lambda *_: 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -153,13 +153,13 @@ def masks(planes, adapter, slices, **options):
 def test_what_labels_look_like_is_kept_where_intensity_tells_them(
     changes, kept, fitted, monkeypatch
 ):
-    monkeypatch.setattr(probe, "choose_share", lambda *_: 0.0)
+    monkeypatch.setattr(mixing, "choose_share", lambda *_: 0.0)
     found = fitted(**changes).likeness()
     assert (found is not None) is kept
 
 
 def test_where_features_tell_labels_the_doubt_of_the_masks_is_asked(fitted, monkeypatch):
-    monkeypatch.setattr(probe, "choose_share", lambda *_: probe.LINEAR_SHARE)
+    monkeypatch.setattr(mixing, "choose_share", lambda *_: mixing.LINEAR_SHARE)
     assert fitted().likeness() is None
 
 

@@ -14,9 +14,10 @@ from napari_salt.errors import AdapterError
 from napari_salt.intensity import AUTO
 from napari_salt.model import fit as fit_module
 from napari_salt.model import look_along as look_along_module
-from napari_salt.model import probe
+from napari_salt.model import mixing, probe
 from napari_salt.model.adapter_file import AdapterFile, load_adapter, save_adapter
 from napari_salt.model.conditions import Conditions
+from napari_salt.model.drawing import drawn_frames
 from napari_salt.model.elsewhere import fingerprint
 from napari_salt.model.encoder import Encoder
 from napari_salt.model.extend import extend
@@ -29,7 +30,7 @@ from napari_salt.model.look_along import can_tell, with_volume
 from napari_salt.model.predict import predict, prepare, slices_to_prepare, slices_to_read
 from napari_salt.model.probe import Samples
 from napari_salt.model.score import score
-from napari_salt.model.training_set import TrainingSet, drawn_frames
+from napari_salt.model.training_set import TrainingSet
 from napari_salt.model.volume_filters import (
     OFFSETS,
     VOLUME_FILTERS_PER_CHANNEL,
@@ -127,7 +128,7 @@ def test_forests_see_what_tells_pixels_left_out(samples, told):
         assert torch.equal(one.queries, folds[fold].queries)
         for name, values in again[fold].forest.tensors().items():
             assert torch.equal(one.forest.tensors()[name], values)
-    right = probe.held_out(seeing, found).argmax(1) == samples.targets
+    right = mixing.held_out(seeing, found).argmax(1) == samples.targets
     assert right.float().mean() > 0.9
 
 

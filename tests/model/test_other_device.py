@@ -14,7 +14,7 @@ from napari_salt.model import (
     large_paint,
     large_slice,
     limits,
-    probe,
+    mixing,
     segment_large,
     volume_filters,
 )
@@ -126,7 +126,7 @@ def test_several_frames_a_slice(planes_of, tiny_backbone, monkeypatch):
 @pytest.mark.parametrize("framing", [Framing(16), Framing(16, zoom=1.0, fine=2.0)])
 def test_the_contrast_of_another_stack(planes_of, tiny_backbone, monkeypatch, framing):
     monkeypatch.setattr(fit_module, "choose_framing", lambda *_: framing)
-    monkeypatch.setattr(probe, "choose_share", lambda *_: 0.0)
+    monkeypatch.setattr(mixing, "choose_share", lambda *_: 0.0)
     outcome = on_both(planes_of, tiny_backbone(), FitSettings(kind="none"), *stack(), SEVERAL)
     assert outcome.adapter.likeness() is not None
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from generators import run
-from napari_salt.model import elsewhere, instruments, invariance, other_stacks, probe
+from napari_salt.model import elsewhere, instruments, invariance, mixing, other_stacks
 from napari_salt.model.adapter_file import load_adapter, save_adapter
 from napari_salt.model.adapters import adapter_parameters, attach
 from napari_salt.model.features import Standard
@@ -31,7 +31,7 @@ LABELS = [Label(1, "square")]
 def few_steps_and_instruments(monkeypatch):
     monkeypatch.setattr(other_stacks, "DEFAULT_STEPS", STEPS)
     monkeypatch.setattr(instruments, "INSTRUMENTS", instruments.INSTRUMENTS[:2])
-    monkeypatch.setattr(probe, "SMALLER_SHARES", ())  # the queries have a say
+    monkeypatch.setattr(mixing, "SMALLER_SHARES", ())  # the queries have a say
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +213,7 @@ def test_what_is_kept_survives_a_file_and_the_next_round_goes_on_from_it(
 @pytest.mark.usefixtures("small_network")
 @pytest.mark.parametrize("share", [0.0, 0.1])
 def test_where_intensity_tells_labels_no_instrument_is_looked_through(share, fitted, monkeypatch):
-    monkeypatch.setattr(probe, "choose_share", lambda *_: share)
+    monkeypatch.setattr(mixing, "choose_share", lambda *_: share)
     assert not fitted((2,))[0].adapter.has_other_head, "that of the painted stack does"
     outcome, reports = fitted((0, 2, 4))
     told = {one.message for one in reports if isinstance(one, StepReport)}

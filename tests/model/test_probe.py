@@ -1,4 +1,4 @@
-"""The first fit: folds that have not seen their own slices, pixels drawn fairly."""
+"""The first fit: queries and a forest, folds that have not seen their own slices."""
 
 from __future__ import annotations
 
@@ -11,25 +11,13 @@ from torch.nn import functional as F
 
 from blobs import blobs, random
 from generators import run
-from napari_salt.model import probe
+from napari_salt.model import mixing, probe
 from napari_salt.model.forest import TREES_AT_ONCE, grow
 from napari_salt.model.probe import Fitted, Samples
 from napari_salt.model.queries import NEVER, fit_queries
+from pixel_samples import make_samples
 
 pytestmark = pytest.mark.usefixtures("same_random_state")
-
-
-def make_samples(deep, targets, fold=None, detail=None, slice_of=None) -> Samples:
-    count = len(targets)
-    fold = torch.zeros(count, dtype=torch.int64) if fold is None else fold
-    return Samples(
-        deep,
-        random(count, 3, seed=99) if detail is None else detail,
-        targets,
-        fold if slice_of is None else slice_of,
-        fold,
-        torch.ones(count),
-    )
 
 
 # --- what the forest sees -------------------------------------------------------------------------
@@ -65,17 +53,6 @@ def test_main_directions_of_next_to_nothing_are_numbers(count):
     found = probe.main_directions(random(count, 4))
     assert found.shape == (4, 4)
     assert torch.isfinite(found).all()
-
-
-def test_mixing_keeps_probabilities_and_gives_the_forest_the_larger_say():
-    linear, forest = torch.tensor([[0.2, 0.8], [1.0, 0.0]]), torch.tensor([[0.6, 0.4], [0.0, 1.0]])
-    found = probe.mix(linear, forest, probe.LINEAR_SHARE)
-    torch.testing.assert_close(found, 0.25 * linear + 0.75 * forest)
-    torch.testing.assert_close(found.sum(1), torch.ones(2))
-    assert found.argmax(1).tolist() == [0, 1]
-
-
-# --- fits and folds -------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -134,10 +111,10 @@ def test_the_whole_fit_is_queries_and_a_forest_on_detail_and_directions(samples)
     assert np.array_equal(probe.seen_by_forest(samples, fitted.directions), seen)
     forest, _ = run(grow(seen, samples.targets.numpy(), 5, probe.TREES, seed=7))
     assert len(fitted.forest.roots) == probe.TREES
-    expected = probe.mix(
+    expected = mixing.mix(
         (samples.deep @ queries.T + bias).softmax(1),
         torch.from_numpy(forest.probabilities(seen)),
-        probe.LINEAR_SHARE,
+        mixing.LINEAR_SHARE,
     )
     found = fitted.probabilities(samples)
     assert torch.equal(found, expected)
@@ -169,114 +146,6 @@ def test_a_first_look_and_the_rest_are_the_whole_fit(samples, monkeypatch):
     assert torch.equal(rest.bias, whole.bias)
     assert torch.equal(rest.probabilities(samples), whole.probabilities(samples))
     assert torch.equal(first.queries, begun.fitted.queries), "what was handed out stays as it is"
-
-
-class Answers:
-    """Stands for the fit of one fold; ``linear`` and ``forest`` are its chances of the right row, of two."""
-
-    def __init__(self, linear: float, forest: float) -> None:
-        self.chances = linear, forest
-
-    def parts(self, samples: Samples) -> list[torch.Tensor]:
-        right = F.one_hot(samples.targets, 2).float()
-        return [right * chance + (1 - right) * (1 - chance) for chance in self.chances]
-
-
-class Finds:
-    """Stands for the fit of one fold; the chances it gives row 1, of two, on background and on row 1."""
-
-    bias = torch.zeros(2)
-
-    def __init__(self, of_background: float, of_row_1: float) -> None:
-        self.chances = torch.tensor([of_background, of_row_1])
-
-    def probabilities(self, samples: Samples) -> torch.Tensor:
-        found = self.chances[samples.targets]
-        return torch.stack([1 - found, found], 1)
-
-
-def drawn_often(each: float = 10.0) -> Samples:
-    """Row 1, of which each pixel was drawn, among a background of which one in ``each`` was."""
-    targets = torch.arange(40) % 2
-    samples = make_samples(random(40, 2), targets, torch.arange(40) // 20)
-    return replace(samples, weights=torch.where(targets == 0, each, 1.0))
-
-
-def test_rows_are_rescaled_along_their_axis():
-    found = random(3, 4, 5).softmax(0)
-    assert probe.rescaled(found, (), 0) is found
-    scaled = probe.rescaled(found, (1.0, 0.5, 0.25), 0)
-    torch.testing.assert_close(scaled.sum(0), torch.ones(4, 5))
-    torch.testing.assert_close(scaled[1] / scaled[0], 0.5 * found[1] / found[0])
-    torch.testing.assert_close(
-        probe.rescaled(found.movedim(0, 2), (1.0, 0.5, 0.25), 2), scaled.movedim(0, 2)
-    )
-
-
-def test_what_is_drawn_often_and_found_too_often_is_found_less():
-    folds = {0: Finds(0.55, 0.9), 1: Finds(0.55, 0.9)}
-    assert probe.choose_row_scale(drawn_often(), folds) == pytest.approx((1, 0.1**0.25))
-    folds = {0: Finds(0.7, 0.95), 1: Finds(0.7, 0.95)}
-    assert probe.choose_row_scale(drawn_often(), folds) == pytest.approx((1, 0.1**0.5))
-
-
-def test_what_is_found_too_seldom_in_parts_of_a_slice_is_found_more():
-    folds = {0: Finds(0.1, 0.4), 1: Finds(0.1, 0.4)}
-    more = probe.choose_row_scale(drawn_often(), folds, probe.MORE_POWERS)
-    assert more == pytest.approx((0.1**0.25, 1))
-    folds = {0: Finds(0.05, 0.3), 1: Finds(0.05, 0.3)}
-    more = probe.choose_row_scale(drawn_often(), folds, probe.MORE_POWERS)
-    assert more == pytest.approx((0.1**0.5, 1))
-    right = {0: Finds(0.4, 0.9), 1: Finds(0.4, 0.9)}
-    assert probe.choose_row_scale(drawn_often(), right, probe.MORE_POWERS) == ()
-
-
-@pytest.mark.parametrize(
-    ("each", "chances"),
-    [
-        (10, (0.4, 0.9)),  # all right already
-        (10, (0.1, 0.45)),  # found too seldom: never the other way
-        (1, (0.55, 0.9)),  # every pixel was drawn
-        (10, (0.9, 0.9)),  # nothing helps
-    ],
-)
-def test_elsewhere_rows_stay_as_they_are(each, chances):
-    folds = {0: Finds(*chances), 1: Finds(*chances)}
-    assert probe.choose_row_scale(drawn_often(each), folds) == ()
-
-
-def test_a_gain_too_small_to_carry_over_changes_nothing(monkeypatch):
-    folds = {0: Finds(0.55, 0.9), 1: Finds(0.55, 0.9)}
-    monkeypatch.setattr(probe, "AREA_WORTH", 1.0)
-    assert probe.choose_row_scale(drawn_often(), folds) == ()
-
-
-def test_rows_stay_as_they_are_where_nothing_can_be_judged():
-    samples = make_samples(random(4, 2), torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, 1]))
-    assert probe.choose_row_scale(samples, {0: Finds(0.55, 0.9), 1: Finds(0.55, 0.9)}) == ()
-
-
-@pytest.mark.parametrize(
-    ("answers", "expected"),
-    [
-        ({0: (0.9, 0.9), 1: (0.9, 0.9)}, probe.LINEAR_SHARE),  # as good: nothing changes
-        ({0: (0.99, 0.4), 1: (0.9, 0.3)}, probe.LINEAR_SHARE),  # never made larger
-        ({0: (0.2, 0.95), 1: (0.1, 0.9)}, 0.0),
-        ({0: (0.99, 0.1), 1: (0.1, 0.9)}, 0.1),  # together: each is right where the other fails
-    ],
-)
-def test_the_queries_lose_their_say_where_left_out_pixels_ask_for_it(answers, expected):
-    targets = torch.arange(40) % 2
-    samples = make_samples(random(40, 2), targets, torch.arange(40) // 20)
-    weights = torch.where(samples.fold == 0, 1.0, 4.0) if expected == 0.1 else samples.weights
-    samples = replace(samples, weights=weights)
-    folds = {fold: Answers(*chances) for fold, chances in answers.items()}
-    assert probe.choose_share(samples, folds) == expected
-
-
-def test_the_share_stays_the_usual_one_where_nothing_can_be_judged():
-    samples = make_samples(random(4, 2), torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, 1]))
-    assert probe.choose_share(samples, {0: Answers(0.1, 0.9)}) == probe.LINEAR_SHARE
 
 
 def test_the_seed_decides_the_fit_and_jobs_do_not(samples):
@@ -347,7 +216,7 @@ def test_two_folds_leave_one_judge_that_knows_nothing():
 
 def test_every_sample_is_judged_by_the_fit_that_has_not_seen_it(samples):
     folds, _ = run(probe.fit_folds(samples, 5))
-    found = probe.held_out(samples, folds)
+    found = mixing.held_out(samples, folds)
     assert found.shape == (90, 5)
     torch.testing.assert_close(found.sum(1), torch.ones(90))
     for fold, fitted in folds.items():
@@ -358,9 +227,9 @@ def test_every_sample_is_judged_by_the_fit_that_has_not_seen_it(samples):
 
 
 def test_only_labels_of_other_folds_can_be_judged(samples):
-    known = probe.judged(samples)
+    known = mixing.judged(samples)
     assert torch.equal(known, (samples.fold != 1) | (samples.targets != 3))
-    assert not probe.judged(samples.part(samples.fold == 0)).any()
+    assert not mixing.judged(samples.part(samples.fold == 0)).any()
 
 
 @pytest.mark.parametrize("fold", [0, 1])
@@ -369,83 +238,5 @@ def test_a_slice_painted_in_one_fold_only_has_a_fit_that_knows_nothing(few_trees
     samples = make_samples(deep, targets, torch.full((2,), fold))
     folds, _ = run(probe.fit_folds(samples, 2))
     assert list(folds) == [fold]
-    assert torch.isfinite(probe.held_out(samples, folds)).all()
+    assert torch.isfinite(mixing.held_out(samples, folds)).all()
     assert torch.isfinite(run(probe.fit_all(samples, 2))[0].probabilities(samples)).all()
-
-
-# --- drawing --------------------------------------------------------------------------------------
-
-
-def paint(seed: int = 0) -> np.ndarray:
-    """40 x 50 pixels: half unlabelled, three labels of very different area."""
-    targets = np.full((40, 50), -1, np.int64)
-    targets[:, :25] = 0
-    targets[5:15, 2:12] = 1
-    targets[30, 7] = 2
-    return targets
-
-
-@pytest.mark.parametrize("count", [1, 5, 100, 999, 5000])
-@pytest.mark.parametrize("seed", range(3))
-def test_only_annotated_pixels_are_drawn_once_and_their_weights_are_the_areas(count, seed):
-    targets = paint()
-    rows, columns, drawn, weights = probe.draw_pixels(targets, count, np.random.default_rng(seed))
-    assert len(rows) == len(columns) == len(drawn) == len(weights)
-    assert min(count, 1000) <= len(rows) <= min(count, 1000) + 2
-    assert np.array_equal(targets[rows, columns], drawn)
-    assert drawn.min() >= 0
-    assert len(set(zip(rows.tolist(), columns.tolist(), strict=True))) == len(rows)
-    for label in (0, 1, 2):
-        area = np.count_nonzero(targets == label)
-        assert float(weights[drawn == label].sum()) == pytest.approx(area, rel=1e-5)
-
-
-def test_every_painted_label_is_drawn_however_few_its_pixels():
-    targets = np.zeros((100, 100), np.int64)
-    targets[:, 50:] = 1
-    targets[0, 0] = 2
-    for seed in range(20):
-        _, _, drawn, _ = probe.draw_pixels(targets, 10, np.random.default_rng(seed))
-        assert set(drawn.tolist()) == {0, 1, 2}
-
-
-def test_rare_labels_are_drawn_by_the_inverse_root_of_their_area():
-    targets = np.zeros((100, 100), np.int64)
-    targets[:1] = 1  # 100 of 10,000
-    counts = np.zeros(2)
-    for seed in range(20):
-        _, _, drawn, _ = probe.draw_pixels(targets, 100, np.random.default_rng(seed))
-        counts += np.bincount(drawn, minlength=2)
-    # √100 against √9900, so about one in eleven (a little less, drawn without replacement)
-    assert 0.075 < counts[1] / counts.sum() < 0.1
-
-
-def test_drawing_depends_on_the_seed_alone():
-    first, again, other = (
-        probe.draw_pixels(paint(), 100, np.random.default_rng(seed)) for seed in (1, 1, 2)
-    )
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    assert not torch.equal(first[0], other[0])
-
-
-def dice(ours: np.ndarray, truth: np.ndarray, row: int) -> float:
-    both = np.count_nonzero((ours == row) & (truth == row))
-    return 2 * both / (np.count_nonzero(ours == row) + np.count_nonzero(truth == row))
-
-
-def test_dice_of_all_pixels_is_the_dice_and_of_some_is_close():
-    truth = np.zeros((60, 60), np.int64)
-    truth[10:40, 10:40], truth[45:55, 5:50] = 1, 2
-    ours = np.roll(truth, 4, axis=1)
-    for count, tolerance in ((3600, 1e-6), (1200, 0.05)):
-        rows, columns, drawn, weights = probe.draw_pixels(truth, count, np.random.default_rng(0))
-        found = probe.sampled_dice(torch.from_numpy(ours)[rows, columns], drawn, weights)
-        assert sorted(found) == [1, 2]
-        for row, value in found.items():
-            assert value == pytest.approx(dice(ours, truth, row), abs=tolerance)
-
-
-def test_dice_leaves_out_the_background_and_what_does_not_occur():
-    targets, rows = torch.tensor([0, 0, 3, 3]), torch.tensor([0, 1, 3, 0])
-    assert probe.sampled_dice(rows, targets, torch.ones(4)) == {3: pytest.approx(2 / 3)}
-    assert probe.sampled_dice(rows, torch.zeros(4, dtype=torch.int64), torch.ones(4)) == {}

@@ -35,7 +35,7 @@ from napari_salt.model.forest import Forest
 from napari_salt.model.framing import Framing, Intensity
 from napari_salt.model.head import LabelHead
 from napari_salt.model.likeness import Likeness
-from napari_salt.model.probe import LINEAR_SHARE
+from napari_salt.model.mixing import LINEAR_SHARE
 from napari_salt.model.segmenter import Segmenter
 from napari_salt.model.volume_filters import VOLUME_FILTERS_PER_CHANNEL
 

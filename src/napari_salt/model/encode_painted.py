@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
-from napari_salt.model.training_set import Painting
+from napari_salt.model.drawing import Painting
 from napari_salt.records import StepReport
 from napari_salt.regions import is_large, with_regions
 

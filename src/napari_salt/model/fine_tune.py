@@ -23,7 +23,8 @@ from napari_salt.model.queries import NEVER
 from napari_salt.model.segmenter import join_taps
 
 if TYPE_CHECKING:
-    from napari_salt.model.training_set import TrainingSet, TrainingSlice
+    from napari_salt.model.drawing import TrainingSlice
+    from napari_salt.model.training_set import TrainingSet
 
 RATES = {"scale": 1e-3, "shift": 1e-3, "low_rank": 1e-3, "dense": 1e-4}
 """Learning rate of each role of adapter parameters."""

@@ -20,8 +20,8 @@ from napari_salt.regions import with_regions
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_salt.model.drawing import TrainingSlice
     from napari_salt.model.features import SliceView, Taps
-    from napari_salt.model.training_set import TrainingSlice
 
 
 @dataclass(frozen=True, eq=False)

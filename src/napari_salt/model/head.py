@@ -21,7 +21,8 @@ from torch.nn import functional as F
 from napari_salt.model.features import SliceView, Standard, Taps, tap_length, tap_parts
 from napari_salt.model.filters import FILTERS_PER_CHANNEL
 from napari_salt.model.framing import sample_points
-from napari_salt.model.probe import LINEAR_SHARE, Fitted, mix, rescaled
+from napari_salt.model.mixing import LINEAR_SHARE, mix, rescaled
+from napari_salt.model.probe import Fitted
 from napari_salt.model.queries import NEVER
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class LabelHead(nn.Module):
     linear_share
         Part of the probability that the queries decide where there is a forest.
     row_scale
-        Scale of each row of the mix, see `probe.rescaled`; () = all alike.
+        Scale of each row of the mix, see `mixing.rescaled`; () = all alike.
     scaled_near
         Painted slices near which it holds, see `told_by_slices_left_out`; () = everywhere.
     """

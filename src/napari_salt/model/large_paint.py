@@ -42,7 +42,7 @@ def draw_large(
 ) -> DrawnPixels:
     """Draw about ``count`` annotated pixels out of at most ``most_frames`` frames.
 
-    Rare labels come more often, as in `probe.draw_pixels`. ``row_of`` (65536,) is the head's row of each id, negative
+    Rare labels come more often, as in `drawing.draw_pixels`. ``row_of`` (65536,) is the head's row of each id, negative
     where it is none.
     """
     paint = _Paint(plane, layout, row_of, rng)

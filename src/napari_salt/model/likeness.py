@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from napari_salt.model.drawing import TrainingSlice
     from napari_salt.model.encoder import EncodedSlice
     from napari_salt.model.features import Standard, Taps
     from napari_salt.model.segmenter import Segmenter
-    from napari_salt.model.training_set import TrainingSlice
     from napari_salt.records import IntensityChoice, Planes
 
 BLUR = 2.0

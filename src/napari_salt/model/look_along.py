@@ -11,7 +11,7 @@ import torch
 from scipy import ndimage
 from torch.nn import functional as F
 
-from napari_salt.model import probe
+from napari_salt.model import mixing, probe
 from napari_salt.model.device import spare_threads
 from napari_salt.model.progress import reports, reports_until, shares
 from napari_salt.model.volume_filters import looks_along
@@ -109,7 +109,7 @@ def with_volume(
     `FIRST_TREES` of both decide. ``folds`` are those of `probe.fit_folds` on ``samples`` that have no volume, ``seed``
     and ``jobs`` as there. Yields the share done, 0..1.
     """
-    seeing, known = replace(samples, volume=volume), probe.judged(samples)
+    seeing, known = replace(samples, volume=volume), mixing.judged(samples)
     rows, few = len(next(iter(folds.values())).bias), min(FIRST_TREES, probe.FOLD_TREES)
     each = 0.5 / len(folds)
     first: dict[int, Forest] = {}

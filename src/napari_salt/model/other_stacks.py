@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from napari_salt.model import probe
+from napari_salt.model import mixing, probe
 from napari_salt.model.adapters import adapter_state, attach, count_parameters, merge
 from napari_salt.model.device import spare_threads
 from napari_salt.model.elsewhere import slices_to_look_at
@@ -327,7 +327,7 @@ class _Work:
             deep[outside], targets[outside], self.data.rows, probe.PENALTY, JUDGE_ITERATIONS
         )
         rows = (deep[judged] @ queries.T + bias).argmax(1)
-        scores = probe.sampled_dice(rows, targets[judged], torch.ones(len(rows)))
+        scores = mixing.sampled_dice(rows, targets[judged], torch.ones(len(rows)))
         return sum(scores.values()) / len(scores) if scores else None
 
     def _glance_taps(self, tail: nn.Module) -> Generator[float, None, Tensor]:

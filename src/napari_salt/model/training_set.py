@@ -2,68 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Generator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from napari_salt.model import probe
+from napari_salt.model import mixing, probe
 from napari_salt.model.adapters import load_adapter_state, merge
 from napari_salt.model.device import spare_threads
+from napari_salt.model.drawing import Painting, TrainingSlice, drawn_frames
 from napari_salt.model.encoder import EncodedSlice, Encoder, head_taps
 from napari_salt.model.features import Standard
 from napari_salt.model.head import LabelHead
-from napari_salt.model.large_paint import MOST_FRAMES, DrawnPixels, draw_large
 from napari_salt.model.probe import Begun, Fitted, Samples
 from napari_salt.model.segmenter import Segmenter, join_taps
-from napari_salt.records import BACKGROUND, AnnotatedSlice, Label
-from napari_salt.sparse_plane import SparsePlane
+from napari_salt.records import AnnotatedSlice, Label
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from napari_salt.model.backbones.base import Backbone
     from napari_salt.model.features import Taps
     from napari_salt.model.forest import Forest
-    from napari_salt.model.framing import Layout
     from napari_salt.records import Planes
-
-MOST_SAMPLES, FEWEST_A_SLICE, MOST_A_SLICE = 30000, 1500, 20000
-"""Pixels drawn in all, and the bounds of how many come from one slice."""
-BLOCKS = 4
-"""A single slice is cut into so many rows and columns of blocks, of which every other one makes a fold."""
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingSlice:
-    """An encoded slice and the annotated pixels drawn from it.
-
-    ``number`` counts the painted slices, ``index`` is its place in the stack; rows, columns, targets, weights and the
-    fold of each pixel are (M,) each.
-    """
-
-    number: int
-    index: int
-    encoded: EncodedSlice
-    rows: Tensor
-    columns: Tensor
-    targets: Tensor
-    weights: Tensor
-    fold: Tensor
-
-    def at(self, kept: Tensor) -> TrainingSlice:
-        """The same with those of the pixels that are ``kept`` (indices or truths)."""
-        return replace(
-            self,
-            rows=self.rows[kept],
-            columns=self.columns[kept],
-            targets=self.targets[kept],
-            weights=self.weights[kept],
-            fold=self.fold[kept],
-        )
 
 
 class TrainingSet:
@@ -101,7 +62,7 @@ class TrainingSet:
         self.rows = len(embeddings)
         self.frames = drawn_frames(encoded, annotated, labels, seed)
         self.taps = head_taps(backbone)
-        self.linear_share = probe.LINEAR_SHARE
+        self.linear_share = mixing.LINEAR_SHARE
         self.row_scale: tuple[float, ...] = ()
         self.volume: Tensor | None = None
 
@@ -159,7 +120,7 @@ class TrainingSet:
     @property
     def told_by_intensity(self) -> bool:
         """Whether labels are told by intensity: the queries, which read features alone, have less say than usual."""
-        return self.linear_share < probe.LINEAR_SHARE
+        return self.linear_share < mixing.LINEAR_SHARE
 
     @property
     def folds(self) -> int:
@@ -223,10 +184,10 @@ class TrainingSet:
         and the scale is touched only if it shows ``many_things``, see
         `look_along.shows_many_things`.
         """
-        self.linear_share = probe.choose_share(self.samples, folds)
+        self.linear_share = mixing.choose_share(self.samples, folds)
         if self.count > 1 or many_things:
-            powers = probe.AREA_POWERS if self.count > 1 else probe.MORE_POWERS
-            self.row_scale = probe.choose_row_scale(self.samples, self.mixed(folds), powers)
+            powers = mixing.AREA_POWERS if self.count > 1 else mixing.MORE_POWERS
+            self.row_scale = mixing.choose_row_scale(self.samples, self.mixed(folds), powers)
         return self.mixed(folds)
 
     def mixed(self, folds: Mapping[int, Fitted]) -> dict[int, Fitted]:
@@ -245,9 +206,9 @@ class TrainingSet:
     ) -> dict[int, float]:
         """Dice by row of a fit on the samples of one fold, of the labels that occur in others too."""
         samples = samples or self.samples
-        inside = samples.part((samples.fold == fold) & probe.judged(samples))
+        inside = samples.part((samples.fold == fold) & mixing.judged(samples))
         rows = fitted.probabilities(inside).argmax(1)
-        return probe.sampled_dice(rows, inside.targets, inside.weights)
+        return mixing.sampled_dice(rows, inside.targets, inside.weights)
 
     def score(self, folds: Mapping[int, Fitted]) -> dict[int, float]:
         """Out-of-fold Dice by row on the `fresh` slices; empty where there are none.
@@ -257,10 +218,10 @@ class TrainingSet:
         """
         if self.count == 1 or not self.fresh:
             return {}
-        known = probe.judged(self.samples)
+        known = mixing.judged(self.samples)
         known &= torch.isin(self.samples.slice_of, torch.tensor(self.fresh))
-        rows = probe.held_out(self.samples, folds)[known].argmax(1)
-        return probe.sampled_dice(rows, self.samples.targets[known], self.samples.weights[known])
+        rows = mixing.held_out(self.samples, folds)[known].argmax(1)
+        return mixing.sampled_dice(rows, self.samples.targets[known], self.samples.weights[known])
 
     def with_tail(self, tail: torch.nn.Module) -> Generator[float, None, Samples]:
         """The samples as another tail sees them."""
@@ -316,122 +277,6 @@ def tap_values(
     return torch.cat(found)
 
 
-def drawn_frames(
-    encoded: Sequence[EncodedSlice] | Painting,
-    annotated: Sequence[AnnotatedSlice],
-    labels: Sequence[Label],
-    seed: int,
-) -> list[list[TrainingSlice]]:
-    """Frames of each painted slice with the pixels drawn from it."""
-    if isinstance(encoded, Painting):
-        return _frames_of(encoded, annotated)
-    return [_split_frames(one) for one in _draw(encoded, annotated, labels, seed)]
-
-
 def _jobs() -> int:
     """Trees that grow at the same time; the outcome does not depend on it."""
     return spare_threads()
-
-
-def _draw(
-    encoded: Sequence[EncodedSlice],
-    annotated: Sequence[AnnotatedSlice],
-    labels: Sequence[Label],
-    seed: int,
-) -> list[TrainingSlice]:
-    rng = np.random.default_rng(seed)
-    row_of = _rows_of_ids(labels)
-    share = int(np.clip(MOST_SAMPLES // len(annotated), FEWEST_A_SLICE, MOST_A_SLICE))
-    folds = min(len(annotated), probe.MOST_FOLDS)
-    found = []
-    for number, (one, slice_) in enumerate(zip(annotated, encoded, strict=True)):
-        rows, columns, targets, weights = probe.draw_pixels(
-            row_of[np.asarray(one.targets)], share, rng
-        )
-        fold = torch.full((len(rows),), number % folds)
-        if len(annotated) == 1:
-            height, width = one.targets.shape
-            fold = (rows * BLOCKS // height + columns * BLOCKS // width) % 2
-        found.append(
-            TrainingSlice(number, one.index, slice_, rows, columns, targets, weights, fold)
-        )
-    return found
-
-
-def _rows_of_ids(labels: Sequence[Label]) -> NDArray[np.int64]:
-    """(65536,): row of the head for each id, -1 where it has none."""
-    row_of = np.full(1 << 16, -1, np.int64)
-    row_of[BACKGROUND] = 0
-    for row, label in enumerate(labels, start=1):
-        row_of[label.label_id] = row
-    return row_of
-
-
-class Painting:
-    """What was drawn of large slices, and the frames that show it, in the order of the painted slices."""
-
-    def __init__(self) -> None:
-        self.drawn: list[DrawnPixels] = []
-        self.encoded: list[list[EncodedSlice]] = []
-
-    @staticmethod
-    def draw(
-        annotated: Sequence[AnnotatedSlice], layout: Layout, labels: Sequence[Label], seed: int
-    ) -> Iterator[DrawnPixels]:
-        """Pixels of one slice after the other."""
-        rng, row_of = np.random.default_rng(seed), _rows_of_ids(labels)
-        share = int(np.clip(MOST_SAMPLES // len(annotated), FEWEST_A_SLICE, MOST_A_SLICE))
-        most = max(1, MOST_FRAMES // len(annotated))
-        for one in annotated:
-            targets = one.targets
-            plane = targets if isinstance(targets, SparsePlane) else SparsePlane.of(targets)
-            yield draw_large(plane, layout, row_of, share, most, rng)
-
-    def add(self, drawn: DrawnPixels, encoded: list[EncodedSlice]) -> None:
-        """Take the frames of the next slice, rising by number."""
-        self.drawn.append(drawn)
-        self.encoded.append(encoded)
-
-
-def _frames_of(
-    painting: Painting, annotated: Sequence[AnnotatedSlice]
-) -> list[list[TrainingSlice]]:
-    """One training slice for each frame that was encoded."""
-    folds = min(len(annotated), probe.MOST_FOLDS)
-    found = []
-    for number, (one, drawn) in enumerate(zip(annotated, painting.drawn, strict=True)):
-        fold = np.full(len(drawn.rows), number % folds)
-        if len(annotated) == 1:
-            fold = (_block(drawn.rows) + _block(drawn.columns)) % 2
-        frames = []
-        for frame, encoded in zip(np.unique(drawn.frames), painting.encoded[number], strict=True):
-            here = drawn.frames == frame
-            rows, columns, targets, weights, folds_here = (
-                torch.from_numpy(values[here])
-                for values in (drawn.rows, drawn.columns, drawn.targets, drawn.weights, fold)
-            )
-            frames.append(
-                TrainingSlice(
-                    number, one.index, encoded, rows, columns, targets, weights, folds_here
-                )
-            )
-        found.append(frames)
-    return found
-
-
-def _block(places: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Which of `BLOCKS` blocks each place lies in, from the first painted one to the last."""
-    first, last = int(places.min()), int(places.max())
-    return (places - first) * BLOCKS // (last + 1 - first)
-
-
-def _split_frames(whole: TrainingSlice) -> list[TrainingSlice]:
-    """One training slice for each frame that shows drawn pixels, so that no pass holds more than one frame."""
-    view = whole.encoded.view
-    if len(view.layout.origins) == 1:
-        return [whole]
-    frame_of, _ = view.layout.locate(whole.rows, whole.columns)
-    found = []
-    for frame in frame_of.unique().tolist():
-        found.append(replace(whole.at(frame_of == frame), encoded=whole.encoded.frame(frame)))
-    return found
