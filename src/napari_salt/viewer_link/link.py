@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from napari_salt.viewer_link.predicted import StackArray
     from napari_salt.views import DisplayState, LabelRow
 
-_BRUSHES = ("paint", "fill", "polygon")
-"""Modes of a labels layer that paint the label that is selected."""
-
 
 class ViewerLink:
     """Finds, makes and fills the layers of one place; tells what happens in the viewer."""
@@ -152,14 +149,13 @@ class ViewerLink:
         if brush:
             with no_status(self._viewer):
                 self._viewer.layers.selection.active = paint
-            if paint.mode not in _BRUSHES:
-                paint.mode = "paint"
+            self._layers.take_brush()
 
     def has_brush(self) -> bool:
         """Whether the paint layer is active with a tool that paints."""
         paint = self._paint()
         active = self._viewer.layers.selection.active
-        return paint is not None and active is paint and paint.mode in _BRUSHES
+        return paint is not None and active is paint and self._layers.has_brush()
 
     # ---- slices
 

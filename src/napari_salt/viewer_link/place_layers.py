@@ -17,6 +17,7 @@ from napari_salt.viewer_link.layers import OUTLINE, Role, display_events, dress,
 from napari_salt.viewer_link.listening import Listening
 from napari_salt.viewer_link.ownership import arrays
 from napari_salt.viewer_link.predicted import empty_stack, seen_along
+from napari_salt.viewer_link.reach import Reach
 from napari_salt.viewer_link.strokes import Strokes
 from napari_salt.views import DisplayState
 
@@ -61,6 +62,7 @@ class PlaceLayers:
         self._data: dict[Role, StackArray] = {}
         self._rows: tuple[LabelRow, ...] = ()
         self._strokes: Strokes | None = None
+        self._reach: Reach | None = None
         self._last_refresh = 0.0
         self._opacity, self._outline = 0.5, False
         self._shown: dict[Role, bool] = dict.fromkeys(get_args(Role), True)
@@ -132,6 +134,8 @@ class PlaceLayers:
         for layer in self._layers.values():
             for name, value in numbers.items():
                 setattr(layer, name, value)
+        if self._reach is not None:
+            self._reach.follow()
 
     # ---- paint
 
@@ -139,6 +143,15 @@ class PlaceLayers:
         """The layer of paint; None while there is none."""
         paint = self._layers.get("paint")
         return paint if isinstance(paint, Labels) else None
+
+    def has_brush(self) -> bool:
+        """Whether the paint layer has a tool that paints, if only as soon as it is on screen."""
+        return self._reach is not None and self._reach.has_brush
+
+    def take_brush(self) -> None:
+        """Give the paint layer a tool that paints."""
+        if self._reach is not None:
+            self._reach.take_brush()
 
     def show_paint(self, session: Session) -> Layer:
         """The layer of a session's paint, made anew where it was removed."""
@@ -265,6 +278,7 @@ class PlaceLayers:
             _, place, session = self._open
             paint = session.annotations.paint
             self._strokes = Strokes(layer, paint, place.geometry, self._position, self._signals)
+            self._reach = Reach(layer, self._viewer.dims)
         else:
             if isinstance(layer, Labels):
                 layer.opacity = self._opacity
@@ -278,7 +292,9 @@ class PlaceLayers:
         if role == "paint":
             if self._strokes is not None:
                 self._strokes.close()
-            self._strokes = None
+            if self._reach is not None:
+                self._reach.close()
+            self._strokes = self._reach = None
         else:
             for emitter in display_events(layer):
                 self._listening.stop(emitter, self._on_display)

@@ -9,7 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from napari.components import Dims
-    from napari.layers import Image
+    from napari.layers import Image, Layer
 
     from napari_salt.geometry import StackGeometry
 
@@ -45,3 +45,11 @@ def shows_volume(dims: Dims, image: Image, geometry: StackGeometry) -> bool:
     if geometry.ndim == 2:
         return False
     return geometry.slice_axis + dims.ndim - image.ndim in dims.displayed
+
+
+def within(dims: Dims, layer: Layer) -> bool:
+    """Whether the position lies in a layer along every axis that is not on screen."""
+    point = np.rint(layer.world_to_data(dims.point))
+    offset = dims.ndim - layer.ndim
+    hidden = [axis for axis in range(layer.ndim) if axis + offset not in dims.displayed]
+    return all(0 <= point[axis] < layer.data.shape[axis] for axis in hidden)
