@@ -132,6 +132,20 @@ def test_a_new_voxel_size_is_that_of_the_exports_too(bench, viewer):
     np.testing.assert_array_equal(viewer.layers["t1 paint"].scale, (3, 1, 1))
 
 
+def test_an_image_that_is_tilted_is_laid_straight_by_a_button(bench, viewer):
+    image = viewer.layers["t1"]
+    turn = np.array([[0.8, -0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 1.0]])
+    image.rotate, image.scale = turn, (3, 1, 1)
+    assert bench.image.note.text == "It lies askew to what is on screen, and cannot be painted so."
+    assert bench.image.note.offer == "Lay it straight"
+    bench.wishes.image_offer_taken.emit()
+    assert not bench.image.note.offer
+    assert bench.session.stack.info.spacing == (3, 1, 1)
+    image.rotate = turn
+    viewer.dims.ndisplay = 3
+    assert not bench.image.note.offer
+
+
 def test_a_size_that_naparis_reader_left_in_the_file_is_offered(bench, viewer, tmp_path):
     sizes = {"axes": "ZYX", "spacing": 0.5, "unit": "um"}
     options = {"imagej": True, "resolution": (5.0, 10.0), "metadata": sizes}

@@ -75,6 +75,9 @@ class ArrivalsController:
             there = wording.position(elsewhere)
             note = ImageNote(f"This is {here}; the viewer shows {there}.", f"Work on {there}")
             return note, lambda: self._choose(place.key)
+        if link.lies_askew():
+            text = "It lies askew to what is on screen, and cannot be painted so."
+            return ImageNote(text, "Lay it straight"), link.lay_straight
         count = link.single_images() if place.geometry.ndim == 2 else 0
         if count > 1:
             note = ImageNote(f"One of {count} single images.", f"Make one stack of {count}")

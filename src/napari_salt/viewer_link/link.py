@@ -6,9 +6,11 @@ layer's data *is* the annotations' array (seen along the image's axes).
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from napari_salt.viewer_link import ownership, registry
+from napari_salt.viewer_link.askew import is_askew, straighten
 from napari_salt.viewer_link.box_tool import BoxTool
 from napari_salt.viewer_link.compare import CompareLayers
 from napari_salt.viewer_link.custody import Custody
@@ -25,6 +27,8 @@ from napari_salt.viewer_link.stacking import single_images, stack_images
 from napari_salt.views import ViewerSignals
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari.layers import Image, Labels
     from napari.viewer import Viewer
 
@@ -192,13 +196,27 @@ class ViewerLink:
 
     def take_size(self, size: VoxelSize) -> None:
         """Have the image say how large its voxels are; the same place of it stays on screen, as a whole."""
+        with self._same_place() as image:
+            image.units = tuple(map(shown_unit, size.units))
+            image.scale = size.lengths
+
+    def lies_askew(self) -> bool:
+        """Whether the image is turned or sheared out of the plane on screen, where it cannot be painted."""
+        return self._image is not None and is_askew(self._viewer.dims, self._image)
+
+    def lay_straight(self) -> None:
+        """Lay the image along the axes of the viewer; the same place of it stays on screen, as a whole."""
+        with self._same_place() as image:
+            straighten(image)
+
+    @contextmanager
+    def _same_place(self) -> Iterator[Image]:
+        """Change where the open image lies in the world; what was on screen is seen as a whole."""
         image, dims = self._image, self._viewer.dims
-        if image is None:
-            return
+        assert image is not None
         axes = range(dims.ndim - image.ndim, dims.ndim)
         at = image.world_to_data([dims.point[axis] for axis in axes])
-        image.units = tuple(map(shown_unit, size.units))
-        image.scale = size.lengths
+        yield image
         dims.set_point(axes, image.data_to_world(at))
         self._viewer.reset_view()
 

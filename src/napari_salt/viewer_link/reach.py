@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_salt.viewer_link.askew import is_askew
 from napari_salt.viewer_link.listening import Listening
 from napari_salt.viewer_link.slices import within
 
@@ -20,7 +21,7 @@ class Reach:
 
     Beside a layer (at another time point, or on slices that only another image has) napari's brush
     counts a place just before the first from the end, so that it paints what is not on screen, and
-    fails at all others.
+    fails at all others. On a layer that lies askew it paints other slices than are shown.
     """
 
     def __init__(self, layer: Labels, dims: Dims) -> None:
@@ -45,7 +46,7 @@ class Reach:
     def follow(self, event: Any = None) -> None:
         """The viewer or the layer has moved. A hidden layer has no tool, napari keeps that for it."""
         layer = self._layer
-        reached = within(self._dims, layer)
+        reached = within(self._dims, layer) and not is_askew(self._dims, layer)
         if not layer.visible or reached == layer.editable:
             return
         if reached:

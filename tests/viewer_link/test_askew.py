@@ -1,0 +1,84 @@
+"""Images turned out of the plane on screen: no brush there, and laid straight they are as they were shown."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_salt.session.session import Session
+
+TURN = np.array([[0.8, -0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 1.0]])
+
+
+def affine(linear, offset=(0, 0, 0)):
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = linear, offset
+    return matrix
+
+
+ASKEW = (
+    {"affine": affine(TURN @ np.diag([3, 1, 1]), (5, 6, 7))},
+    {"rotate": TURN, "scale": (3, 1, 1), "translate": (5, 6, 7)},
+    {"shear": (0.5, 0, 0), "scale": (3, 1, 1)},
+    {"shear": (0, 0.1, 0)},
+)
+
+
+def painted(link, viewer, **place):
+    image = viewer.add_image(np.ones((6, 8, 8), np.uint8), name="t1", **place)
+    where = link.images.place(link.images.active())
+    link.attach(where, Session(link.images.open_stack(where)))
+    link.select_label(1, brush=True)
+    return image, viewer.layers["t1 paint"]
+
+
+@pytest.mark.parametrize("place", ASKEW)
+def test_no_brush_until_the_image_lies_straight(link, viewer, place):
+    image, paint = painted(link, viewer, **place)
+    assert link.lies_askew()
+    assert paint.mode == "pan_zoom"
+    link.go_to(2)
+    link.lay_straight()
+    assert not link.lies_askew()
+    assert link.current_slice() == 2
+    assert paint.mode == "paint"
+    for index in range(6):
+        link.go_to(index)
+        for y, x in ((0, 0), (7, 7)):
+            corner = image.data_to_world((index, y, x))
+            assert corner[0] == pytest.approx(viewer.dims.point[0])
+            at = paint.world_to_data(corner)
+            np.testing.assert_allclose(at, (index, y, x), atol=1e-9)
+
+
+def test_size_and_first_voxel_stay(link, viewer):
+    image, _ = painted(link, viewer, **ASKEW[0])
+    link.lay_straight()
+    np.testing.assert_allclose(image.scale, (3, 1, 1))
+    np.testing.assert_allclose(image.translate, (5, 6, 7))
+    np.testing.assert_allclose(image.affine.affine_matrix, np.eye(4))
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"rotate": 30},
+        {"scale": (2, -1, 0.5), "translate": (1, 2, 3)},
+        {"affine": affine([[2, 0, 0], [0, 0.7, 0.7], [0, -0.7, 0.7]])},
+        {"shear": (0, 0, 0.3)},
+    ],
+)
+def test_turned_within_the_plane_it_is_painted_as_it_lies(link, viewer, place):
+    _, paint = painted(link, viewer, **place)
+    assert not link.lies_askew()
+    assert paint.mode == "paint"
+
+
+def test_a_volume_is_seen_as_a_whole(link, viewer):
+    _, paint = painted(link, viewer, rotate=TURN)
+    viewer.dims.ndisplay = 3
+    assert not link.lies_askew()
+    assert paint.mode == "paint"
+    viewer.dims.ndisplay = 2
+    assert link.lies_askew()
+    assert paint.mode == "pan_zoom"
