@@ -90,11 +90,15 @@ class LabelRow:
 
 @dataclass(frozen=True)
 class SliceState:
-    """Where the viewer is; ``index`` is None when the position lies outside the stack."""
+    """Where the viewer is; ``index`` is None when the position lies outside the stack.
+
+    ``all_shown``: the viewer shows the volume, or cuts it along other axes, so that all slices are on screen.
+    """
 
     index: int | None = None
     count: int = 0
     complete: bool = False
+    all_shown: bool = False
 
 
 @dataclass(frozen=True)

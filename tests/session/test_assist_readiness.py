@@ -16,7 +16,7 @@ from napari_salt.session.stack import Stack
         ((), None, 0, True, "Add a label"),
         (("cell",), None, 0, True, "Choose a label"),
         (("cell",), 1, None, True, "Go back"),
-        (("cell",), 1, 0, False, "2-D"),
+        (("cell",), 1, 0, False, "2-D, or roll its axes"),
         (("cell",), 1, 0, True, ""),
     ],
 )

@@ -449,7 +449,10 @@ def test_layers_are_made_with_the_mouse_resting_on_a_volume(bench, viewer):
 
 
 def test_rolled_axes_lose_no_paint(bench, viewer):
+    shown = bench.view.set_slice
+    assert not shown.call_args.args[0].all_shown
     viewer.dims.order = (1, 2, 0)
+    assert shown.call_args.args[0].all_shown
     viewer.layers["t1 paint"].paint((3, 4, 4), 1)
     assert 3 in bench.session.annotations.painted_slices()
     viewer.layers["t1 paint"].undo()

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QLabel
 
 from napari_salt.key_table import KEY_ACTIONS, KeysState, resolve
 from napari_salt.session.readiness import Action, Facts, Readiness, readiness_of
+from napari_salt.views import SliceState
 from napari_salt.widgets.action_button import ActionButton
 from napari_salt.widgets.fill_buttons import FillButtons
 from napari_salt.widgets.keys_overlay import KeysOverlay
@@ -54,6 +55,16 @@ def test_one_label_can_be_accepted(qtbot):
         qtbot.waitSignal(panel.acceptLabelRequested),
     ):
         qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def test_where_all_slices_are_on_screen_the_panel_says_so(qtbot):
+    panel = SlicePanel()
+    qtbot.addWidget(panel)
+    words = panel.findChildren(QLabel)[0]
+    panel.setValue(SliceState(2, 6))
+    assert words.text() == "Slice 2 / 5"
+    panel.setValue(SliceState(2, 6, all_shown=True))
+    assert words.text() == "Slice 2 / 5 · all are shown"
 
 
 def test_the_panel_wishes_what_the_buttons_ask(qtbot):

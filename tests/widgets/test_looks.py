@@ -54,7 +54,7 @@ def fill(panel):
     rows = zip((1, 2), names, colors, strict=True)
     panel.set_image(ImageState((ImageEntry("a", "MNI brain T1 of a patient"),), "a", facts))
     panel.set_labels(tuple(LabelRow(i, name, rgb, 12, f"Alt+{i}") for i, name, rgb in rows))
-    panel.set_slice(SliceState(1234, 1520))
+    panel.set_slice(SliceState(1234, 1520, all_shown=True))
     panel.set_rounds((RoundRow(12, 30, "0.88", "1 min 41 s", "1.2 MB", "detail", active=True),))
     panel.set_score("held-out Dice 0.91 (round 11: 0.88)")
     panel.set_suggestion(SuggestionState(1234, reason))

@@ -257,7 +257,8 @@ class Controller:
         if session is None:
             return SliceState()
         complete = index is not None and session.annotations.is_complete(index)
-        return SliceState(index, session.stack.info.shape[0], complete)
+        count = session.stack.info.shape[0]
+        return SliceState(index, count, complete, self._link.shows_volume())
 
     def _ready(self) -> Readiness:
         return self._readiness(self._link.current_slice())

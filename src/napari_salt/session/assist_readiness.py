@@ -15,7 +15,7 @@ def assist_action(
 ) -> Action:
     """Of the box tool: ``selected`` label id, ``index`` of the slice on screen (None: outside).
 
-    ``flat``: the viewer shows one slice, not the volume.
+    ``flat``: the viewer shows one slice, neither the volume nor a cut through all of them.
     """
     if session is None:
         return Action(False, "Open or choose an image first.")
@@ -24,7 +24,10 @@ def assist_action(
     if selected is None:
         return Action(False, "Choose a label in the table first.")
     if not flat:
-        return Action(False, "Boxes are drawn on one slice; switch the viewer to its 2-D view.")
+        return Action(
+            False,
+            "Boxes are drawn on one slice; switch the viewer to 2-D, or roll its axes until it shows one.",
+        )
     if index is None:
         return Action(False, "Go back to a slice of the image.")
     return Action()

@@ -80,7 +80,8 @@ class SlicePanel(QWidget):
         elif state.index is None:
             self._where.setText("outside the stack")
         else:
-            self._where.setText(f"Slice {state.index} / {state.count - 1}")
+            others = " · all are shown" if state.all_shown else ""
+            self._where.setText(f"Slice {state.index} / {state.count - 1}{others}")
         self._complete.setChecked(state.complete)
 
     def setReadiness(self, readiness: Readiness) -> None:
