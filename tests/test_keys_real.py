@@ -167,3 +167,25 @@ def test_napari_s_own_keys_still_work(viewer, dock, canvas):
     size = paint.brush_size
     press(canvas, "BracketRight")
     assert paint.brush_size > size
+
+
+def test_undo_takes_back_an_outline_that_is_being_drawn_before_what_was_there(dock, canvas, qtbot):
+    annotations = dock.controller.desk.session.annotations
+    stroke(canvas, (-80, 0), (80, 0))
+    before = annotations.paint.copy()
+    assert before.any()
+    places = [canvas.rect().center() + QPoint(*point) for point in ((-80, 60), (80, 60), (80, 120))]
+    QTest.mouseMove(canvas, places[0])
+    QTest.mouseClick(canvas, Qt.MouseButton.RightButton, NONE, places[0])
+    for place in places[1:]:
+        QTest.mouseMove(canvas, place)
+        QApplication.processEvents()
+    qtbot.waitUntil(lambda: (annotations.paint != before).any(), timeout=5000)
+    press(canvas, "Z", CONTROL)
+    np.testing.assert_array_equal(annotations.paint, before)
+    stroke(canvas, (-80, -60), (80, -60))
+    assert (annotations.paint != before).any(), "the brush is in hand as before"
+    press(canvas, "Z", CONTROL)
+    np.testing.assert_array_equal(annotations.paint, before)
+    press(canvas, "Z", CONTROL)
+    assert not annotations.paint.any()

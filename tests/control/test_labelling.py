@@ -421,3 +421,36 @@ def test_keys_for_the_tick_the_prediction_and_the_list(desk):
     assert desk.layer.selected_label == 2
     desk.press("Alt-0")
     assert desk.layer.selected_label == BACKGROUND
+
+
+def test_what_undo_could_not_do_is_said_until_somebody_paints(desk):
+    desk.press("Ctrl-Z")
+    assert desk.status() == "nothing to take back"
+    desk.dab(1)
+    assert desk.controller.desk.status.text == "idle"
+
+
+def test_paint_of_no_label_gets_the_name_that_is_added_while_the_brush_has_it(desk):
+    desk.layer.selected_label = 40
+    desk.dab(40)
+    assert desk.annotations.stray_ids(desk.session.labels.ids) == {40: (3,)}
+    desk.wishes.label_added.emit("vessel")
+    assert desk.session.labels.names == {1: "cell", 2: "nucleus", 40: "vessel"}
+    assert desk.layer.selected_label == 40
+    desk.wishes.label_added.emit("nerve")
+    assert desk.session.labels.next_id == 42, "and the next label has an id of its own"
+
+
+def test_an_id_without_paint_or_of_a_deleted_label_gets_no_name(desk):
+    desk.layer.selected_label = 40
+    desk.wishes.label_added.emit("vessel")
+    assert desk.session.labels.ids == (1, 2, 3)
+    desk.wishes.label_removed.emit(2)
+    desk.layer.selected_label = 2
+    desk.dab(2)
+    desk.wishes.label_added.emit("nerve")
+    assert desk.session.labels.ids == (1, 3, 4)
+    desk.layer.selected_label = BACKGROUND
+    desk.dab(BACKGROUND, row=8)
+    desk.wishes.label_added.emit("bone")
+    assert desk.session.labels.ids == (1, 3, 4, 5)

@@ -247,7 +247,7 @@ def test_why_not(facts, action, why_not):
         (replace(SEGMENTED, left_to_suggest=0), "Export the masks, or paint where they are wrong."),
         (
             replace(READY, stray_slices=(4, 7)),
-            "Slice 4 carries paint of no label (shown loud); it is not learned from.",
+            "Slice 4 carries paint of no label (shown loud): erase it, or pick it and add a label.",
         ),
     ],
 )

@@ -34,7 +34,7 @@ class Desk:
     place: Place | None = None
     status: StatusState = IDLE
     refused: StatusState | None = None
-    """What the label table refused last."""
+    """What was refused last, of the label table or of Undo."""
     offer: Callable[[], None] | None = None
     selected: int | None = None
     then_segment: bool = True
@@ -68,7 +68,7 @@ class Desk:
         self.refused = self.status
 
     def went_on(self) -> None:
-        """Labels or paint have changed: nothing that the label table refused before is left to say."""
+        """Labels or paint have changed: nothing that was refused before is left to say."""
         if self.status is self.refused:
             self.status = IDLE
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from napari_salt.control.desk import Desk
     from napari_salt.records import Color
+    from napari_salt.session.session import Session
     from napari_salt.session.undo import Step
 
 
@@ -35,11 +36,17 @@ class PaintController:
     # ---- labels
 
     def add_label(self, name: str) -> None:
-        """Add a label and take it up with the brush."""
-        if self._desk.session is None:
+        """Add a label and take it up with the brush; paint of no label that the brush has now is its."""
+        session = self._desk.session
+        if session is None:
             raise InputError("Open an image first (File ▸ Open…), then name its labels.")
-        label = self._desk.session.labels.add(name)
+        label = session.labels.add(name, label_id=self._nameless(session))
         self.select_label(label.label_id)
+
+    def _nameless(self, session: Session) -> int | None:
+        """The id in the brush, where it has painted and never was that of a label; None otherwise."""
+        brush, strays = self._link.brush_label(), session.annotations.stray_ids(session.labels.ids)
+        return brush if brush in strays and brush >= session.labels.next_id else None
 
     def rename_label(self, label_id: int, name: str) -> None:
         """Give a label another name."""
@@ -172,6 +179,7 @@ class PaintController:
     def _after_undo(self, index: int | None, what: str, done: str) -> None:
         if index is None:
             self._desk.say("nothing to take back" if done == "taken back" else "nothing to redo")
+            self._desk.refused = self._desk.status
             return
         seen = what == STROKE and index == self._link.current_slice()
         self._link.go_to(index)

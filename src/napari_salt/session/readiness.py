@@ -290,7 +290,7 @@ _HINTS: tuple[Rule, ...] = (
     (lambda f: not f.labels, "Name what you want to find: add a label."),
     (
         lambda f: bool(f.stray_slices),
-        "Slice {stray} carries paint of no label (shown loud); it is not learned from.",
+        "Slice {stray} carries paint of no label (shown loud): erase it, or pick it and add a label.",
     ),
     (
         lambda f: not f.painted_labels and not f.has_adapter,

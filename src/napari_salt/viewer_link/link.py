@@ -155,6 +155,11 @@ class ViewerLink:
                 self._viewer.layers.selection.active = paint
             self._layers.take_brush()
 
+    def brush_label(self) -> int | None:
+        """Id that the brush paints, also one that is no label; None without a paint layer."""
+        paint = self._paint()
+        return None if paint is None else int(paint.selected_label)
+
     def has_brush(self) -> bool:
         """Whether the paint layer is active with a tool that paints."""
         paint = self._paint()

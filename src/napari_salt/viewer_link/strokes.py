@@ -105,11 +105,24 @@ class Strokes:
 
     def _on_undo_key(self, layer: Labels) -> None:
         """Undo the last brush stroke or accepted prediction."""
-        self._signals.undo_pressed.emit()
+        if not self._drop_unfinished():
+            self._signals.undo_pressed.emit()
 
     def _on_redo_key(self, layer: Labels) -> None:
         """Redo the last undone brush stroke or accepted prediction."""
         self._signals.redo_pressed.emit()
+
+    def _drop_unfinished(self) -> bool:
+        """Take back an outline that is being drawn with no button held; whether there was one.
+
+        It is no step yet: what came before it would be taken back, and the brush go on.
+        """
+        if self._layer.mode != "paint":
+            return False
+        drawn = self._checksum()
+        self._layer.mode = "pan_zoom"  # whoever puts the brush down drops it
+        self._layer.mode = "paint"
+        return self._checksum() != drawn
 
     def _checksum(self) -> tuple[int | None, int]:
         index = self._position.current_slice()
