@@ -110,6 +110,26 @@ def test_the_same_stack_opened_later_is_offered_its_work(office, tmp_path):
     folder.close()
 
 
+def test_what_was_painted_since_the_last_round_is_known_again(office, tmp_path):
+    worked(office, tmp_path)
+    office.session.snapshot()
+    office.session.add_round(RECORD, tmp_path / "adapter", 7)
+    assert office.session.slices_since_round == ()
+    office.saving.close()
+    later = Office(tmp_path / "store")
+    later.tick()
+    later.desk.offer()
+    assert later.session.slices_since_round == (), "nothing is new"
+    later.paint(4, 1)
+    later.tick()
+    later.saving.close()
+    last = Office(tmp_path / "store")
+    last.tick()
+    last.desk.offer()
+    assert last.session.slices_since_round == (4,)
+    last.saving.close()
+
+
 def test_restored_settings_are_kept_and_shown(office, tmp_path):
     office.session.settings = FitSettings(rank=7, intensity=WINDOWS["lung"])
     worked(office, tmp_path)
@@ -858,6 +878,7 @@ def test_a_round_whose_adapter_is_gone_is_left_out_and_said(office, tmp_path):
         "your work is back: 2 slices, 1 round; the adapter of 1 round is missing"
     )
     assert len(later.session.rounds) == 0
+    assert later.session.slices_since_round == (1, 4), "no round has seen them"
     assert later.session.adapter_path is None
     later.saving.close()
 

@@ -50,6 +50,7 @@ STATE_OF = SessionState(
     rounds=(Round(1, RECORD, "round-1.salt.safetensors", 12),),
     active=1,
     settings=FitSettings(rank=4, time_budget=30.0, intensity=WINDOWS["lung"]),
+    changed=(3,),
 )
 
 
@@ -272,6 +273,17 @@ def test_a_session_from_before_pixels_could_be_replaced_is_of_its_own_only(folde
     def age(content):
         del content["earlier"]
         content["version"] = 3
+
+    rewrite(folder, age)
+    again = SessionFolder.open_folder(folder.path)
+    assert again.state() == STATE_OF
+    again.close()
+
+
+def test_of_a_session_from_before_all_is_new_that_the_last_round_was_not_trained_on(folder):
+    def age(content):
+        del content["changed"]
+        content["version"] = 4
 
     rewrite(folder, age)
     again = SessionFolder.open_folder(folder.path)

@@ -257,6 +257,7 @@ def state_of(
         adapter=adapter,
         settings=session.settings,
         agreed=_agreed_of(kept, agreed),
+        changed=session.slices_since_round,
     )
 
 

@@ -68,6 +68,7 @@ class KeptWork:
             adapter_path=str(adapter) if adapter is not None and adapter.is_file() else None,
             skipped=state.skipped,
             settings=state.settings,
+            changed=state.changed if there == rounds else state.painted,
         )
         session.agreement = self._agreement(session)
         session.earlier_agreement = None

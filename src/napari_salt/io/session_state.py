@@ -24,7 +24,7 @@ from napari_salt.records import (
 )
 
 FORMAT = "napari-salt session"
-VERSION = 4
+VERSION = 5
 """Version of the schema; a later one is refused, an earlier one is brought up to date by `MIGRATIONS`."""
 MOST_EARLIER = 16
 """Images that were replaced are kept in mind, at most: the first, and the newest of the others."""
@@ -46,10 +46,18 @@ def _with_earlier(content: dict[str, Any]) -> dict[str, Any]:
     return {"earlier": []} | content
 
 
+def _with_changed(content: dict[str, Any]) -> dict[str, Any]:
+    """Before version 5 it was not kept what is new since the newest round: at least what that has not seen."""
+    rounds = content["rounds"]
+    learned = rounds[-1]["record"]["slices"] if rounds else []
+    return {"changed": [index for index in content["painted"] if index not in learned]} | content
+
+
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: _with_intensity,
     2: _with_agreement,
     3: _with_earlier,
+    4: _with_changed,
 }
 """By the version that it takes; each makes the content of the next version."""
 
@@ -100,6 +108,8 @@ class SessionState:
         What it has in common with sessions at other levels of its image; None for nothing.
     earlier
         Identities of the pixels that the image held before they were replaced, oldest first.
+    changed
+        Slices whose paint or tick has changed after the newest round had taken its copy, rising.
     """
 
     stack: StackInfo
@@ -115,6 +125,7 @@ class SessionState:
     settings: FitSettings = field(default_factory=FitSettings)
     agreed: AgreedState | None = None
     earlier: tuple[str, ...] = ()
+    changed: tuple[int, ...] = ()
 
     def is_of(self, identity: str) -> bool:
         """Whether the stack of that identity is the one that was painted on, now or before its pixels were replaced."""
@@ -188,6 +199,7 @@ def _state(content: dict[str, Any]) -> SessionState:
         settings=_settings(content["settings"]),
         agreed=None if content["agreed"] is None else _agreed(content["agreed"], count),
         earlier=tuple(_text(one) for one in content["earlier"]),
+        changed=_slices(content["changed"], count),
     )
 
 

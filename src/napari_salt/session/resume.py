@@ -27,14 +27,17 @@ def resume(
     adapter_path: str | None,
     skipped: Iterable[int],
     settings: FitSettings,
+    changed: Iterable[int],
 ) -> None:
     """Replace what a session holds; ``planes`` are ``(Y, X)`` uint16 by slice, the others have no paint.
 
+    ``changed`` are slices that the newest round has not seen as they are now.
     What can be undone is forgotten: it was about other paint.
     """
     session.labels.replace(labels, next_id=next_id)
     session.annotations.replace(planes, complete)
     session.rounds = Rounds(rounds, active)
+    session.changed_since_round(changed)
     session.settings = settings
     session.clear_skipped()
     for index in skipped:

@@ -169,6 +169,10 @@ class Session:
         """Slices whose paint or tick changed after the newest round had taken its copy; rising."""
         return tuple(sorted(self._since_round))
 
+    def changed_since_round(self, slices: Iterable[int]) -> None:
+        """Take it that these ``slices``, and no others, have changed since the newest round."""
+        self._since_round = set(slices)
+
     # ---- annotations
 
     def snapshot(self) -> tuple[AnnotatedSlice, ...]:
