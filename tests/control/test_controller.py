@@ -547,7 +547,7 @@ def test_pauses_are_used_to_look_ahead_unless_that_is_turned_off(bench, monkeypa
     bench.wishes.looking_ahead_set.emit(True)
     bench.controller.tick()
     assert isinstance(bench.runner.requests[-1], LookAheadRequest)
-    assert bench.shown("status").text == "looking ahead in pauses: 0 of 1 slices"
+    assert bench.shown("status").text == "looking ahead in pauses: 0 of 1 slice"
     assert bench.shown("readiness").stop.enabled is False, "it is no job of the user's"
     bench.runner.end("on_done", LookAheadResult(None, 0, room=True))
     assert bench.shown("status").text == "looking ahead in pauses: 1 of 6 slices"

@@ -74,6 +74,30 @@ def test_turned_within_the_plane_it_is_painted_as_it_lies(link, viewer, place):
     assert paint.mode == "paint"
 
 
+@pytest.mark.parametrize(
+    ("place", "sizes"),
+    [
+        ({"scale": (3, -0.1, 0.1), "translate": (1e5, 7, 7)}, (3, 0.1, 0.1)),
+        ({"affine": affine(np.diag([3, 0.7, 0.7]))}, (3, 0.7, 0.7)),
+        ({"affine": affine(np.diag([2, 2, 2])), "scale": (3, 1, 1)}, (6, 2, 2)),
+        ({"rotate": 30, "scale": (3, 2, 2)}, (3, 2, 2)),
+        (ASKEW[0], (3, 1, 1)),
+    ],
+)
+def test_voxels_are_as_large_as_scale_and_affine_make_them(link, viewer, place, sizes):
+    painted(link, viewer, **place)
+    stack = link.images.open_stack(link.images.place(link.images.active()))
+    assert stack.info.spacing == pytest.approx(sizes, rel=1e-12)
+
+
+def test_no_boxes_either(link, viewer):
+    painted(link, viewer, **ASKEW[0])
+    place = link.images.place(link.images.active())
+    assert not link.box.possible(place)
+    link.lay_straight()
+    assert link.box.possible(place)
+
+
 def test_a_volume_is_seen_as_a_whole(link, viewer):
     _, paint = painted(link, viewer, rotate=TURN)
     viewer.dims.ndisplay = 3

@@ -12,6 +12,7 @@ import weakref
 from itertools import count
 from typing import TYPE_CHECKING
 
+from napari_salt import wording
 from napari_salt.control.job_controller import Job, JobController
 from napari_salt.control.loop_controller import outwards
 from napari_salt.engine.requests import LookAheadRequest, LookAheadResult
@@ -86,7 +87,7 @@ class LookAheadController:
             return ""
         wanted = self._wanted(session)
         seen = sum(index in self._seen for index in wanted)
-        return f"looking ahead in pauses: {seen} of {len(wanted)} slices"
+        return f"looking ahead in pauses: {seen} of {wording.count(len(wanted), 'slice')}"
 
     # ---- when
 

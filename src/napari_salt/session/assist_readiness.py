@@ -26,7 +26,7 @@ def assist_action(
     if not flat:
         return Action(
             False,
-            "Boxes are drawn on one slice; switch the viewer to 2-D, or roll its axes until it shows one.",
+            "Boxes are drawn on one slice; switch the viewer to 2-D, or roll its axes, until it shows one as it lies.",
         )
     if index is None:
         return Action(False, "Go back to a slice of the image.")

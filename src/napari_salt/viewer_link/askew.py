@@ -27,12 +27,19 @@ def is_askew(dims: Dims, layer: Layer) -> bool:
 
 def straighten(layer: Layer) -> None:
     """Lay a layer along the axes of the viewer: voxels keep their size, the first one its place."""
-    sizes = np.linalg.norm(_linear(layer), axis=0)
+    sizes = voxel_sizes(layer)
     first = layer.data_to_world(np.zeros(layer.ndim))
     layer.affine = np.eye(layer.ndim + 1)
     layer.shear = np.zeros(layer.ndim * (layer.ndim - 1) // 2)
     layer.rotate = np.eye(layer.ndim)
     layer.scale, layer.translate = sizes, first
+
+
+def voxel_sizes(layer: Layer) -> NDArray[Any]:
+    """How long a voxel is along each axis, of all that places the layer in the world: scale, shear and affine."""
+    scale, sizes = np.abs(layer.scale), np.linalg.norm(_linear(layer), axis=0)
+    exact: NDArray[Any] = np.where(np.isclose(sizes, scale, rtol=_STRAIGHT, atol=0), scale, sizes)
+    return exact
 
 
 def _linear(layer: Layer) -> NDArray[Any]:

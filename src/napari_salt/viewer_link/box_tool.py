@@ -15,6 +15,7 @@ import numpy as np
 from napari.layers import Labels, Shapes
 from napari.utils.colormaps import DirectLabelColormap
 
+from napari_salt.viewer_link.askew import is_askew
 from napari_salt.viewer_link.images import pixels_of, transforms_of
 from napari_salt.viewer_link.listening import Listening
 from napari_salt.viewer_link.selecting import no_status
@@ -59,7 +60,8 @@ class BoxTool:
             return False  # the image is being removed
         offset = dims.ndim - image.ndim
         wanted = [axis + offset for axis in place.geometry.plane_axes]
-        return dims.ndisplay == 2 and sorted(dims.displayed) == wanted
+        flat = dims.ndisplay == 2 and sorted(dims.displayed) == wanted
+        return flat and not is_askew(dims, image)
 
     def show(self, place: Place, index: int, color: Color) -> None:
         """Turn the tool on for slice ``index`` of a place."""

@@ -15,6 +15,7 @@ from napari_salt.io.units import PIXEL, is_known
 from napari_salt.records import Affine, Origin
 from napari_salt.regions import LARGE
 from napari_salt.session.stack import Stack
+from napari_salt.viewer_link.askew import voxel_sizes
 from napari_salt.viewer_link.file_facts import VoxelSize, levels_of, size_in_file
 from napari_salt.viewer_link.ownership import is_ours, levels
 from napari_salt.views import AxisEntry, ImageEntry
@@ -130,7 +131,8 @@ class ViewerImages:
         """The image as a stack; nothing is read yet."""
         image, geometry = self.get(place.key), place.geometry
         axes = geometry.stack_axes
-        spacing = [abs(float(image.scale[axis])) * geometry.step(axis) for axis in axes]
+        sizes = voxel_sizes(image)
+        spacing = [float(sizes[axis]) * geometry.step(axis) for axis in axes]
         units = [unit_name(image.units[axis]) for axis in axes]
         if geometry.ndim == 2:
             spacing, units = [1.0, *spacing], ["pixel", *units]
