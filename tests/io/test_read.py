@@ -507,22 +507,3 @@ def test_unknown_compression_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(tifffile, "TIFF", SimpleNamespace(DECOMPRESSORS={}))
     with pytest.raises(MissingExtra, match=r"compressed with .*; install the package imagecodecs"):
         read_stack(tmp_path / "z.tif")
-
-
-@pytest.mark.parametrize(
-    ("data", "compression"),
-    [
-        (numbered(5, 30, 20, dtype="uint8"), "tiff_lzw"),
-        (numbered(5, 30, 20, dtype="uint16"), "tiff_lzw"),
-        (numbered(5, 30, 20, 3, dtype="uint8"), "tiff_lzw"),
-        (np.full((5, 32, 16), 7, np.uint8), "jpeg"),
-    ],
-)
-def test_without_imagecodecs_pillow_decodes(tmp_path, monkeypatch, data, compression):
-    first, *rest = (Image.fromarray(plane) for plane in data)
-    first.save(tmp_path / "z.tif", compression=compression, save_all=True, append_images=rest)
-    monkeypatch.setattr(tifffile, "TIFF", SimpleNamespace(DECOMPRESSORS={}))
-    stack = read_stack(tmp_path / "z.tif")
-    assert (len(stack), stack.info.dtype) == (5, data.dtype.name)
-    for index in (3, 0, 4):
-        np.testing.assert_array_equal(stack.plane(index), data[index])

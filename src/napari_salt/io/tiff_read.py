@@ -18,8 +18,8 @@ from napari_salt.io import label_text
 from napari_salt.io.damage import UNREADABLE, one_line
 from napari_salt.io.opened import Opened, distinct_axes
 from napari_salt.io.pages import Pages
-from napari_salt.io.pillow_pages import DECODES, PillowPages
 from napari_salt.io.tiff_series import main_series, note_on, tifffile_hushed
+from napari_salt.io.tiff_unpack import check_unpacked, unpack_here, unpacked_by
 from napari_salt.io.tiles import Tiles, worth_tiles
 from napari_salt.io.units import PIXEL, normalise_unit, tidy
 
@@ -163,31 +163,18 @@ def _pixels(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries)
             ) from error
         tif.close()
         return data
-    _check_parts(path, series.keyframe)
-    compression = series.keyframe.compression
-    kind = getattr(compression, "name", str(compression))
-    try:
-        _ = tifffile.TIFF.DECOMPRESSORS[compression]
-    except KeyError as error:
-        if kind in DECODES:
-            return PillowPages(tif, series, path.name, path)
-        raise MissingExtra(
-            f"{path.name} is compressed with {kind}; install the package imagecodecs, or save the "
-            "file without compression."
-        ) from error
+    page = series.keyframe
+    _check_parts(path, page)
+    check_unpacked(page, path.name)
+    unpack_here(page)
     return (Tiles if worth_tiles(series) else Pages)(tif, series, path.name)
 
 
 def _by_imagecodecs(series: tifffile.TiffPageSeries) -> bool:
     """Whether imagecodecs, where it is installed, unpacks the pixels; its zlib is as good as any."""
-    packing = series.keyframe.compression
-    if series.dataoffset is not None or packing in _PLAIN:
-        return False
-    try:
-        unpack = tifffile.TIFF.DECOMPRESSORS[packing]
-    except KeyError:
-        return False  # Pillow's task
-    return getattr(unpack, "__module__", "").partition(".")[0] == "imagecodecs"
+    page = series.keyframe
+    packed = series.dataoffset is None and page.compression not in _PLAIN
+    return packed and unpacked_by(page) == "imagecodecs"
 
 
 def _check_parts(path: Path, page: tifffile.TiffPage) -> None:

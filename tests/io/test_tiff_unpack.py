@@ -1,0 +1,161 @@
+"""TIFF whose compression tifffile leaves to imagecodecs, read without it: what comes out is what went in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+from numcodecs import zstd
+from PIL import Image
+
+from napari_salt.errors import InputError, MissingExtra
+from napari_salt.io import tiff_unpack
+from napari_salt.io.read import read_stack
+from napari_salt.io.tiles import Tiles
+
+RNG = np.random.default_rng(0)
+LZW, ZSTD = tifffile.COMPRESSION.LZW, tifffile.COMPRESSION.ZSTD
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    """No imagecodecs, whether it is installed or not; tifffile writes LZW and Zstandard all the same."""
+    monkeypatch.setattr(
+        tiff_unpack, "unpacked_by", lambda page: "tifffile" * (page.compression == 8)
+    )
+    packers = {LZW: lzw, ZSTD: lambda data, *_, **__: zstd.compress(np.ascontiguousarray(data))}
+    for packing, pack in packers.items():
+        monkeypatch.setitem(tifffile.TIFF.COMPRESSORS._codecs, packing, pack)
+
+
+def lzw(data, *_, **__):
+    """LZW that learns no words: each byte is a code of 9 bits, and the table begins anew before it grows."""
+    raw = np.ascontiguousarray(data).tobytes()
+    codes = [code for at in range(0, len(raw), 200) for code in (256, *raw[at : at + 200])]
+    bits = "".join(f"{code:09b}" for code in [*codes, 257])
+    bits += "0" * (-len(bits) % 8)
+    return int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
+def noise(*shape, dtype):
+    return RNG.integers(0, 200, shape).astype(dtype)
+
+
+def planes(path, **options):
+    stack = read_stack(path, **options)
+    return np.stack([stack.plane(index) for index in range(len(stack))])
+
+
+@pytest.mark.parametrize("packing", [LZW, ZSTD])
+@pytest.mark.parametrize(
+    ("data", "options"),
+    [
+        (noise(5, 6, 7, dtype="uint8"), {}),
+        (noise(5, 6, 7, dtype="uint8"), {"photometric": "miniswhite"}),
+        (noise(5, 6, 7, dtype="uint16"), {"predictor": True, "byteorder": ">"}),
+        (noise(5, 6, 7, dtype="int16") - 100, {}),
+        (noise(5, 6, 7, dtype="uint32") * 70_000, {"predictor": True}),
+        (noise(5, 6, 7, dtype="float32") / 7, {}),
+        (noise(5, 6, 7, dtype="uint8") > 100, {}),
+        (noise(5, 6, 7, 3, dtype="uint16"), {"photometric": "rgb"}),
+        (noise(5, 40, 50, dtype="uint16"), {"tile": (16, 16), "predictor": True}),
+        (noise(5, 40, 50, dtype="uint16"), {"rowsperstrip": 16}),
+    ],
+)  # fmt: skip
+def test_all_types_of_pixels(tmp_path, data, options, packing):
+    whole = {"photometric": "minisblack"} | options
+    tifffile.imwrite(tmp_path / "z.tif", data, compression=packing, metadata=None, **whole)
+    np.testing.assert_array_equal(planes(tmp_path / "z.tif"), data)
+
+
+def test_colours_in_planes_of_their_own(tmp_path):
+    data = noise(5, 3, 6, 7, dtype="uint8")
+    options = {"photometric": "rgb", "planarconfig": "separate"}
+    tifffile.imwrite(tmp_path / "z.tif", data, compression=LZW, **options)
+    np.testing.assert_array_equal(planes(tmp_path / "z.tif"), np.moveaxis(data, 1, -1))
+
+
+def test_planes_in_several_files_of_an_ome_set(tmp_path):
+    data = noise(4, 6, 7, dtype="uint16")
+    places = "".join(
+        f'<TiffData FirstZ="{z}" IFD="{z % 2}" PlaneCount="1"><UUID FileName="{z // 2}.ome.tif">'
+        f"urn:uuid:{z // 2}</UUID></TiffData>"
+        for z in range(4)
+    )
+    for half in range(2):
+        xml = (
+            f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:{half}"><Image ID="I:0">'
+            '<Pixels ID="P:0" DimensionOrder="XYZCT" Type="uint16" SizeX="7" SizeY="6" SizeZ="4" SizeC="1" '
+            f'SizeT="1">{places}</Pixels></Image></OME>'
+        )
+        with tifffile.TiffWriter(tmp_path / f"{half}.ome.tif") as tif:
+            for z in range(2):
+                described = {"description": xml} if z == 0 else {}
+                tif.write(data[2 * half + z], compression=LZW, metadata=None, **described)
+    for half in range(2):
+        np.testing.assert_array_equal(planes(tmp_path / f"{half}.ome.tif"), data)
+
+
+def test_levels_of_a_pyramid(tmp_path):
+    data = noise(2, 64, 64, dtype="uint8")
+    with tifffile.TiffWriter(tmp_path / "z.ome.tif") as tif:
+        tif.write(data, subifds=1, compression=LZW, tile=(32, 32), metadata={"axes": "ZYX"})
+        tif.write(data[:, ::2, ::2], subfiletype=1, compression=LZW, tile=(32, 32))
+    np.testing.assert_array_equal(planes(tmp_path / "z.ome.tif"), data)
+    np.testing.assert_array_equal(planes(tmp_path / "z.ome.tif", level=1), data[:, ::2, ::2])
+
+
+def test_large_pages_are_read_by_the_tile(tmp_path):
+    data = noise(2304, 2304, dtype="uint8")
+    tifffile.imwrite(tmp_path / "z.tif", data, compression=ZSTD, tile=(256, 256))
+    stack = read_stack(tmp_path / "z.tif")
+    assert isinstance(stack._data, Tiles)
+    np.testing.assert_array_equal(stack.region(0, slice(250, 270), slice(0, 9)), data[250:270, :9])
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_jpeg_has_the_colours_that_pillow_sees(tmp_path, mode):
+    ramp = np.add.outer(np.arange(40), np.arange(50)).astype(np.uint8)
+    pages = [Image.fromarray(np.stack([ramp + k, ramp[::-1], ramp * 0], -1)) for k in range(4)]
+    first, *rest = [page.convert(mode) for page in pages]
+    path = tmp_path / "z.tif"
+    first.save(path, compression="jpeg", save_all=True, append_images=rest)
+    with Image.open(path) as shown:
+        for index, plane in enumerate(planes(path)):
+            shown.seek(index)
+            np.testing.assert_allclose(plane, np.asarray(shown.convert(mode)), atol=1)
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "told"),
+    [
+        ("Predictor", 3, "of 32 bits, in a way that few programs use"),
+        ("Compression", tifffile.COMPRESSION.LERC, "is compressed with LERC"),
+    ],
+)
+def test_what_imagecodecs_alone_unpacks_is_told_at_once(tmp_path, tag, value, told):
+    path = tmp_path / "z.tif"
+    data = noise(6, 7, dtype="uint32")
+    tifffile.imwrite(path, data, compression="zlib", predictor=True)
+    with tifffile.TiffFile(path, mode="r+b") as tif:
+        tif.pages.first.tags[tag].overwrite(value)
+    with pytest.raises(MissingExtra, match=f"z.tif .*{told}; install the package imagecodecs"):
+        read_stack(path)
+
+
+@pytest.mark.parametrize("packing", [LZW, ZSTD])
+def test_a_damaged_part_is_a_sentence(tmp_path, monkeypatch, packing):
+    monkeypatch.setitem(
+        tifffile.TIFF.COMPRESSORS._codecs, packing, lambda *_, **__: b"\x80\x17" * 9
+    )
+    tifffile.imwrite(tmp_path / "z.tif", noise(5, 6, 7, dtype="uint8"), compression=packing)
+    with pytest.raises(InputError, match=r"Page 0 of z\.tif cannot be read"):
+        planes(tmp_path / "z.tif")
+
+
+def test_zstandard_unpacks_to_no_more_than_a_part(tmp_path, monkeypatch):
+    bomb = zstd.compress(bytes(10**6))
+    monkeypatch.setitem(tifffile.TIFF.COMPRESSORS._codecs, ZSTD, lambda *_, **__: bomb)
+    tifffile.imwrite(tmp_path / "z.tif", noise(5, 6, 7, dtype="uint8"), compression=ZSTD)
+    with pytest.raises(InputError, match=r"Page 0 of z\.tif cannot be read"):
+        planes(tmp_path / "z.tif")
