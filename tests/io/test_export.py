@@ -9,12 +9,14 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 import tifffile
 
+from format_data import dicom_series
 from napari_salt.errors import InputError, JobStopped, MissingExtra, OutputError
 from napari_salt.io.export import check_target, export_masks, format_of, formats_for
-from napari_salt.io.read import read_labels
+from napari_salt.io.read import read_labels, read_stack
 from napari_salt.io.watched import WatchedMasks
 from napari_salt.optional import need
 from napari_salt.records import Origin
@@ -28,6 +30,13 @@ NAMES = {
     "coco": "m.json",
     "png": "m",
 }
+ANONYMISED = [
+    dict.fromkeys(("PatientName", "PatientID", "PatientSex", "PatientBirthDate")),
+    dict.fromkeys(("StudyDate", "StudyTime", "StudyID", "AccessionNumber")),
+    {"PatientSex": "unknown"},
+    {"SliceThickness": 2},
+]
+"""What anonymisers and converters leave out (None) or write."""
 EVERY_NAME = pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
 
 
@@ -178,6 +187,49 @@ def test_the_image_itself_is_never_written_over(tmp_path):
     nibabel.Nifti1Image(np.zeros((2, 2, 2)), np.eye(4)).to_filename(image)
     with pytest.raises(InputError, match="the image itself"):
         export_masks(image, masks(), info(origin=Origin(str(image), "nifti")), LABELS)
+
+
+@pytest.mark.parametrize("name", ["m.tif", "m.ome.tif", "M.TIFF"])
+def test_masks_become_no_slice_of_the_folder_that_was_opened(tmp_path, name):
+    opened = info(origin=Origin(str(tmp_path), "folder"))
+    with pytest.raises(InputError, match=r"one of the images in the folder .* another folder"):
+        check_target(tmp_path / name, opened)
+    (tmp_path / "inside").mkdir()
+    for fine in ("m.nii.gz", "m.json", "masks", f"inside/{name}"):
+        check_target(tmp_path / fine, opened)
+
+
+def test_no_image_of_a_dicom_series_is_written_over(tmp_path):
+    folder = dicom_series(tmp_path / "s", np.zeros((3, 4, 5), np.int16))
+    (folder / "IM000").rename(folder / "IM000.dcm")
+    opened = read_stack(folder).info
+    with pytest.raises(InputError, match="one of the images in the folder s"):
+        check_target(folder / "IM000.dcm", opened)
+    seg = export_masks(folder / "m.dcm", np.ones((3, 4, 5), np.uint8), opened, LABELS[:1])
+    export_masks(seg, np.ones((3, 4, 5), np.uint8), opened, LABELS[:1])
+    assert len(read_stack(folder)) == 3
+
+
+@pytest.mark.parametrize("lost", ANONYMISED)
+def test_dicom_seg_of_anonymised_images(tmp_path, lost):
+    kept = {"SliceThickness": 2} | lost
+    series = dicom_series(tmp_path / "s", np.zeros((3, 4, 5), np.int16), **kept)
+    for file in series.iterdir() if "SliceThickness" in lost else ():
+        header = pydicom.dcmread(file)
+        del header.SliceThickness
+        header.save_as(file)
+    stack = read_stack(series)
+    found = np.zeros((3, 4, 5), np.uint8)
+    found[1, 2, 3] = 1
+    seg = export_masks(tmp_path / "m.dcm", found, stack.info, LABELS[:1])
+    np.testing.assert_array_equal(read_labels(seg, like=stack.info).labels, found)
+
+
+@pytest.mark.parametrize("lost", ["FrameOfReferenceUID", "ImageOrientationPatient", "PixelSpacing"])
+def test_images_without_a_place_are_refused_for_dicom_seg_before_work(tmp_path, lost):
+    series = dicom_series(tmp_path / "s", np.zeros((3, 4, 5), np.int16), **{lost: None})
+    with pytest.raises(InputError, match="where masks lie in the patient"):
+        check_target(tmp_path / "m.dcm", read_stack(series).info)
 
 
 def test_a_watched_export_tells_of_every_slice_and_stops(tmp_path):

@@ -21,6 +21,7 @@ from napari_salt.errors import InputError
 from napari_salt.intensity import ranges
 from napari_salt.io.enlarged import EnlargedMasks
 from napari_salt.io.identity import closer_identity
+from napari_salt.io.image_itself import check_not_image
 from napari_salt.io.mask_store import MadeOf
 from napari_salt.io.write import write_image
 from napari_salt.model.adapter_info import AdapterInfo
@@ -74,6 +75,8 @@ def run(args: argparse.Namespace, console: Console) -> None:
     stack = checks.stack_for(args, info, console)
     written = open_finest(args, stack) if args.full_resolution else stack
     out.check(written.info)
+    if uncertainty is not None:
+        check_not_image(uncertainty, written.info)
     count = stack.info.shape[0]
     slices = tuple(range(count)) if args.slices is None else parse_slices(args.slices, count)
     known = [label.name for label in info.labels]

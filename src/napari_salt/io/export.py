@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from napari_salt.errors import InputError
+from napari_salt.io.image_itself import check_not_image, is_image
 from napari_salt.io.write import write_masks
 from napari_salt.io.writing import coco, dicom_seg, nifti, ome_zarr
 from napari_salt.io.writing.png_folder import check_free, write_png_folder
@@ -90,7 +91,7 @@ def check_target(path: str | os.PathLike[str], info: StackInfo, kind: Kind | Non
     Raises
     ------
     InputError
-        When the name, the image or a missing package makes it impossible, or the image itself would be overwritten.
+        When the name, the image or a missing package makes it impossible, or it would be a part of the image itself.
     OutputError
         When a folder holds other things.
     """
@@ -100,15 +101,14 @@ def check_target(path: str | os.PathLike[str], info: StackInfo, kind: Kind | Non
         need("highdicom", "dicom", "Writing DICOM-SEG")
     if chosen == "nifti":
         need("nibabel", "nifti", "Writing NIfTI")
-    itself = _is_image(path, info)
-    if chosen == "ome-zarr" and itself:
+    if chosen == "ome-zarr" and is_image(path, info):
         chosen = "ome-zarr labels"
     if chosen == "ome-zarr labels":
         ome_zarr.layout_beside(Path(info.origin.path), info)
     elif chosen == "ome-zarr":
         ome_zarr.check_alone(Path(path))
-    elif itself:
-        raise InputError(f"{Path(path).name} is the image itself; give the masks another name.")
+    else:
+        check_not_image(path, info)
     if chosen == "png":
         check_free(Path(path))
     return chosen
@@ -179,8 +179,3 @@ def export_masks(
         units=info.units,
         flavour="ome" if chosen == "ome-tiff" else "auto",
     )
-
-
-def _is_image(path: str | os.PathLike[str], info: StackInfo) -> bool:
-    """Whether ``path`` is what the stack was read from."""
-    return bool(info.origin.path) and Path(path).resolve() == Path(info.origin.path).resolve()

@@ -10,6 +10,7 @@ import numpy as np
 from napari_salt import __version__
 from napari_salt.errors import InputError
 from napari_salt.io.atomic import atomic_write
+from napari_salt.io.damage import one_line, unreadable
 from napari_salt.io.writing.dicom_source import check_references, source_images
 from napari_salt.io.writing.ids import largest_id, smallest_type
 from napari_salt.optional import need
@@ -83,9 +84,27 @@ def write_dicom_seg(
     if not labels:
         raise InputError("DICOM-SEG needs a label at least; add one.")
     images = source_images(Path(info.origin.path), info.shape, info.origin.affine)
-    segmentation = highdicom.seg.Segmentation(
+    numbered = _numbered(masks, labels)
+    try:
+        segmentation = _segmentation(highdicom, images, numbered, labels)
+    except unreadable() as error:
+        raise InputError(
+            "DICOM-SEG repeats what the images say of the patient and the study, and that cannot be used "
+            f"({one_line(error)}); save the masks as NIfTI instead."
+        ) from error
+    segmentation.SpecificCharacterSet = "ISO_IR 192"  # names may be of any script
+    with atomic_write(file) as part:
+        segmentation.save_as(part)
+    return file
+
+
+def _segmentation(
+    highdicom: Any, images: Sequence[Any], numbered: NDArray[Any], labels: Sequence[Label]
+) -> Any:
+    """The dataset, of slices ``(N, Y, X)`` that hold numbers of segments."""
+    return highdicom.seg.Segmentation(
         source_images=images,
-        pixel_array=_numbered(masks, labels),
+        pixel_array=numbered,
         segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_segment(number, label) for number, label in enumerate(labels, 1)],
         series_instance_uid=highdicom.UID(),
@@ -101,10 +120,6 @@ def write_dicom_seg(
         series_description="Masks by napari-salt",
         omit_empty_frames=True,
     )
-    segmentation.SpecificCharacterSet = "ISO_IR 192"  # names may be of any script
-    with atomic_write(file) as part:
-        segmentation.save_as(part)
-    return file
 
 
 def _numbered(masks: ArrayLike, labels: Sequence[Label]) -> NDArray[Any]:

@@ -23,6 +23,25 @@ _SAME_PLACE = 0.01
 """What rounding may make of one number of an affine."""
 _REFERENCES = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 """By what DICOM-SEG refers to an image; anonymised files may lack them."""
+_PLACE = (
+    "FrameOfReferenceUID",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+)
+"""What DICOM-SEG says of the place of an image."""
+_OF_THE_STUDY = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+"""What DICOM-SEG repeats of an image, empty where nothing is known: anonymised files may leave it out altogether."""
 
 
 def check_references(folder: Path, size: tuple[int, int]) -> None:
@@ -72,12 +91,30 @@ def source_images(
             "masks as NIfTI instead."
         )
     images = [pydicom.dcmread(frame.file, stop_before_pixels=True) for frame in frames]
+    step, _, _ = arrange(frames).spacing
     for image in images:
         _check_references(image)
+        _complete(image, step)
     return images
 
 
+def _complete(image: Any, step: float) -> None:
+    """What `_OF_THE_STUDY` lacks, empty; ``step`` (mm) where slices have no thickness."""
+    for name in _OF_THE_STUDY:
+        if name not in image:
+            setattr(image, name, "")
+    if image.PatientSex not in ("M", "F", "O"):
+        image.PatientSex = ""
+    if not image.get("SliceThickness"):
+        image.SliceThickness = step
+
+
 def _check_references(image: Any) -> None:
+    if any(not image.get(name) for name in _PLACE):
+        raise InputError(
+            "DICOM-SEG says where masks lie in the patient, and these images do not say it of themselves; save the "
+            "masks as NIfTI instead."
+        )
     if any(not image.get(name) for name in _REFERENCES):
         raise InputError(
             "DICOM-SEG refers to the images it was made from by their UIDs, and these have none; they may have been "
