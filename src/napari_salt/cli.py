@@ -232,7 +232,11 @@ def _add_suggest(commands: Subcommands) -> None:
 
 
 def _add_evaluate(commands: Subcommands) -> None:
-    parser = _add(commands, "evaluate", "Dice, IoU and HD95 of masks against a reference")
+    parser = _add(
+        commands,
+        "evaluate",
+        "Dice, IoU and HD95 of masks against a reference; HD95 within slices that carry a label in both",
+    )
     parser.add_argument("masks", type=Path, metavar="MASKS")
     parser.add_argument("reference", type=Path, metavar="REFERENCE")
     parser.add_argument(

@@ -85,6 +85,30 @@ def test_an_id_that_belongs_to_another_name_is_not_taken_for_the_missing_one(
     assert told["labels"]["disk"]["hd95"] is None
 
 
+def test_distances_are_those_within_slices_and_said_to_be(capsys, tmp_path):
+    reference = np.zeros((3, 8, 8), np.uint8)
+    reference[:, 2, 2] = 1
+    moved = np.roll(reference, 2, axis=1)
+    moved[0] = 0
+    files = [
+        write_masks(
+            tmp_path / f"{name}.ome.tif", data, spacing=(9, 500, 2), units=("mm", "um", "mm")
+        )
+        for name, data in {"moved": moved, "reference": reference}.items()
+    ]
+    told = evaluate(capsys, *files)
+    assert (told["hd95"], told["unit"], told["hd95_within"]) == (1.0, "mm", "slices")
+    assert told["labels"]["label 1"]["common_slices"] == 2
+    assert main(["evaluate", *map(str, files)]) == 0
+    assert "HD95 in slices (mm)" in capsys.readouterr().out
+
+
+def test_rows_in_another_kind_of_unit_have_no_distance_to_columns(capsys, tmp_path):
+    file = write_masks(tmp_path / "m.ome.tif", LABELS, spacing=(1, 2, 3), units=("um", "s", "um"))
+    told = evaluate(capsys, file, file)
+    assert (told["dice"], told["hd95"]) == (1.0, None)
+
+
 def test_background_is_not_scored(capsys, reference):
     told = evaluate(capsys, reference, reference, "--names", "1=disk,2=background")
     assert list(told["labels"]) == ["disk"]

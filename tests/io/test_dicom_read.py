@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813 - its usual name
 from pydicom.dataset import Dataset
@@ -60,6 +61,20 @@ def test_without_positions_the_numbers_count(tmp_path):
     assert [int(stack.plane(index)[0, 0]) for index in range(12)] == list(range(12))
     assert stack.info.origin.affine is None
     assert stack.info.units == ("pixel", "pixel", "pixel")
+
+
+def test_one_image_without_a_place_is_told(tmp_path):
+    folder = dicom_series(tmp_path / "s", np.zeros((5, 3, 3), np.int16))
+    assert read_stack(folder).note == ""
+    file = next(folder.iterdir())
+    header = pydicom.dcmread(file)
+    del header.ImagePositionPatient
+    header.save_as(file)
+    stack = read_stack(folder)
+    assert stack.note.startswith(
+        "1 of 5 images do not say where they lie, so slices are in the order"
+    )
+    assert stack.info.origin.affine is None
 
 
 def test_hounsfield_units_are_int16(tmp_path):

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from napari_salt import wording
 from napari_salt.commands.console import Console
 from napari_salt.commands.images import open_image
 from napari_salt.commands.parsing import listed
@@ -105,8 +106,8 @@ def check_pair(
     """
     if labels.shape != image.shape:
         raise InputError(
-            f"'{labels_path}' has {_shape(labels.shape)} and '{image_path}' {_shape(image.shape)}; "
-            "give labels of the image's shape."
+            f"'{labels_path}' has {_shape(labels)} and '{image_path}' {_shape(image)}; give labels of the image's "
+            f"shape{_perhaps_slices(image, labels.shape[0])}."
         )
     found = apart(labels, image)
     axes = found.mirrored or found.turned
@@ -124,5 +125,16 @@ def check_pair(
         )
 
 
-def _shape(shape: tuple[int, int, int]) -> str:
-    return f"{shape[0]} slices of {shape[1]} × {shape[2]} pixels"
+def _shape(info: StackInfo) -> str:
+    slices, rows, columns = info.shape
+    return f"{wording.count(slices, 'slice')} of {rows} × {columns} pixels"
+
+
+def _perhaps_slices(image: StackInfo, count: int) -> str:
+    """What to do where the file calls channels what are slices, as some programs write a stack of planes."""
+    if image.channels != count or image.shape[0] != 1 or image.rgb:
+        return ""
+    return (
+        f", or, if the {count} channels of the image are its slices, save it so that its file says so (axes ZYX; "
+        "in Fiji by Image › Properties)"
+    )

@@ -1,4 +1,4 @@
-"""``napari-salt evaluate``: Dice, IoU and HD95 of masks against a reference."""
+"""``napari-salt evaluate``: Dice, IoU and HD95 of masks against a reference, the latter within slices."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from napari_salt.commands.parsing import listed, parse_names, parse_slices
 from napari_salt.errors import InputError
 from napari_salt.io.opened import axis_letter
 from napari_salt.io.read import LabelImage, read_labels
-from napari_salt.io.units import PIXEL
+from napari_salt.io.units import PIXEL, convert
 from napari_salt.model.metrics import LabelScore, mean_over, score_stack
 from napari_salt.records import BACKGROUND_NAME
 
@@ -45,14 +45,16 @@ def run(args: argparse.Namespace, console: Console) -> None:
     if all(present) and not any(one.is_in(*present) for one in labels):
         console.note(_nothing_in_both(args, masks, present))
     sized = masks if set(reference.units[1:]) == {PIXEL} else reference
+    size = _pixel_size(sized)
     scores = score_stack(
         _Renumbered(
             masks, {one.in_masks: one.label_id for one in labels if one.in_masks is not None}
         ),
         reference,
         [one.label_id for one in labels],
-        sized.spacing,
+        size or (1.0, 1.0),
         slices,
+        surfaces=size is not None,
     )
     named = {one.label_id: one.name for one in labels}
     unit = sized.units[2]
@@ -60,6 +62,13 @@ def run(args: argparse.Namespace, console: Console) -> None:
         _text(scores, named, unit),
         _data(scores, named, unit, slices) | {"seconds": round(time.monotonic() - started, 2)},
     )
+
+
+def _pixel_size(image: LabelImage) -> tuple[float, float] | None:
+    """Size along (Y, X) in the unit of X; None where rows are measured in something else."""
+    _, down, across = image.spacing
+    rows = convert(down, *image.units[1:])
+    return None if rows is None else (rows, across)
 
 
 def _open_both(args: argparse.Namespace, console: Console) -> tuple[LabelImage, LabelImage]:
@@ -185,7 +194,7 @@ def _id_in_masks(
 
 def _text(scores: Sequence[LabelScore], names: Mapping[int, str], unit: str) -> str:
     width = max(len("label"), len("mean"), *(len(name) for name in names.values()))
-    head = f"{'label':{width}}    Dice     IoU  HD95 ({unit})"
+    head = f"{'label':{width}}    Dice     IoU  HD95 in slices ({unit})"
     rows = [
         f"{names[one.label_id]:{width}}  {_number(one.dice)}  {_number(one.iou)}  "
         f"{_number(one.hd95, 2)}"
@@ -209,6 +218,7 @@ def _data(
         "dice": mean_over(scores),
         "iou": mean_over(scores, "iou"),
         "hd95": mean_over(scores, "hd95"),
+        "hd95_within": "slices",
         "unit": unit,
         "slices": len(slices),
         "labels": {
@@ -217,6 +227,7 @@ def _data(
                 "dice": one.dice,
                 "iou": one.iou,
                 "hd95": one.hd95,
+                "common_slices": one.common_slices,
                 "predicted_pixels": one.predicted_pixels,
                 "reference_pixels": one.reference_pixels,
             }

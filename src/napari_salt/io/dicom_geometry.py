@@ -53,9 +53,8 @@ def arrange(frames: Sequence[Frame]) -> Arrangement:
     if along is None:
         step = frames[0].thickness
         ordered = tuple(sorted(frames, key=_count))
-        return Arrangement(
-            ordered, 1, (step or 1.0, *plane), ("mm" if step else PIXEL, unit, unit), None
-        )
+        units = ("mm" if step else PIXEL, unit, unit)
+        return Arrangement(ordered, 1, (step or 1.0, *plane), units, None, _unplaced(frames))
     places, times, ordered = _by_place(frames, along)
     first, last = ordered[0], ordered[len(places) - 1]
     step, note = _step(places)
@@ -68,6 +67,17 @@ def arrange(frames: Sequence[Frame]) -> Arrangement:
         ("mm" if step else PIXEL, unit, unit),
         _affine(first, vector * ((step or 1.0) if len(places) == 1 else 1.0)),
         note,
+    )
+
+
+def _unplaced(frames: Sequence[Frame]) -> str:
+    """A sentence where some frames say where they lie and others do not."""
+    count = sum(frame.position is None for frame in frames)
+    if count in (0, len(frames)):
+        return ""
+    return (
+        f"{count} of {len(frames)} images do not say where they lie, so slices are in the order of their numbers, as "
+        "far apart as they are thick, and without a place in the world; take those images out of the folder."
     )
 
 

@@ -113,7 +113,8 @@ class LabelImage:
         if stack.info.channels != 1:
             raise InputError(
                 f"{stack.info.name} has {stack.info.channels} values for each pixel, but a label "
-                "image has one; choose the label image."
+                "image has one; choose the label image, or, if these are its slices, save it so that its file says so "
+                "(axes ZYX; in Fiji by Image › Properties)."
             )
         self._stack = stack
         self.names: dict[int, str] = dict(names or {})
