@@ -16,7 +16,7 @@ PIXELS = np.zeros((6, 8, 9), np.uint16)
 def test_slices_that_a_file_calls_channels_are_told(tmp_path):
     tifffile.imwrite(tmp_path / "channels.tif", PIXELS, imagej=True)
     tifffile.imwrite(tmp_path / "slices.tif", PIXELS, imagej=True, metadata={"axes": "ZYX"})
-    with pytest.raises(InputError, match="6 values for each pixel.*if these are its slices"):
+    with pytest.raises(InputError, match=r"6 values for each pixel.*if these are its slices"):
         read_labels(tmp_path / "channels.tif")
     labels, image = read_labels(tmp_path / "slices.tif"), read_stack(tmp_path / "channels.tif")
     told = (
