@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns the exit code: 0 when all went well, 2 for bad input and what cannot be written, 1 when
     a job failed, 130 after Ctrl-C. Errors are one sentence on standard error.
     """
+    _open_streams()
     try:
         args = _parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
         return _run(args)
@@ -38,6 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has seen enough; nothing more can be said there, not even at exit.
         sys.stdout = None
         return 0
+
+
+def _open_streams() -> None:
+    """Standard output and error that were closed for us (as by ``>&-``) lead nowhere, and to no file of ours."""
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as we run
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -9,11 +9,12 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any, TextIO
 
 from napari_salt import wording
 from napari_salt.engine.quiet import quiet_libraries
+from napari_salt.errors import OutputError
 from napari_salt.records import StepReport
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -60,15 +61,33 @@ class Console:
             self.note(text)
 
     def answer(self, text: str, data: dict[str, Any]) -> None:
-        """The result: ``text`` for people, ``data`` for programs."""
+        """The result: ``text`` for people, ``data`` for programs.
+
+        Raises
+        ------
+        OutputError
+            When standard output takes nothing more, as a file on a full disk.
+        """
         self._end_line()
-        self._out.write((_json(data) if self.as_json else text) + "\n")
-        self._out.flush()
+        try:
+            self._out.write((self._json(data) if self.as_json else text) + "\n")
+            self._out.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(
+                f"The answer cannot be written ({error.strerror}); send standard output to a disk with room."
+            ) from error
 
     def text(self, text: str) -> None:
         """A part of a long answer for people; nothing where JSON is wanted."""
         if not self.as_json:
             self.answer(text, {})
+
+    def _json(self, data: dict[str, Any]) -> str:
+        """Letters as they are where the stream has all of them; a pipe on Windows, for one, has 256."""
+        has_all = (self._out.encoding or "utf-8").lower().startswith("utf")
+        return json.dumps(_plain(data), ensure_ascii=not has_all, allow_nan=False)
 
     def _end_line(self) -> None:
         if self._line:
@@ -98,16 +117,17 @@ def _own_stdout() -> Iterator[TextIO]:
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)
+    # A letter that the stream does not have, or half of a file name that is no text, ends no command.
+    out = open(  # noqa: SIM115 - closed below, where a full disk has been told already
+        kept, "w", encoding=sys.stdout.encoding, errors="backslashreplace", closefd=False
+    )
     try:
-        with open(kept, "w", encoding=sys.stdout.encoding, closefd=False) as out:
-            yield out
+        yield out
     finally:
+        with suppress(OSError):
+            out.close()
         os.dup2(kept, 1)
         os.close(kept)
-
-
-def _json(data: dict[str, Any]) -> str:
-    return json.dumps(_plain(data), ensure_ascii=False, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:

@@ -14,6 +14,7 @@ def parse_names(text: str) -> dict[int, str]:
     A comma belongs to a name unless a number and ``=`` follow it. Raises ``InputError`` for
     anything else, and for an id that comes twice.
     """
+    _check_text(text)
     names: dict[int, str] = {}
     for part in re.split(r",(?=\s*\d+\s*=)", text):
         found = re.fullmatch(r"\s*(\d+)\s*=\s*(.*?)\s*", part, re.DOTALL)
@@ -54,6 +55,7 @@ def parse_list(text: str, known: Iterable[str] = ()) -> tuple[str, ...]:
 
     A comma belongs to a name where the longest of the ``known`` ones, whatever its case, holds it.
     """
+    _check_text(text)
     whole = {name.casefold() for name in known}
     parts = text.split(",")
     names: list[str] = []
@@ -65,6 +67,14 @@ def parse_list(text: str, known: Iterable[str] = ()) -> tuple[str, ...]:
     if not all(names):
         raise InputError(f"Cannot read the label names '{text}'; separate them by single commas.")
     return tuple(names)
+
+
+def _check_text(text: str) -> None:
+    """``InputError`` for bytes that the terminal's encoding has no letter for; Python keeps them as halves of one."""
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise InputError(
+            f"The names {text!a} are not in the encoding of this terminal; use UTF-8, as by LC_ALL=C.UTF-8."
+        )
 
 
 def listed(values: Iterable[object], most: int = 8) -> str:
