@@ -50,6 +50,16 @@ def test_the_only_image_is_opened(path):
     assert stack.info.origin.format == "hdf5"
 
 
+@pytest.mark.parametrize(("axes", "aside"), [("xyz", True), ("zyx", False)])
+def test_slices_that_lie_on_their_side_are_told(path, axes, aside):
+    with h5py.File(path, "w") as file:
+        file["raw"] = numbered(4, 6, 5)
+        file["raw"].attrs["axistags"] = tags(axes)
+    stack = read_stack(path)
+    assert stack.info.shape == ((5, 4, 6) if aside else (4, 6, 5))
+    assert ("slices lie on their side" in stack.note) is aside
+
+
 def test_several_images_are_listed_and_one_is_named(path):
     with h5py.File(path, "w") as file:
         file["raw"] = numbered(4, 6, 5)

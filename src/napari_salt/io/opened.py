@@ -14,6 +14,10 @@ from napari_salt.records import Color, Origin
 from napari_salt.session.stack import ArrayLike, Stack
 
 _CHANNELS = "SC"
+_ON_ITS_SIDE = (
+    "The file has columns before rows (its axes run X, Y), so slices lie on their side here, and so will their masks; "
+    "labels must be turned the same way."
+)
 _NAMES = {"SAMPLES": "S", "CHANNEL": "C", "TIME": "T", "FRAME": "T", "SLICE": "Z", "PLANE": "Z"}
 
 
@@ -69,7 +73,7 @@ class Opened:
             axes=self.axes,
             fixed={self.axes.index(axis): index for axis, index in places.items()},
             origin=self.origin if letters == ("Z", "Y", "X") else replace(self.origin, affine=None),
-            note=self.note,
+            note=" ".join(filter(None, (self.note, _ON_ITS_SIDE * (planes == ["X", "Y"])))),
         )
 
     def alone(self, level: int) -> Opened:
