@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from comparison import LEVEL, OURS
+from data import BASE, HELD_OUT
 from results import Result
 from sections import replace_section, table
 
@@ -39,18 +40,12 @@ TITLES = {
 }
 """What the rows are called: data sets, and what was made of them."""
 MADE = "Scribbles, other stacks, other subjects, worse instruments"
-ROWS = (
-    *(
-        name + variant
-        for name in ("brain_regions", "brain_tissue", "nuclei")
-        for variant in ("", "/scribbles", "/next", "/transfer", "/degraded")
-    ),
-    "macaque",
-    *("nuclei_3d", "nuclei_3d/next", "phantom_ct", "phantom_ct/next", "vessels", "vessels/next"),
-    *("coins", "coins/next", "ihc", "ihc/next"),
-    *("ct_organs", "ct_fine", "ct_fine/next", "lung_tumour", "brain_tumour"),
-    *("sem_axons", "epithelium", "light_sheet", "concrete", "spine_mr", "spine_ct", "diffusion_fa"),
+ROWS = tuple(
+    name + variant
+    for name in (*BASE, *HELD_OUT)
+    for variant in ("", "/scribbles", "/next", "/transfer", "/degraded")
 )
+"""Tasks in the order of the rows; those without a result have none."""
 
 
 def cases(results: Iterable[Result]) -> list[tuple[str, int, int]]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from data import Dataset
     from protocol import Case
 
-RECIPE = "13"
+RECIPE = "14"
 """State of our own defaults. Raise it whenever a change of the package changes results: the tables then leave out
 what an earlier recipe gave, and its runs are done again."""
 
@@ -70,6 +70,8 @@ CHANGES = (
     Change(12, frozenset({"nuclei/next", "phantom_ct/next"}), most=1),
     # with one slice of many things rows are scaled up where parts of it ask for that; of sets of many things these do
     Change(13, frozenset({"vessels", "concrete"}), most=1),
+    # the queries keep their say where every share tells nearly all that was left out
+    Change(14, frozenset({"coins/scribbles"})),
 )
 """What each recipe changed, and where."""
 

@@ -119,6 +119,9 @@ def test_rows_stay_as_they_are_where_nothing_can_be_judged():
         ({0: (0.9, 0.9), 1: (0.9, 0.9)}, mixing.LINEAR_SHARE),  # as good: nothing changes
         ({0: (0.99, 0.4), 1: (0.9, 0.3)}, mixing.LINEAR_SHARE),  # never made larger
         ({0: (0.2, 0.95), 1: (0.1, 0.9)}, 0.0),
+        # the forest has a tenth of the loss, but that of the mix is hardly anything
+        ({0: (0.99, 0.999), 1: (0.99, 0.999)}, mixing.LINEAR_SHARE),
+        ({0: (0.94, 0.999), 1: (0.94, 0.999)}, 0.1),
         ({0: (0.99, 0.1), 1: (0.1, 0.9)}, 0.1),  # together: each is right where the other fails
     ],
 )

@@ -17,6 +17,9 @@ SMALLER_SHARES = (0.1, 0.0)
 """Taken instead where pixels that were left out are told better by them."""
 AS_GOOD = 1.02
 """A larger share of the queries is as good as a smaller one up to so many times its cross entropy."""
+NEARLY_ALL = 0.008
+"""And up to this cross entropy a pixel, in nats: it tells nearly every pixel that was left out, such as strokes in the
+middle of things, and which share tells them best says nothing of the rest."""
 AREA_POWERS = (0.25, 0.5)
 """Powers of how many pixels of a label one drawn pixel stands for, by which its probability may be multiplied."""
 MORE_POWERS = (-0.25, -0.5)
@@ -96,8 +99,9 @@ def choose_share(samples: Samples, folds: Mapping[int, Fitted]) -> float:
             for number, share in enumerate(shares):
                 right = mix(linear, forest, share).gather(1, part.targets[:, None])[:, 0]
                 losses[number] -= (part.weights * right.clamp(min=LEAST_CHANCE).log()).sum()
-    least = AS_GOOD * float(losses.min())
-    return next(share for share, loss in zip(shares, losses, strict=True) if loss <= least)
+    pixels = float(samples.weights[known].sum())
+    good = max(AS_GOOD * float(losses.min()), NEARLY_ALL * pixels)
+    return next(share for share, loss in zip(shares, losses, strict=True) if loss <= good)
 
 
 def held_out(samples: Samples, folds: Mapping[int, Fitted]) -> Tensor:
