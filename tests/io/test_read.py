@@ -5,14 +5,13 @@ from __future__ import annotations
 import gc
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
-from napari_salt.errors import InputError, MissingExtra
+from napari_salt.errors import InputError
 from napari_salt.io.opening import open_path
 from napari_salt.io.pages import Pages
 from napari_salt.io.read import READERS, LabelImage, read_labels, read_stack
@@ -500,10 +499,3 @@ def test_planes_in_several_ome_files(tmp_path):
         alone = read_stack(tmp_path / "z0.ome.tif")
         np.testing.assert_array_equal(alone.plane(0), data[0])
         assert alone.note.startswith("1 of 2 planes of z0.ome.tif are in files that are not there")
-
-
-def test_unknown_compression_says_what_to_install(tmp_path, monkeypatch):
-    tifffile.imwrite(tmp_path / "z.tif", numbered(5, 4, 5), compression="zlib")
-    monkeypatch.setattr(tifffile, "TIFF", SimpleNamespace(DECOMPRESSORS={}))
-    with pytest.raises(MissingExtra, match=r"compressed with .*; install the package imagecodecs"):
-        read_stack(tmp_path / "z.tif")

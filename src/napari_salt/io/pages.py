@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from napari_salt.errors import InputError
 from napari_salt.io.damage import UNREADABLE, check_room, one_line
 from napari_salt.io.planewise import PlanewiseArray
-from napari_salt.io.tiff_unpack import unpack_here
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPageSeries
@@ -52,7 +51,6 @@ class Pages(PlanewiseArray):
 
     def _decode(self, page: Any) -> NDArray[Any]:
         """Pixels of a page; the other files of an OME set are opened only for as long as that takes."""
-        unpack_here(page.keyframe)
         file = page.parent.filehandle
         if not file.closed:
             return np.asarray(page.asarray())

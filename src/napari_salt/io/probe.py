@@ -5,12 +5,13 @@ pixels:
 
 - HDF5: its library walks heaps, trees and types of the file, has crashed on damaged ones (the fuzzer found one), and
   can be sent in circles.
-- TIFF with pixels that imagecodecs unpacks: some forty libraries, most of them made for well-meant files.
+- TIFF in LZW, JPEG and all that imagecodecs unpacks besides: some forty libraries, most of them made for well-meant
+  files, and loops of its own.
 - DICOM with compressed pixels (JPEG, JPEG-LS, JPEG 2000, run lengths): whatever decoders are installed beside pydicom.
 
 Not worth it elsewhere: the headers of TIFF, DICOM, NIfTI, npy and zarr are read by Python code, which raises errors
-instead of crashing, and is fuzzed here; pixels of PNG, JPEG and LZW go through Pillow's libraries and those of zarr
-through zstd and blosc, which others fuzz day and night.
+instead of crashing, and is fuzzed here; pixels of PNG and JPEG go through Pillow's libraries, those of TIFF in Deflate
+and Zstandard and those of zarr through zlib, zstd and blosc, which others fuzz day and night.
 
 The child (`probe_child`) opens the file as the viewer would and reads the first and the middle plane, of a folder of
 images the first and the middle one, of a DICOM series those two files. What the library does with others is not known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import re
 from contextlib import ExitStack
@@ -19,7 +20,6 @@ from napari_salt.io.damage import UNREADABLE, one_line
 from napari_salt.io.opened import Opened, distinct_axes
 from napari_salt.io.pages import Pages
 from napari_salt.io.tiff_series import main_series, note_on, tifffile_hushed
-from napari_salt.io.tiff_unpack import check_unpacked, unpack_here, unpacked_by
 from napari_salt.io.tiles import Tiles, worth_tiles
 from napari_salt.io.units import PIXEL, normalise_unit, tidy
 
@@ -37,7 +37,10 @@ _PLAIN = (
     tifffile.COMPRESSION.NONE,
     tifffile.COMPRESSION.ADOBE_DEFLATE,
     tifffile.COMPRESSION.DEFLATE,
+    tifffile.COMPRESSION.ZSTD,
+    tifffile.COMPRESSION.ZSTD_DEPRECATED,
 )
+"""Unpacked by libraries that others fuzz day and night; all other compressions are tried first, see `probe`."""
 
 MOST_PLANES = 1_000_000
 """Of an OME-TIFF; tifffile makes a list of all that are announced, there or not."""
@@ -64,9 +67,9 @@ def open_tiff(path: Path, level: int = 0) -> Opened:
     Raises
     ------
     InputError
-        When the file is no TIFF, is damaged, holds no image, or has no such level.
+        When the file is no TIFF, is damaged, holds no image, is packed in a way that is unknown, or has no such level.
     MissingExtra
-        When its compression needs the package imagecodecs.
+        When its compression needs the package imagecodecs, which no wheel of this platform has brought.
     """
     with tifffile_hushed() as heard, ExitStack() as on_failure:
         try:
@@ -94,7 +97,7 @@ def open_tiff(path: Path, level: int = 0) -> Opened:
         if len(series.shape) != len(whole.shape) or len(series.shape) != len(series.axes):
             raise InputError(f"The levels of {path.name} have different axes; save it again.")
         data = _pixels(path, tif, series)
-        risky = _by_imagecodecs(series)
+        risky = series.dataoffset is None and series.keyframe.compression not in _PLAIN
         on_failure.pop_all()
     axes = distinct_axes(str(series.axes), tuple(series.shape), series.dtype)
     name = path.name.removesuffix(path.suffix).removesuffix(".ome")
@@ -165,16 +168,23 @@ def _pixels(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries)
         return data
     page = series.keyframe
     _check_parts(path, page)
-    check_unpacked(page, path.name)
-    unpack_here(page)
+    _check_compression(path, page)
     return (Tiles if worth_tiles(series) else Pages)(tif, series, path.name)
 
 
-def _by_imagecodecs(series: tifffile.TiffPageSeries) -> bool:
-    """Whether imagecodecs, where it is installed, unpacks the pixels; its zlib is as good as any."""
-    page = series.keyframe
-    packed = series.dataoffset is None and page.compression not in _PLAIN
-    return packed and unpacked_by(page) == "imagecodecs"
+def _check_compression(path: Path, page: tifffile.TiffPage) -> None:
+    """Refuse pixels that nothing here unpacks, before anybody waits for a slice."""
+    if page.compression in tifffile.TIFF.DECOMPRESSORS:
+        return
+    kind = getattr(page.compression, "name", f"method {page.compression}")
+    if importlib.util.find_spec("imagecodecs") is None:
+        raise MissingExtra(
+            f"{path.name} is compressed with {kind}; install the package imagecodecs, or save the file without "
+            "compression."
+        )
+    raise InputError(
+        f"{path.name} is compressed with {kind}, which cannot be read here; save the file without compression."
+    )
 
 
 def _check_parts(path: Path, page: tifffile.TiffPage) -> None:
