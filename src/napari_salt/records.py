@@ -62,6 +62,9 @@ class Origin:
         Which level of a pyramid in that file the stack is; 0 is the finest.
     placed
         Whether the file itself says where it lies; else ``affine`` is what programs assume of such a file.
+    offset
+        Place of the middle of the first voxel along (slice axis, Y, X), in the stack's own units, for formats without
+        an affine.
     """
 
     path: str = ""
@@ -69,6 +72,7 @@ class Origin:
     affine: Affine | None = None
     level: int = 0
     placed: bool = True
+    offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from napari_salt.cli import main
 from napari_salt.commands.console import Console
 from napari_salt.commands.images import open_finest, open_image, open_labels
 from napari_salt.errors import InputError
+from napari_salt.io.writing.ome_zarr import write_alone
+from napari_salt.records import Origin, StackInfo
 
 
 @pytest.fixture
@@ -38,6 +40,13 @@ def test_info_tells_how_an_image_is_read(tmp_path, capsys):
     assert "3 slices along Z, 4 × 5 pixels" in told
     assert "grey, int16" in told
     assert "2.5 mm × 1 mm × 1 mm" in told
+
+
+def test_info_tells_where_an_ome_zarr_lies(tmp_path, capsys):
+    info = StackInfo((2, 3, 4), units=("um",) * 3, origin=Origin(offset=(10.0, 0.0, -2.5)))
+    write_alone(tmp_path / "m.ome.zarr", np.ones((2, 3, 4), int), info, ())
+    assert main(["info", str(tmp_path / "m.ome.zarr")]) == 0
+    assert "10 um, 0 um, -2.5 um (slices, rows, columns)" in capsys.readouterr().out
 
 
 def test_several_series_are_listed_and_chosen(tmp_path, capsys):

@@ -39,7 +39,7 @@ STATE_OF = SessionState(
         spacing=(2.0, 0.5, 0.5),
         units=("um",) * 3,
         name="t1 stack",
-        origin=Origin("/t1.ome.zarr", "ome-zarr", level=2),
+        origin=Origin("/t1.ome.zarr", "ome-zarr", level=2, offset=(1.5, -2.0, 0.25)),
     ),
     identity="abc",
     labels=(Label(1, "Zelle <b>", (0.1, 0.2, 0.3, 1.0)), Label(300, "axon")),

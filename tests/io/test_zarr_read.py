@@ -180,7 +180,7 @@ def test_metadata_written_by_hand(tmp_path, version):
     opened = open_path(tmp_path / "h.zarr")
     assert opened.stack().info.spacing == (40, 10, 20)
     assert opened.stack().info.units == ("nm", "nm", "nm")
-    assert opened.offsets["Z"] == 10
+    assert opened.stack().info.origin.offset == (10, 0, 0)
     assert opened.pyramid == ()
 
 

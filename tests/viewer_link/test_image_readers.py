@@ -18,6 +18,7 @@ from format_data import dicom_series, marked_volume, world_of
 from napari_salt.errors import ChoiceNeeded, InputError
 from napari_salt.io import dicom_read
 from napari_salt.io.export import export_masks
+from napari_salt.io.read import read_stack
 from napari_salt.records import Label, Origin
 from napari_salt.viewer_link import ViewerLink, image_readers
 from napari_salt.viewer_link.image_readers import add_file, file_reader, read_image
@@ -276,3 +277,19 @@ def test_a_folder_that_is_several_things_is_zarr_then_dicom_then_images(tmp_path
 def test_napari_asks_us_for_these_files(tmp_path, name):
     found = PluginManager.instance().iter_compatible_readers([str(tmp_path / name)])
     assert "napari-salt.read_image" in {reader.command for reader in found}
+
+
+@pytest.mark.parametrize("by", ["scale", "affine"])
+def test_a_labels_layer_is_saved_with_the_place_that_it_has(tmp_path, by):
+    places = {
+        "scale": {"scale": (2, 0.5, 0.25), "translate": (100, -7.5, 0.125)},
+        "affine": {
+            "affine": [[2, 0, 0, 100], [0, 0.5, 0, -7.5], [0, 0, 0.25, 0.125], [0, 0, 0, 1]]
+        },
+    }
+    layer = Labels(np.ones((2, 3, 4), int), units=("um",) * 3, **places[by])
+    data, attributes, _ = layer.as_layer_data_tuple()
+    save_labels(str(tmp_path / "m.ome.zarr"), data, attributes)
+    info = read_stack(tmp_path / "m.ome.zarr").info
+    assert info.spacing == (2, 0.5, 0.25)
+    assert info.origin.offset == (100, -7.5, 0.125)

@@ -54,6 +54,14 @@ CASES = {
 }
 
 
+def test_a_stack_knows_where_its_first_voxel_lies(link, viewer):
+    shapes, level, _, kwargs = CASES["moved, anisotropic"]
+    _, place, session = opened(link, viewer, pyramid(*shapes), level, **kwargs)
+    assert session.stack.info.origin.offset == (10 + 4 / 2, -3 + 0.5 / 2, 7 + 2 / 2)
+    finest = link.images.open_stack(link.images.at_level(place, 0))
+    assert finest.info.origin.offset == (10, -3, 7)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_each_pixel_of_paint_covers_the_pixels_of_the_image_that_it_stands_for(link, viewer, case):
     shapes, level, axis, kwargs = CASES[case]

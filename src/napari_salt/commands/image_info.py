@@ -33,6 +33,7 @@ def tell_image(args: argparse.Namespace, console: Console) -> None:
         "spacing": list(info.spacing),
         "units": list(info.units),
         "affine": None if info.origin.affine is None else [list(row) for row in info.origin.affine],
+        "offset": list(info.origin.offset),
         "at": indices(stack.places),
         "lengths": {axis: count for axis, (_, count) in stack.places.items()},
         "note": stack.note,
@@ -55,4 +56,8 @@ def _text(stack: Stack) -> str:
     if info.origin.affine is not None:
         place = ", ".join(f"{row[3]:g}" for row in info.origin.affine[:3])
         lines["first voxel"] = f"{place} mm (right, front, up)"
+    elif any(info.origin.offset):
+        at = zip(info.origin.offset, info.units, strict=True)
+        place = ", ".join(f"{offset:g} {unit}" for offset, unit in at)
+        lines["first voxel"] = f"{place} (slices, rows, columns)"
     return "\n".join(f"{name:14} {value}" for name, value in lines.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 
@@ -41,7 +41,7 @@ class Opened:
     pyramid: tuple[ArrayLike, ...] = ()
     """All levels of a multiscale image, the finest first; empty where there is one level only."""
     offsets: dict[str, float] = field(default_factory=dict)
-    """Place of the first voxel in ``units``, by letter; only for showing images beside each other."""
+    """Place of the first voxel in ``units``, by letter."""
     risky: bool = False
     """Whether code that was not made for hostile files will unpack the pixels, see `probe`."""
     note: str = ""
@@ -72,13 +72,20 @@ class Opened:
             name=self.name,
             axes=self.axes,
             fixed={self.axes.index(axis): index for axis, index in places.items()},
-            origin=self.origin if letters == ("Z", "Y", "X") else replace(self.origin, affine=None),
+            origin=self._origin(letters),
             note=" ".join(filter(None, (self.note, _ON_ITS_SIDE * (planes == ["X", "Y"])))),
         )
 
     def alone(self, level: int) -> Opened:
         """The same, whose ``data`` are of ``level``, without the other levels."""
         return replace(self, name=f"{self.name} level {level}", pyramid=())
+
+    def _origin(self, letters: Sequence[str]) -> Origin:
+        """Of a stack along these axes; a translation that is no number is none."""
+        along, down, across = (self.offsets.get(letter, 0.0) for letter in letters)
+        found = (along, down, across) if isfinite(along + down + across) else (0.0, 0.0, 0.0)
+        affine = self.origin.affine if "".join(letters) == "ZYX" else None
+        return replace(self.origin, affine=affine, offset=found)
 
     def _bytes_last(self, channel: str) -> bool:
         """Whether channels are the last axis, in bytes: that is a colour, whatever its letter."""

@@ -252,7 +252,9 @@ def _origin(content: dict[str, Any]) -> Origin:
         raise ValueError("affine")
     level = _whole(content.get("level", 0), 0)
     path, format_ = (_text(content.get(key, "")) for key in ("path", "format"))
-    return Origin(path, format_, rows, level, content.get("placed", True) is not False)
+    placed = content.get("placed", True) is not False
+    along, down, across = (checked.number(one) for one in content.get("offset", (0.0, 0.0, 0.0)))
+    return Origin(path, format_, rows, level, placed, (along, down, across))
 
 
 def _row(numbers: list[float]) -> tuple[float, float, float, float]:

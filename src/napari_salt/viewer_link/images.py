@@ -11,7 +11,7 @@ from napari.layers import Image
 
 from napari_salt.errors import InputError
 from napari_salt.geometry import Place, StackGeometry, level_steps, unit_name
-from napari_salt.io.units import PIXEL, is_known
+from napari_salt.io.units import PIXEL, is_known, tidy
 from napari_salt.records import Affine, Origin
 from napari_salt.regions import LARGE
 from napari_salt.session.stack import Stack
@@ -206,14 +206,23 @@ def _handy_level(image: Image, geometry: StackGeometry) -> int:
 def origin_at(image: Image, place: Place) -> Origin:
     """Where a stack comes from; its affine holds for slices along z only."""
     found = image.metadata.get(ORIGIN)
-    if not isinstance(found, Origin):
-        return Origin(path=str(image.source.path or ""), level=place.level)
     axes = place.geometry.stack_axes
+    offset = _offset(image, place)
+    if not isinstance(found, Origin):
+        return Origin(path=str(image.source.path or ""), level=place.level, offset=offset)
     along = [image.axis_labels[axis] for axis in axes]
     affine = found.affine if along in (["z", "y", "x"], ["y", "x"]) else None
     if affine is not None and place.level:
         affine = _coarse(affine, [place.geometry.step(axis) for axis in axes])
-    return replace(found, affine=affine, level=place.level or found.level)
+    return replace(found, affine=affine, level=place.level or found.level, offset=offset)
+
+
+def _offset(image: Image, place: Place) -> tuple[float, float, float]:
+    """Where the middle of the first voxel of a stack lies along its axes; a plane lies at 0 along the slices."""
+    world = image.data_to_world(place.geometry.offset())
+    found = [tidy(float(world[axis])) for axis in place.geometry.stack_axes]
+    along, down, across = [0.0] * (3 - len(found)) + found
+    return along, down, across
 
 
 def _coarse(affine: Affine, steps: list[float]) -> Affine:

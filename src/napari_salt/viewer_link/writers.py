@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.colormaps import DirectLabelColormap
+from napari.utils.transforms import CompositeAffine
 
 from napari_salt.errors import InputError
 from napari_salt.geometry import unit_name
 from napari_salt.io.export import export_masks, format_of
-from napari_salt.io.units import PIXEL
+from napari_salt.io.units import PIXEL, tidy
 from napari_salt.io.write import write_masks
 from napari_salt.records import Label, Origin, StackInfo
 from napari_salt.viewer_link.images import ORIGIN
@@ -43,7 +44,8 @@ def write_labels(path: str, data: Any, attributes: Mapping[str, Any]) -> list[st
     levels = attributes.get("multiscale", False)
     array = data[0] if levels else data
     kept = _kept_axes(tuple(array.shape), str(attributes.get("name", "The layer")))
-    stack, spacing, units = _as_stack(array, kept, attributes)
+    stack, units = _as_stack(array, kept, attributes)
+    spacing, offset = _place(kept, len(array.shape), attributes)
     names = _names(attributes.get("features"))
     if names and (attributes.get("metadata") or {}).get(META, {}).get("role") == "prediction":
         stack = _Named(stack, names)
@@ -53,10 +55,10 @@ def write_labels(path: str, data: Any, attributes: Mapping[str, Any]) -> list[st
         return [str(written)]
     info = StackInfo(
         shape=(int(stack.shape[0]), int(stack.shape[1]), int(stack.shape[2])),
-        spacing=(spacing[0], spacing[1], spacing[2]),
+        spacing=spacing,
         units=(units[0], units[1], units[2]),
         name=str(attributes.get("name", "")),
-        origin=_origin(attributes, len(kept) == len(array.shape) == 3),
+        origin=replace(_origin(attributes, len(kept) == len(array.shape) == 3), offset=offset),
     )
     labels = [
         Label(label_id, names.get(label_id, str(label_id)), colors.get(label_id, _WHITE))
@@ -91,18 +93,33 @@ def _kept_axes(shape: tuple[int, ...], name: str) -> tuple[int, ...]:
 
 def _as_stack(
     array: Any, kept: tuple[int, ...], attributes: Mapping[str, Any]
-) -> tuple[ArrayLike, list[float], list[str]]:
-    """The layer as ``(N, Y, X)`` with the size and the unit of each of these axes."""
+) -> tuple[ArrayLike, list[str]]:
+    """The layer as ``(N, Y, X)`` with the unit of each of these axes."""
     ndim = len(array.shape)
-    scale = attributes.get("scale")
     units = attributes.get("units")
-    sizes = [1.0] * ndim if scale is None else [abs(float(value)) or 1.0 for value in scale]
     named = [PIXEL] * ndim if units is None else [unit_name(unit) for unit in units]
     key = tuple(slice(None) if axis in kept else 0 for axis in range(ndim))
-    spacing, words = [sizes[axis] for axis in kept], [named[axis] for axis in kept]
+    words = [named[axis] for axis in kept]
     if len(kept) == 2:
-        return np.asarray(array[key])[np.newaxis], [1.0, *spacing], [PIXEL, *words]
-    return (array[key] if isinstance(array, np.ndarray) else _Slices(array, kept)), spacing, words
+        return np.asarray(array[key])[np.newaxis], [PIXEL, *words]
+    return (array[key] if isinstance(array, np.ndarray) else _Slices(array, kept)), words
+
+
+def _place(
+    kept: tuple[int, ...], ndim: int, attributes: Mapping[str, Any]
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Size of a voxel and middle of the first one along (N, Y, X), of all that places the layer in the world."""
+    given = {key: attributes.get(key) for key in ("scale", "translate", "rotate", "shear")}
+    own = CompositeAffine(ndim=ndim, **{key: v for key, v in given.items() if v is not None})
+    whole = np.eye(ndim + 1) if attributes.get("affine") is None else attributes["affine"]
+    matrix = np.asarray(whole, np.float64) @ own.affine_matrix
+    lengths = np.linalg.norm(matrix[:-1, :-1], axis=0)
+    sizes = [tidy(float(lengths[axis])) or 1.0 for axis in kept]
+    first = [tidy(float(matrix[axis, -1])) for axis in kept]
+    missing = 3 - len(kept)
+    size_along, size_down, size_across = [1.0] * missing + sizes
+    along, down, across = [0.0] * missing + first
+    return (size_along, size_down, size_across), (along, down, across)
 
 
 class _Slices:

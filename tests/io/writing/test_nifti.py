@@ -12,6 +12,7 @@ import SimpleITK
 from napari_salt.errors import InputError
 from napari_salt.io import label_text
 from napari_salt.io.writing.nifti import write_nifti
+from napari_salt.records import Origin
 from writing_data import LABELS, OBLIQUE, SHAPE, info, masks, placed
 
 TO_LPS = np.array([-1.0, -1.0, 1.0])
@@ -67,6 +68,22 @@ def test_a_stack_that_lies_nowhere_lies_as_itk_takes_its_tiff(tmp_path):
     np.testing.assert_allclose(image.GetSpacing(), (0.0005, 0.00065, 0.0025), rtol=1e-6)
     np.testing.assert_allclose(image.GetDirection(), np.eye(3).ravel(), atol=1e-9)
     np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(image), masks())
+
+
+def test_a_stack_with_a_translation_lies_there(tmp_path):
+    there = info(origin=Origin(offset=(100.0, -7.5, 0.25)))
+    image = SimpleITK.ReadImage(str(write_nifti(tmp_path / "m.nii", masks(), there, LABELS)))
+    np.testing.assert_allclose(image.GetOrigin(), (0.00025, -0.0075, 0.1), rtol=1e-6)
+    np.testing.assert_allclose(image.GetDirection(), np.eye(3).ravel(), atol=1e-9)
+
+
+def test_slices_in_time_begin_at_their_time(tmp_path):
+    frames = info(
+        units=("ms", "um", "um"), spacing=(500, 1, 1), origin=Origin(offset=(1500.0, 0.0, 3.0))
+    )
+    image = nibabel.load(write_nifti(tmp_path / "m.nii", masks(), frames, LABELS))
+    assert image.header["toffset"] == 1.5
+    np.testing.assert_allclose(image.affine[:3, 3], (-0.003, 0, 0), rtol=1e-6)
 
 
 def test_a_voxel_size_changed_by_hand_counts(tmp_path):

@@ -13,6 +13,7 @@ from ome_zarr.reader import Reader
 from ome_zarr.writer import write_image, write_labels
 
 from napari_salt.errors import InputError
+from napari_salt.io.read import read_stack
 from napari_salt.io.writing.ome_zarr import write_alone, write_beside
 from napari_salt.records import Origin
 from writing_data import LABELS, SHAPE, info, masks
@@ -185,6 +186,35 @@ def test_a_pyramid_lies_where_its_pixels_lie(tmp_path):
     assert scale["scale"] == [2.5, 2.6, 2.0]
     assert shift["translation"] == pytest.approx([0, 0.975, 0.75])
     np.testing.assert_array_equal(np.asarray(node.data[1])[:, :, 0], written[:, 1::2, 0])
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_masks_of_an_image_that_lies_elsewhere_lie_on_it_at_every_level(tmp_path, version):
+    shape, image = (2, 520, 301), tmp_path / "t1.ome.zarr"
+    group = zarr.open_group(image, mode="w", zarr_format=2)
+    steps = [
+        {"type": "scale", "scale": [2, 0.5, 0.25]},
+        {"type": "translation", "translation": [100, -7.5, 0.125]},
+    ]
+    group.create_array("0", data=np.zeros(shape, np.uint8))
+    axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"]
+    datasets = [{"path": "0", "coordinateTransformations": steps}]
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": datasets}]
+    stack = read_stack(image)
+    path = write_alone(tmp_path / "m.ome.zarr", np.ones(shape, int), stack.info, LABELS, version)
+    (node,) = nodes(path)
+    for level, kinds in enumerate(node.metadata["coordinateTransformations"]):
+        assert [one["type"] for one in kinds] == ["scale", "translation"]
+        size = 2**level
+        middle = (100, -7.5 + 0.5 * (size - 1) / 2, 0.125 + 0.25 * (size - 1) / 2)
+        assert kinds[1]["translation"] == pytest.approx(middle)
+        assert read_stack(path, level=level).info.origin.offset == pytest.approx(middle)
+    coarse = read_stack(path, level=1).info
+    again = write_alone(tmp_path / "n.ome.zarr", np.ones(coarse.shape, int), coarse, LABELS)
+    for level in range(2):
+        found, there = read_stack(again, level=level).info, read_stack(path, level=level + 1).info
+        assert found.spacing == there.spacing
+        assert found.origin.offset == pytest.approx(there.origin.offset)
 
 
 def test_time_and_pixels_have_their_axes(tmp_path):

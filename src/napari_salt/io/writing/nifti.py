@@ -106,6 +106,7 @@ def _header(masks: ArrayLike, info: StackInfo, labels: Sequence[Label]) -> Any:
     _place(header, affine_of(info)[:, [2, 1, 0, 3]])
     if timed:
         header["pixdim"][4] = convert(info.spacing[0], info.units[0], "s")
+        header["toffset"] = convert(info.origin.offset[0], info.units[0], "s")
     header["intent_code"] = 1002  # NIFTI_INTENT_LABEL
     header["descrip"] = b"napari-salt masks"
     text = label_text.info_line(

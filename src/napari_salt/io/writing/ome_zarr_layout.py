@@ -77,7 +77,7 @@ def new_layout(info: StackInfo, version: str) -> Layout:
     factor, (count, rows, columns) = 1, info.shape
     while True:
         shape = (count, -(-rows // factor), -(-columns // factor))
-        levels.append(Level(str(len(levels)), shape, _transformations(info.spacing, factor)))
+        levels.append(Level(str(len(levels)), shape, _transformations(info, factor)))
         if max(shape[1:]) <= SMALLEST_LEVEL:
             return Layout(version, axes, tuple(levels), 0)
         factor *= 2
@@ -85,7 +85,7 @@ def new_layout(info: StackInfo, version: str) -> Layout:
 
 def flat_layout(info: StackInfo, path: str) -> Layout:
     """Slices, rows and columns of one level, the array at ``path``, in the newest version."""
-    level = Level(path, info.shape, _transformations(info.spacing, 1))
+    level = Level(path, info.shape, _transformations(info, 1))
     return Layout(VERSIONS[-1], _axes(info), (level,), 0)
 
 
@@ -100,14 +100,13 @@ def _axis(name: str, unit: str) -> dict[str, Any]:
     return axis if unit == PIXEL else axis | {"unit": _UNIT_NAMES.get(unit, unit)}
 
 
-def _transformations(spacing: Sequence[float], factor: int) -> tuple[dict[str, Any], ...]:
+def _transformations(info: StackInfo, factor: int) -> tuple[dict[str, Any], ...]:
     """Larger pixels, and the middle of the first of them, which is not that of the first small one."""
-    along, down, across = (float(size) for size in spacing)
+    along, down, across = info.spacing
     scale = {"type": "scale", "scale": [along, down * factor, across * factor]}
-    if factor == 1:
-        return (scale,)
-    half = (factor - 1) / 2
-    return scale, {"type": "translation", "translation": [0.0, down * half, across * half]}
+    half, (first, top, left) = (factor - 1) / 2, info.origin.offset
+    place = [first, top + down * half, left + across * half]
+    return (scale, {"type": "translation", "translation": place}) if any(place) else (scale,)
 
 
 def layout_of(

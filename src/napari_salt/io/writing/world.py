@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_salt.errors import InputError
-from napari_salt.io.units import PIXEL, convert, normalise_unit
+from napari_salt.io.units import PIXEL, convert, is_time, normalise_unit
+from napari_salt.io.world import from_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +22,7 @@ _SAME_SIZE = 1e-3
 def affine_of(info: StackInfo) -> NDArray[np.float64]:
     """``(4, 4)``: (slice, row, column, 1) to (x, y, z, 1) in millimetres, RAS+.
 
-    The origin's affine where there is one, with the voxel size that ``info`` has now. Else the sizes alone, with
+    The origin's affine where there is one, with the voxel size that ``info`` has now. Else sizes and offset, with
     columns running to the left, rows to the back and slices up: what ITK, 3D Slicer and ITK-SNAP take a plain TIFF
     or PNG for, so that masks lie on the image there.
 
@@ -32,7 +33,9 @@ def affine_of(info: StackInfo) -> NDArray[np.float64]:
     """
     sizes = millimetres(info)
     if info.origin.affine is None:
-        return _by_size(sizes)
+        # Slices in time have no size here, and lie nowhere.
+        lengths = sizes if not is_time(info.units[0]) else sizes * (0.0, 1.0, 1.0)
+        return _by_size(sizes, np.array(info.origin.offset) / info.spacing * lengths)
     affine = np.array(info.origin.affine, np.float64)
     known = np.linalg.norm(affine[:3, :3], axis=0)
     if normalise_unit(info.units[2]) != PIXEL and not np.allclose(known, sizes, rtol=_SAME_SIZE):
@@ -65,8 +68,7 @@ def millimetres(info: StackInfo) -> NDArray[np.float64]:
     return sizes
 
 
-def _by_size(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-    along, down, across = sizes
-    affine = np.zeros((4, 4))
-    affine[0, 2], affine[1, 1], affine[2, 0], affine[3, 3] = -across, -down, along, 1.0
-    return affine
+def _by_size(sizes: NDArray[np.float64], first: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Voxels of these ``sizes`` from the middle of the ``first``, both ``(3,)`` along (slices, rows, columns)."""
+    along, down, across = np.diag(sizes * (1.0, -1.0, -1.0))
+    return from_columns(along[::-1], down[::-1], across[::-1], (first * (1.0, -1.0, -1.0))[::-1])
