@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import highdicom
 import numpy as np
 import pydicom
+import tifffile
 from highdicom.color import CIELabColor
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.sr.codedict import codes
@@ -106,3 +109,26 @@ def _described(number, label):
 def world_of(affine, index):
     """RAS millimetres of (slice, row, column)."""
     return (np.array(affine) @ (*index, 1))[:3]
+
+
+def ome_set(folder: Path, data: np.ndarray, **options: object) -> list[Path]:
+    """``(Z, Y, X)`` uint16 as an OME-TIFF in two files, ``0.ome.tif`` and ``1.ome.tif``, of half the planes each."""
+    count, rows, columns = data.shape
+    half = count // 2
+    places = "".join(
+        f'<TiffData FirstZ="{z}" IFD="{z % half}" PlaneCount="1"><UUID FileName="{z // half}.ome.tif">'
+        f"urn:uuid:{z // half}</UUID></TiffData>"
+        for z in range(count)
+    )
+    files = [folder / f"{number}.ome.tif" for number in range(2)]
+    for number, file in enumerate(files):
+        xml = (
+            f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:{number}">'
+            '<Image ID="I:0"><Pixels ID="P:0" DimensionOrder="XYZCT" Type="uint16" '
+            f'SizeX="{columns}" SizeY="{rows}" SizeZ="{count}" SizeC="1" SizeT="1">{places}</Pixels></Image></OME>'
+        )
+        with tifffile.TiffWriter(file) as tif:
+            for z in range(half):
+                described = {"description": xml} if z == 0 else {}
+                tif.write(data[half * number + z], metadata=None, **options, **described)
+    return files

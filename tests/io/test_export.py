@@ -13,13 +13,13 @@ import pydicom
 import pytest
 import tifffile
 
-from format_data import dicom_series
+from format_data import dicom_series, ome_set
 from napari_salt.errors import InputError, JobStopped, MissingExtra, OutputError
 from napari_salt.io.export import check_target, export_masks, format_of, formats_for
 from napari_salt.io.read import read_labels, read_stack
 from napari_salt.io.watched import WatchedMasks
 from napari_salt.optional import need
-from napari_salt.records import Origin
+from napari_salt.records import Origin, StackInfo
 from writing_data import LABELS, OBLIQUE, info, masks, placed
 
 NAMES = {
@@ -180,6 +180,29 @@ def test_a_read_only_folder(tmp_path, name):
         export_masks(folder / name, masks(), info(), LABELS)
     folder.chmod(0o700)
     assert tree(folder) == {}
+
+
+@pytest.mark.parametrize("opened", [0, 1])
+def test_no_file_of_a_set_is_written_over(tmp_path, opened):
+    files = ome_set(tmp_path, np.zeros((4, 6, 7), np.uint16))
+    stack = read_stack(files[opened])
+    for file in files:
+        with pytest.raises(InputError, match=f"{file.name} is .*the image.*; give the result"):
+            check_target(file, stack.info)
+    files[1 - opened].unlink()  # what is not there would be read all the same, once it is
+    with pytest.raises(InputError, match="another file of the image"):
+        check_target(files[1 - opened], stack.info)
+    assert check_target(tmp_path / "2.ome.tif", stack.info) == "ome-tiff"
+
+
+def test_the_file_that_describes_a_set_is_not_written_over(tmp_path):
+    xml = '<OME><BinaryOnly MetadataFile="0.ome.tif" UUID="urn:uuid:0"/></OME>'
+    tifffile.imwrite(
+        tmp_path / "1.ome.tif", np.zeros((4, 5), np.uint8), description=xml, metadata=None
+    )
+    info = StackInfo((1, 4, 5), origin=Origin(str(tmp_path / "1.ome.tif")))
+    with pytest.raises(InputError, match="0.ome.tif is another file of the image"):
+        check_target(tmp_path / "0.ome.tif", info)
 
 
 def test_the_image_itself_is_never_written_over(tmp_path):

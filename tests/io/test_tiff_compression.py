@@ -10,6 +10,7 @@ import tifffile
 from numcodecs import zstd
 from PIL import Image
 
+from format_data import ome_set
 from napari_salt.errors import InputError, MissingExtra
 from napari_salt.io import opening
 from napari_salt.io.read import read_stack
@@ -72,23 +73,8 @@ def test_colours_in_planes_of_their_own(tmp_path):
 
 def test_planes_in_several_files_of_an_ome_set(tmp_path):
     data = noise(4, 6, 7, dtype="uint16")
-    places = "".join(
-        f'<TiffData FirstZ="{z}" IFD="{z % 2}" PlaneCount="1"><UUID FileName="{z // 2}.ome.tif">'
-        f"urn:uuid:{z // 2}</UUID></TiffData>"
-        for z in range(4)
-    )
-    for half in range(2):
-        xml = (
-            f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:{half}"><Image ID="I:0">'
-            '<Pixels ID="P:0" DimensionOrder="XYZCT" Type="uint16" SizeX="7" SizeY="6" SizeZ="4" SizeC="1" '
-            f'SizeT="1">{places}</Pixels></Image></OME>'
-        )
-        with tifffile.TiffWriter(tmp_path / f"{half}.ome.tif") as tif:
-            for z in range(2):
-                described = {"description": xml} if z == 0 else {}
-                tif.write(data[2 * half + z], compression=LZW, metadata=None, **described)
-    for half in range(2):
-        np.testing.assert_array_equal(planes(tmp_path / f"{half}.ome.tif"), data)
+    for file in ome_set(tmp_path, data, compression=LZW):
+        np.testing.assert_array_equal(planes(file), data)
 
 
 def test_levels_of_a_pyramid(tmp_path):

@@ -9,6 +9,8 @@ from napari_salt.errors import InputError
 from napari_salt.io.dicom_seg_read import find_segmentation
 from napari_salt.io.dicom_series import is_dicom
 from napari_salt.io.image_folder import IMAGES
+from napari_salt.io.tiff_read import SUFFIXES
+from napari_salt.io.tiff_series import files_of_set
 
 if TYPE_CHECKING:
     import os
@@ -22,10 +24,15 @@ def is_image(path: str | os.PathLike[str], info: StackInfo) -> bool:
 
 
 def check_not_image(path: str | os.PathLike[str], info: StackInfo) -> None:
-    """``InputError`` where a file at ``path`` would replace the image, or be read as one of those of its folder."""
+    """``InputError`` where a file at ``path`` would replace a file of the image, or be read as one of those of its folder."""
     file, image = Path(path), Path(info.origin.path or ".")
     if is_image(file, info):
         raise InputError(f"{file.name} is the image itself; give the result another name.")
+    beside = file.resolve().parent == image.resolve().parent
+    if beside and image.suffix.lower() in SUFFIXES and file.resolve().name in files_of_set(image):
+        raise InputError(
+            f"{file.name} is another file of the image that was opened; give the result another name."
+        )
     if not info.origin.path or file.resolve().parent != image.resolve():
         return
     slices = info.origin.format == "folder" and file.suffix.lower() in IMAGES

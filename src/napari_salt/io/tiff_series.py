@@ -6,8 +6,12 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from xml.etree import ElementTree
 
 import tifffile
+
+from napari_salt.io.damage import UNREADABLE
 
 _CUT_SHORT = "invalid page offset"
 """What tifffile logs where the chain of pages leads out of the file; it goes on with the pages before."""
@@ -49,6 +53,20 @@ def main_series(tif: tifffile.TiffFile) -> tifffile.TiffPageSeries:
         kind="uniform",
         parent=tif,
     )
+
+
+def files_of_set(path: Path) -> frozenset[str]:
+    """Names of the files beside it that an OME-TIFF says it is made of, its own perhaps among them; empty for none."""
+    try:
+        with tifffile_hushed(), tifffile.TiffFile(path) as tif:
+            text = tif.ome_metadata or ""
+        if "<!DOCTYPE" in text or not text:
+            return frozenset()
+        elements = list(ElementTree.fromstring(text).iter())  # noqa: S314 - no entities in it
+    except UNREADABLE:
+        return frozenset()
+    found = (element.get("FileName") or element.get("MetadataFile") for element in elements)
+    return frozenset(filter(None, found))
 
 
 def note_on(
