@@ -151,6 +151,11 @@ def test_a_copy_may_tell_something_else_of_itself(path, adapter):
         torch.equal(values, loaded.tensors[name]) for name, values in adapter.tensors.items()
     )
     assert path.read_bytes()[:8] != copy.read_bytes()[:8]
+    damaged = bytearray(copy.read_bytes())
+    damaged[-1] ^= 1  # the copy is held against the sum of its tensors as well
+    path.write_bytes(damaged)
+    with pytest.raises(AdapterError, match="damaged"):
+        read_info(path)
     with safe_open(copy, "np") as other:  # as any reader of the format sees it
         assert set(other.keys()) == set(adapter.tensors)
     with pytest.raises(ValueError, match="no header"):
@@ -239,6 +244,29 @@ def test_odd_headers_are_refused(tmp_path, header):
     path.write_bytes(len(header).to_bytes(8, "little") + header)
     with pytest.raises(AdapterError, match="not an adapter of napari-salt"):
         read_info(path)
+
+
+def test_no_byte_may_change(path, adapter):
+    """Masks of an adapter with one wrong number look like masks."""
+    whole = path.read_bytes()
+    start = 8 + int.from_bytes(whole[:8], "little")
+    filled = len(whole[:start].rstrip())
+    for at in (*range(filled), *range(start, len(whole), 7), len(whole) - 1):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(AdapterError, match=r"damaged|not an adapter"):
+            read_info(path)
+    path.write_bytes(whole)
+    assert load_adapter(path).info == INFO
+
+
+def test_a_file_from_before_sums_were_kept_opens_and_can_be_copied(path, adapter):
+    save_file(dict(adapter.tensors), path, metadata={HEADER_KEY: INFO.to_json()})
+    assert load_adapter(path).info == INFO
+    info = replace(INFO, backbone="other")
+    with path.open("rb") as file:
+        content = header_with(file, info) + file.read()
+    path.write_bytes(content)
+    assert read_info(path) == info
 
 
 @pytest.mark.parametrize("kept", [0, 5, 8, 100, -1, -30])

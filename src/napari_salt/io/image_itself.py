@@ -24,7 +24,7 @@ def is_image(path: str | os.PathLike[str], info: StackInfo) -> bool:
 
 
 def check_not_image(path: str | os.PathLike[str], info: StackInfo) -> None:
-    """``InputError`` where a file at ``path`` would replace a file of the image, or be read as one of those of its folder."""
+    """``InputError`` where a file at ``path`` would replace one of the image, or become one of its folder."""
     file, image = Path(path), Path(info.origin.path or ".")
     if is_image(file, info):
         raise InputError(f"{file.name} is the image itself; give the result another name.")

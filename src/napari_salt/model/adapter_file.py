@@ -21,11 +21,12 @@ from torch import Tensor
 
 from napari_salt.errors import AdapterError, OutputError
 from napari_salt.model.adapter_info import (
-    HEADER_KEY,
     SUFFIX,
     AdapterInfo,
     damaged,
+    metadata_of,
     read_info,
+    seal,
 )
 from napari_salt.model.adapters import load_adapter_state, merge
 from napari_salt.model.elsewhere import as_fine, seen_alike_along
@@ -314,7 +315,9 @@ def save_adapter(path: str | Path, adapter: AdapterFile) -> None:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
-        save_file(dict(adapter.tensors), temporary, metadata={HEADER_KEY: adapter.info.to_json()})
+        save_file(dict(adapter.tensors), temporary, metadata=metadata_of(adapter.info))
+        with temporary.open("r+b") as file:
+            seal(file)
         temporary.chmod(0o644)  # mkstemp makes it private; an adapter is there to be shared
         temporary.replace(path)
     except (OSError, SafetensorError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 from collections.abc import Mapping
@@ -17,6 +18,11 @@ from napari_salt.records import AdapterKind, FitRecord, IntensityChoice, Label
 FORMAT = "napari-salt adapter"
 FORMAT_VERSION = 2
 HEADER_KEY = "napari_salt"
+DESCRIPTION_SUM, TENSORS_SUM = "description_sha256", "tensors_sha256"
+"""SHA-256 of the description, and of all that tells or holds tensors. Older files have neither; no file has one."""
+NO_SUM = "0" * 64
+_PART = 1 << 20
+"""Bytes that are read at once."""
 SUFFIX = ".salt.safetensors"
 LARGEST_HEADER = 16 * 1024**2
 """Bytes; names of tensors and labels need some kilobytes, and what claims more is not read."""
@@ -273,7 +279,8 @@ def read_info(path: str | Path) -> AdapterInfo:
     Raises
     ------
     AdapterError
-        The file is missing, cut short, no safetensors file, or not an adapter of napari-salt.
+        The file is missing, cut short, no safetensors file, or not an adapter of napari-salt, or a byte of it is not
+        what was written.
     """
     path = Path(path)
     not_ours = AdapterError(
@@ -284,13 +291,16 @@ def read_info(path: str | Path) -> AdapterInfo:
             size = path.stat().st_size
             header = _header(file, size)
             tensors_at = file.tell()
+            described = header.get("__metadata__")
+            if not isinstance(described, dict) or HEADER_KEY not in described:
+                raise not_ours
+            as_written = _is_as_written(file, header, described)
     except OSError as error:
         raise AdapterError(f"The adapter '{path}' cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise not_ours from error
-    described = header.get("__metadata__")
-    if not isinstance(described, dict) or HEADER_KEY not in described:
-        raise not_ours
+    if not as_written:
+        raise damaged(path)
     info = AdapterInfo.from_json(described[HEADER_KEY])
     try:
         complete = size == tensors_at + _length_of_tensors(header)
@@ -318,13 +328,55 @@ def _length_of_tensors(header: Mapping[str, Any]) -> int:
     return max(ends, default=0)
 
 
+def metadata_of(info: AdapterInfo, tensors_sum: str | None = NO_SUM) -> dict[str, str]:
+    """What the header of an adapter file says besides its tensors; `seal` puts their sum in place of ``NO_SUM``.
+
+    ``tensors_sum`` None is that of older files, without sums.
+    """
+    text = info.to_json()
+    if tensors_sum is None:
+        return {HEADER_KEY: text}
+    own = hashlib.sha256(text.encode()).hexdigest()
+    return {HEADER_KEY: text, DESCRIPTION_SUM: own, TENSORS_SUM: tensors_sum}
+
+
+def seal(file: BinaryIO) -> None:
+    """Put the sum of the tensors into the header of a file that was just written; it is open to read and write."""
+    header = _header(file, LARGEST_HEADER)
+    found = _tensors_sum(file, header)
+    file.seek(0)
+    (length,) = struct.unpack("<Q", file.read(8))
+    content = file.read(length)
+    file.seek(8)
+    file.write(content.replace(NO_SUM.encode(), found.encode(), 1))
+
+
+def _is_as_written(file: BinaryIO, header: Mapping[str, Any], described: Mapping[str, Any]) -> bool:
+    """Whether description and tensors, to which ``file`` is read, have the sums that it tells; older ones tell none."""
+    sums = described.get(DESCRIPTION_SUM), described.get(TENSORS_SUM)
+    if sums == (None, None):
+        return True
+    own = hashlib.sha256(str(described[HEADER_KEY]).encode("utf-8", "surrogatepass")).hexdigest()
+    return sums == (own, _tensors_sum(file, header))
+
+
+def _tensors_sum(file: BinaryIO, header: Mapping[str, Any]) -> str:
+    """SHA-256 of what a header says of its tensors and of the rest of the open file, which holds them."""
+    told = {name: one for name, one in header.items() if name != "__metadata__"}
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    while part := file.read(_PART):
+        digest.update(part)
+    return digest.hexdigest()
+
+
 def header_with(file: BinaryIO, info: AdapterInfo) -> bytes:
     """The beginning of an open adapter file, up to its tensors, with another description; reads that far.
 
     Raises ``ValueError`` where it is no adapter.
     """
     header = _header(file, LARGEST_HEADER)
-    header["__metadata__"][HEADER_KEY] = info.to_json()
+    kept = header["__metadata__"]
+    kept |= metadata_of(info, kept.get(TENSORS_SUM))
     content = json.dumps(header).encode()
     content += b" " * (-len(content) % 8)  # as the format has it
     return struct.pack("<Q", len(content)) + content
