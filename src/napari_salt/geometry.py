@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_salt.records import Affine
+
 _SHORT = {
     "meter": "m",
     "centimeter": "cm",
@@ -28,6 +30,19 @@ def unit_name(unit: object) -> str:
     """Short name of a unit: ``millimeter`` becomes ``mm``; unknown ones are kept as they are."""
     text = str(unit)
     return _SHORT.get(text, text)
+
+
+def part_filled(affine: Affine | None, axes: int = 3) -> float:
+    """Volume of a voxel by the product of its edges; with ``axes`` 2 area of a pixel; below 1 where they are askew.
+
+    ``affine`` is that of a `records.Origin`; 1 for none. Volume² is the determinant of Gram's matrix of the edges.
+    """
+    edges = np.array(np.eye(4) if affine is None else affine, np.float64)[:3, 3 - axes : 3]
+    lengths = np.linalg.norm(edges, axis=0)
+    if not (np.isfinite(lengths).all() and lengths.all()):
+        return 1.0
+    edges /= lengths
+    return round(float(np.sqrt(max(np.linalg.det(edges.T @ edges), 0.0))), 6) or 1.0
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from napari_salt.io import object_masks
 from napari_salt.io.object_masks import common_sizes, find_objects
 from napari_salt.io.object_table import write_table
 from napari_salt.io.watched import WatchedMasks
-from napari_salt.records import Label
+from napari_salt.records import Label, Origin
 from napari_salt.session.objects import ObjectsChoice
 from napari_salt.session.stack import Stack
 from writing_data import info
@@ -116,6 +116,32 @@ def test_the_table_of_a_volume(tmp_path, masks, stack):
     for row in found:
         mean = pixels[ids == int(row["object"])].mean()
         assert float(row["mean intensity"]) == pytest.approx(mean, rel=1e-5)
+
+
+def sizes_in_table(folder, masks, image, volume):
+    """Area or volume, and equivalent diameter, of each object."""
+    with find_objects(masks, image.info, ObjectsChoice(volume=volume), folder) as objects:
+        found = rows(write_table(folder / "t.csv", objects, LABELS, image))
+    titles = [name for name in found[0] if "³" in name or "²" in name or "diameter" in name]
+    return np.array([[float(row[title]) for title in titles] for row in found])
+
+
+def test_voxels_of_a_tilted_gantry_are_as_large_as_they_are(tmp_path, masks):
+    tilt = np.deg2rad(30)
+    along, down, across = SIZES
+    affine = (
+        (0, 0, -across, 0),
+        (-along * np.sin(tilt), -down, 0, 0),
+        (along * np.cos(tilt), 0, 0, 0),
+    )
+    common = {"spacing": SIZES, "units": ("um",) * 3}
+    straight = Stack(np.zeros(masks.shape, np.uint8), **common)
+    tilted = Stack(straight.data, **common, origin=Origin(affine=(*affine, (0, 0, 0, 1))))
+    by_slice = (sizes_in_table(tmp_path, masks, image, False) for image in (straight, tilted))
+    np.testing.assert_array_equal(*by_slice)
+    expected = sizes_in_table(tmp_path, masks, straight, True) * np.cos(tilt) ** (1, 1 / 3)
+    found = sizes_in_table(tmp_path, masks, tilted, True)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_each_channel_has_its_mean(tmp_path, masks):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from napari_salt.records import SliceSummary, StackInfo
+from napari_salt.records import Origin, SliceSummary, StackInfo
 from napari_salt.session.session import Session
 from napari_salt.session.slice_table import NO_AREA, PaintedAreas, pixel_area, slice_table
 from napari_salt.session.stack import Stack
@@ -56,3 +58,17 @@ def test_paint_is_counted_anew_after_a_change(session):
 def test_a_pixel_has_an_area_where_rows_and_columns_share_a_unit(units, expected):
     area = pixel_area(StackInfo((1, 2, 2), spacing=(9.0, 0.5, 0.4), units=units))
     assert area == (pytest.approx(expected[0]), expected[1])
+
+
+def test_a_pixel_with_askew_edges_has_the_area_of_a_parallelogram():
+    affine = ((0, 0, 0.4, 0), (0, 0.3, 0, 0), (1, 0.4, 0, 0), (0, 0, 0, 1))
+    right = StackInfo(
+        (1, 2, 2), spacing=(1.0, 0.5, 0.4), units=("mm",) * 3, origin=Origin(affine=affine)
+    )
+    assert pixel_area(right) == (pytest.approx(0.2), "mm")
+    affine = ((0, 0, 0.4, 0), (0, 0.3, 0, 0), (1, 0, 0.3, 0), (0, 0, 0, 1))
+    askew = replace(right, spacing=(1.0, 0.3, 0.5), origin=Origin(affine=affine))
+    assert pixel_area(askew) == (pytest.approx(0.15), "mm")
+    affine = ((0, 0, 0.4, 0), (0, 0.3, 0.3, 0), (1, 0, 0, 0), (0, 0, 0, 1))
+    askew = replace(right, spacing=(1.0, 0.3, 0.5), origin=Origin(affine=affine))
+    assert pixel_area(askew) == (pytest.approx(0.12, rel=1e-4), "mm")

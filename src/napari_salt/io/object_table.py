@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_salt.geometry import part_filled
 from napari_salt.io.atomic import atomic_write
 from napari_salt.io.label_text import cell_text
 from napari_salt.session.measure import measure, sums
@@ -61,7 +62,8 @@ def write_table(
         writer.writerow(_header(objects, channels))
         tables = _in_volume if objects.choice.volume else _by_slice
         for index, table, means in tables(objects, image):
-            writer.writerows(_rows(index, table, means, objects, names))
+            filled = part_filled(image.info.origin.affine, 3 if index is None else 2)
+            writer.writerows(_rows(index, table, means, objects, names, filled))
     return Path(path)
 
 
@@ -133,7 +135,9 @@ def _rows(
     means: NDArray[np.float64],
     objects: ObjectMasks,
     names: Mapping[int, str],
+    filled: float,
 ) -> Iterator[list[object]]:
+    """One line an object; ``filled`` is the part of a voxel with edges at right angles that the voxels are large."""
     ndim = 3 if index is None else 2
     for at, object_id in enumerate(table["label"].tolist()):
         label_id = objects.label_of[object_id]
@@ -142,10 +146,10 @@ def _rows(
             names.get(label_id, str(label_id)),
             *([] if index is None else [index]),
             int(table["num_pixels"][at]),
-            f"{table['area'][at]:.6g}",
+            f"{table['area'][at] * filled:.6g}",
             *(f"{table[f'centroid-{axis}'][at]:.6g}" for axis in range(ndim)),
             *(int(table[f"bbox-{axis}"][at]) for axis in range(ndim)),
             *(int(table[f"bbox-{ndim + axis}"][at]) - 1 for axis in range(ndim)),
-            f"{table['equivalent_diameter_area'][at]:.6g}",
+            f"{table['equivalent_diameter_area'][at] * filled ** (1 / ndim):.6g}",
             *(f"{mean:.6g}" for mean in means[at]),
         ]
