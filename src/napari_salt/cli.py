@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import math
 import os
 import sys
@@ -21,6 +22,7 @@ BAD_INPUT = 2
 FAILED = 1
 INTERRUPTED = 130
 
+_JSON = "--json"
 _IMAGE = "file or folder: TIFF, OME-Zarr, NIfTI, DICOM, npy, pictures, or FILE.h5::/DATASET"
 
 
@@ -28,18 +30,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand.
 
     Returns the exit code: 0 when all went well, 2 for bad input and what cannot be written, 1 when
-    a job failed, 130 after Ctrl-C. Errors are one sentence on standard error.
+    a job failed, 130 after Ctrl-C. Errors are one sentence on standard error; with ``--json`` also
+    ``{"error": "…"}`` on standard output.
     """
     _open_streams()
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        args = _parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
-        return _run(args)
-    except KeyboardInterrupt:
-        return _say("Stopped.", INTERRUPTED)
+        return _run_told(given)
     except BrokenPipeError:
         # Whoever read our output has seen enough; nothing more can be said there, not even at exit.
         sys.stdout = None
         return 0
+
+
+def _run_told(given: Sequence[str]) -> int:
+    """Run what was given; what goes wrong is said, to people and to programs that asked for it."""
+    from napari_salt.errors import InputError, NapariSaltError, OutputError
+
+    try:
+        _run(_parser().parse_args(_joined(given)))
+    except _Misused as error:
+        sentence, code = str(error), BAD_INPUT
+    except (InputError, OutputError) as error:
+        sentence, code = str(error), BAD_INPUT
+    except NapariSaltError as error:
+        sentence, code = str(error), FAILED
+    except KeyboardInterrupt:
+        sentence, code = "Stopped.", INTERRUPTED
+    else:
+        return 0
+    sys.stderr.write(f"napari-salt: {sentence}\n")
+    if any(
+        len(one) > 2 and _JSON.startswith(one) for one in given
+    ):  # also cut short, as argparse takes it
+        _tell_programs(sentence)
+    return code
+
+
+def _tell_programs(sentence: str) -> None:
+    """The error as the one JSON object on standard output; a stream that takes nothing is left alone."""
+    try:
+        sys.stdout.write(json.dumps({"error": sentence}) + "\n")
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = None
 
 
 def _open_streams() -> None:
@@ -48,33 +82,25 @@ def _open_streams() -> None:
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> None:
     from napari_salt.allocator import keep_freed_memory
     from napari_salt.commands.console import open_console
-    from napari_salt.errors import InputError, NapariSaltError, OutputError
 
     keep_freed_memory()
-    try:
-        with open_console(as_json=args.json) as console:
-            command = importlib.import_module(f"napari_salt.commands.{args.command}")
-            command.run(args, console)
-    except (InputError, OutputError) as error:
-        return _say(str(error), BAD_INPUT)
-    except NapariSaltError as error:
-        return _say(str(error), FAILED)
-    return 0
+    with open_console(as_json=args.json) as console:
+        command = importlib.import_module(f"napari_salt.commands.{args.command}")
+        command.run(args, console)
 
 
-def _say(sentence: str, code: int) -> int:
-    sys.stderr.write(f"napari-salt: {sentence}\n")
-    return code
+class _Misused(Exception):
+    """Arguments that are none."""
 
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, without repeating the usage."""
 
     def error(self, message: str) -> NoReturn:
-        raise SystemExit(_say(f"{message}; see '{self.prog} --help'.", BAD_INPUT))
+        raise _Misused(f"{message}; see '{self.prog} --help'.")
 
 
 if TYPE_CHECKING:
@@ -102,7 +128,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add(commands: Subcommands, name: str, purpose: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=purpose, description=purpose)
     parser.add_argument(
-        "--json", action="store_true", help="one JSON object on standard output, for programs"
+        _JSON,
+        action="store_true",
+        help='one JSON object on standard output, for programs; {"error": "..."} where the command fails',
     )
     return parser
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
+
+from napari_salt.cli import main
+from napari_salt.commands import info
+from napari_salt.errors import JobFailed
 
 NAMES = ("--names", "1=disk,2=box")
 ADAPT = ("adapt", "image.tif", "labels.tif", *NAMES, "--out", "a.salt.safetensors")
@@ -108,6 +113,33 @@ def test_bad_input(cli, data, case):
     assert len(done.stderr.strip().splitlines()) == 1
     assert done.stderr.strip().endswith((".", "'."))
     assert not (data / "a.salt.safetensors").exists()
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("option", ["--json", "--js"])
+def test_programs_are_told_as_well(data, monkeypatch, capsys, case, option):
+    monkeypatch.chdir(data)
+    arguments, _ = CASES[case]
+    assert main([*arguments, option]) == 2
+    said = capsys.readouterr()
+    assert said.err == f"napari-salt: {json.loads(said.out)['error']}\n"
+    assert said.out.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (JobFailed("The engine has ended."), 1, "The engine has ended."),
+        (KeyboardInterrupt(), 130, "Stopped."),
+    ],
+)
+def test_programs_are_told_of_what_ends_a_job(monkeypatch, capsys, error, code, says):
+    def run(*_):
+        raise error
+
+    monkeypatch.setattr(info, "run", run)
+    assert main(["info", "a.salt.safetensors", "--json"]) == code
+    assert json.loads(capsys.readouterr().out) == {"error": says}
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")

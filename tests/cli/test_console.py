@@ -51,8 +51,9 @@ def test_letters_are_as_they_are_where_the_stream_has_them():
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
-def test_an_answer_to_a_full_disk_is_a_sentence(masks):
-    done = evaluate(masks, streams="> /dev/full")
+@pytest.mark.parametrize("more", [(), ("--json",)], ids=["text", "JSON"])
+def test_an_answer_to_a_full_disk_is_a_sentence(masks, more):
+    done = evaluate(masks, *more, streams="> /dev/full")
     assert done.returncode == 2
     assert done.stderr.decode().startswith(
         "napari-salt: The answer cannot be written (No space left"
