@@ -30,8 +30,7 @@ def open_zarr(folder: Path, level: int = 0) -> Opened:
     """Open an OME-Zarr image, one of its levels, a plain zarr array, or a group that holds only one of these.
 
     A level that is opened by itself, as ``image.ome.zarr/1``, has the axes, sizes and place of the image. Sizes are
-    those of the chosen level. Where the image lies among others (its translation) goes to ``offsets`` and nowhere
-    else: spacing and slices do not depend on it.
+    those of the chosen level, as is where it lies among others (its translation, in ``offsets``).
 
     Raises
     ------
