@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_salt.io import opening
 from napari_salt.io.opening import open_path
 from napari_salt.session.session import Session
 from napari_salt.viewer_link import file_facts, images
@@ -52,6 +53,25 @@ def test_levels_that_naparis_reader_left_in_the_file_are_offered(
     np.testing.assert_array_equal(stack.plane(len(last) - 1), last[-1])
     origin = stack.info.origin
     assert (origin.path, origin.level) == (str(tmp_path / "slide.tif"), 2)
+
+
+def test_what_napari_has_read_is_not_tried_before_it_is_looked_at(
+    link, viewer, tmp_path, monkeypatch
+):
+    """The trial takes half a second, in which the window would stand still."""
+    monkeypatch.setattr(opening, "check_survives", lambda *_: pytest.fail("tried"))
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        GREY,
+        photometric="minisblack",
+        compression="lzw",
+        resolution=(4, 4),
+        resolutionunit="CENTIMETER",
+    )
+    opened(viewer, tmp_path / "a.tif")
+    assert (
+        link.images.size_in_file(link.images.place(link.images.active())).lengths[1:] == (0.25,) * 2
+    )
 
 
 def test_paint_at_a_level_of_the_file_lies_on_the_image(link, viewer, tmp_path):
@@ -106,9 +126,9 @@ def test_a_file_is_looked_at_once(link, viewer, tmp_path, monkeypatch):
     opened(viewer, tmp_path / "slide.tif")
     asked = []
 
-    def counted(path):
+    def counted(path, wanted):
         asked.append(path)
-        return open_path(path)
+        return open_path(path, wanted)
 
     monkeypatch.setattr(file_facts, "open_path", counted)
     for _ in range(3):

@@ -44,12 +44,16 @@ _LABEL_READERS: dict[str, Callable[[Path], Opened]] = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which image of a path is meant: level of a pyramid, DICOM series, label image or not, and laid on what."""
+    """Which image of a path is meant: level of a pyramid, DICOM series, label image or not, and laid on what.
+
+    ``survived`` says that this process has read the pixels of a TIFF already, which needs no trial (`probe`) then.
+    """
 
     level: int = 0
     series: str | None = None
     labels: bool = False
     like: StackInfo | None = None
+    survived: bool = False
 
 
 def open_path(path: str | os.PathLike[str], wanted: Wanted | None = None) -> Opened:
@@ -100,7 +104,7 @@ def _open(file: Path, dataset: str | None, wanted: Wanted) -> Opened:
         return _open_dicom(file, wanted)
     if reader is open_tiff and wanted.series is None:
         opened = open_tiff(file, wanted.level)
-        if opened.risky:
+        if opened.risky and not wanted.survived:
             check_survives(open_tiff, file, wanted.level)
         return opened
     _check_plain(file, wanted)

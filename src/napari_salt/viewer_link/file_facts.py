@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_salt.errors import NapariSaltError
 from napari_salt.geometry import unit_name
-from napari_salt.io.opening import open_path
+from napari_salt.io.opening import Wanted, open_path
 from napari_salt.io.tiff_read import SUFFIXES
 from napari_salt.io.units import PIXEL, is_known
 
@@ -80,7 +80,8 @@ def _look(image: Image) -> _Facts:
     if not Path(path).is_file():
         return _NOTHING
     try:
-        opened = open_path(path)
+        # The layer holds its pixels, so whatever unpacks them has done so in this process.
+        opened = open_path(path, Wanted(survived=True))
         size, coarser = _size(opened, image.ndim), opened.pyramid[1:]
         if (size or coarser) and _alike(opened.data, image.data, rgb=image.rgb):
             return _Facts(coarser, size)
