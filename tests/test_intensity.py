@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from napari_salt.errors import InputError
@@ -9,6 +10,7 @@ from napari_salt.intensity import (
     AUTO,
     WINDOWS,
     Limits,
+    is_blank,
     check_choice,
     looks_like_ct,
     name_of,
@@ -25,6 +27,22 @@ CT = Limits((-1000.0,), (1200.0,), (-1024.0,), (3071.0,))
 
 def info(dtype: str = "int16", format_: str = "", **fields) -> StackInfo:
     return StackInfo((3, 8, 8), dtype=dtype, origin=Origin(format=format_), **fields)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "blank"),
+    [
+        ([[0, 0], [0, 0]], True),
+        ([[0, 0], [0, 1]], False),
+        ([[np.nan, np.nan], [np.nan, np.inf]], True),
+        ([[np.nan, 2.0], [np.inf, 2.0]], True),
+        ([[np.nan, 2.0], [np.inf, 3.0]], False),
+        ([[[0, 9], [0, 9]], [[0, 9], [0, 9]]], True),
+        ([[[0, 9], [0, 9]], [[0, 9], [0, 8]]], False),
+    ],
+)
+def test_a_slice_is_blank_where_no_channel_shows_anything(pixels, blank):
+    assert is_blank(np.array(pixels)) is blank
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from napari_salt.errors import InputError
 from napari_salt.records import IntensityChoice
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_salt.records import StackInfo
 
 AUTO = IntensityChoice()
@@ -117,6 +119,15 @@ def why_outside(choice: IntensityChoice, limits: Limits) -> str:
         f"All intensities of this image lie at {least:.5g} .. {most:.5g}, outside of the window "
         f"{choice.low:g} .. {choice.high:g}, so that nothing could be seen"
     )
+
+
+def is_blank(plane: NDArray[Any]) -> bool:
+    """Whether a slice ``(Y, X)`` or ``(Y, X, C)`` shows nothing: one finite value in each channel, or none."""
+    for channel in plane.reshape(-1, plane.shape[-1] if plane.ndim == 3 else 1).T:
+        values = channel[np.isfinite(channel)]
+        if values.size and values.min() != values.max():
+            return False
+    return True
 
 
 def looks_like_ct(info: StackInfo, limits: Limits) -> bool:

@@ -199,7 +199,7 @@ class SliceSummary:
 
     ``areas`` and ``label_uncertainty`` map label id to pixels and to mean uncertainty (0..1) around that label;
     ``uncertainty`` is the mean over the slice; ``descriptor`` is a unit vector ``(D,)`` float32 of what the slice looks
-    like to the backbone.
+    like to the backbone. ``blank`` says that it shows nothing, see `intensity.is_blank`; of large slices nobody knows.
     """
 
     index: int
@@ -207,6 +207,7 @@ class SliceSummary:
     areas: dict[int, int] = field(default_factory=dict)
     label_uncertainty: dict[int, float] = field(default_factory=dict)
     descriptor: NDArray[np.float32] | None = None
+    blank: bool = False
 
 
 @dataclass(frozen=True, eq=False)

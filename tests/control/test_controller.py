@@ -81,7 +81,7 @@ class Bench:
         self.link.first_place.side_effect = lambda key: Place(key, StackGeometry(3))
         self.link.images.place.side_effect = lambda key, axis, level: Place(key, StackGeometry(3))
         self.link.images.open_stack.side_effect = lambda place: Stack(
-            np.zeros(SHAPE, np.uint8), name=place.key
+            np.arange(np.prod(SHAPE)).reshape(SHAPE), name=place.key
         )
         self.link.images.position.return_value = ()
         self.link.images.elsewhere.return_value = ()
@@ -786,7 +786,7 @@ def test_suggestions_of_a_longer_stack_are_forgotten_before_the_next_is_shown(be
     adapted(bench, tmp_path)
     bench.wishes.next_slice.emit()
     assert max(bench.shown("suggestion").slices) >= 2
-    bench.link.images.open_stack.side_effect = lambda place: Stack(np.zeros((2, 8, 8), np.uint8))
+    bench.link.images.open_stack.side_effect = lambda place: Stack(np.arange(128).reshape(2, 8, 8))
     # the viewer tells of what is done to its layers while the image is still being opened
     bench.link.set_labels.side_effect = lambda rows: bench.link.signals.slice_changed.emit()
     bench.wishes.image_chosen.emit("b")

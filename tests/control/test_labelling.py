@@ -23,7 +23,7 @@ class Desk:
 
     def __init__(self, scale=None, shape=SHAPE):
         self.viewer = ViewerModel()
-        self.viewer.add_image(np.zeros(shape, np.uint8), name="t1", scale=scale)
+        self.viewer.add_image(np.arange(np.prod(shape)).reshape(shape), name="t1", scale=scale)
         self.view = create_autospec(DockView, instance=True)
         self.view.wishes = self.wishes = Wishes()
         self.link = ViewerLink(self.viewer)

@@ -89,7 +89,9 @@ def test_the_same_stack_opened_later_is_offered_its_work(office, tmp_path):
     later.tick()
     assert later.desk.status.text == "Restore your work on “t1”? 2 slices, 1 round"
     assert later.desk.status.offer == "Restore"
+    assert later.saving.offers_work
     later.desk.offer()
+    assert not later.saving.offers_work
     session, before = later.session, office.session
     assert np.array_equal(session.annotations.paint, before.annotations.paint)
     assert session.annotations.complete == {4}

@@ -308,3 +308,13 @@ def test_a_log_line_is_what_it_says(tmp_path):
         {},
         None,
     )
+    assert not found.blank
+
+
+@pytest.mark.parametrize("blank", [True, False])
+def test_a_log_line_says_whether_the_slice_is_blank(tmp_path, blank):
+    log = DoneLog(tmp_path, "w")
+    log.add(SliceSummary(7, 0.1, blank=blank))
+    log.close()
+    (found,) = DoneLog(Path(tmp_path)).summaries()
+    assert found.blank is blank

@@ -561,13 +561,14 @@ def test_a_single_float_image_with_holes(planes_of, cache):
     image = np.where((y - 9) ** 2 + (x - 9) ** 2 < 30, 3.5, -1.0).astype(np.float32)
     targets = np.where(image > 0, 1, BACKGROUND).astype(np.uint16)
     image[:, 19] = np.nan
-    planes = planes_of(image[None])
+    planes = planes_of(np.stack([image, np.full_like(image, np.nan)]))
     outcome, _ = run(fit(planes, [AnnotatedSlice(0, targets, True)], [DISC], QUICK, cache=cache))
     assert outcome.adapter.info.zoom is None
-    (one,) = segment(planes, outcome.adapter, [0], cache=cache)
+    one, empty = segment(planes, outcome.adapter, [0, 1], cache=cache)
     check_contract(one, 0, (20, 20))
     assert np.isfinite(one.uncertainty).all()
     assert dice(one.labels, targets, 1) > 0.9
+    assert (one.summary.blank, empty.summary.blank) == (False, True)
 
 
 def test_a_large_image_with_tiny_objects_goes_through_tiles(planes_of, cache, monkeypatch):

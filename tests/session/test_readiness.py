@@ -11,6 +11,7 @@ from napari_salt.records import FitRecord, SliceSummary
 from napari_salt.session.readiness import (
     Facts,
     JobState,
+    Offers,
     Readiness,
     facts_of,
     readiness,
@@ -187,6 +188,16 @@ def test_what_can_be_done(facts, expected):
             "87 slices lie between the painted ones; paint “cell” on one of them.",
         ),
         (READY, "undo_accept", "Nothing accepted or filled in to take back."),
+        (
+            replace(SEGMENTED, slice_index=None, offers=Offers(work_here="Work on t = 0")),
+            "complete",
+            "Press “Work on t = 0”, or go back to the slices that you worked on.",
+        ),
+        (
+            replace(SEGMENTED, left_to_suggest=0, blank=2),
+            "next_slice",
+            "Every slice is painted, skipped, or shows nothing.",
+        ),
         (READY, "skip_slice", "This slice is painted; it will not be suggested anyway."),
     ],
 )
@@ -242,6 +253,18 @@ def test_why_not(facts, action, why_not):
         (
             replace(SEGMENTED, slice_index=None),
             "The viewer is outside this stack; press Next slice, or go back to one of its slices.",
+        ),
+        (
+            replace(SEGMENTED, slice_index=None, offers=Offers(work_here="Work on t = 0")),
+            "Press “Work on t = 0”, or go back to the slices that you worked on.",
+        ),
+        (
+            replace(OPENED, offers=Offers(restore=True)),
+            "Press Restore to go on with your work, or add a label to start anew.",
+        ),
+        (
+            replace(NAMED, offers=Offers(restore=True)),
+            "Paint “nucleus” on a slice, then tick complete.",
         ),
         (replace(SEGMENTED, job="compare"), "Comparing two rounds on this slice; one moment."),
         (replace(SEGMENTED, left_to_suggest=0), "Export the masks, or paint where they are wrong."),

@@ -19,7 +19,7 @@ RECORD = FitRecord("salt", "lite-medsam", (1, 2), 100, 12.0, 5000, "adapted")
 
 
 def new_session(count=5):
-    return Session(Stack(np.zeros((count, 4, 6), np.uint8)))
+    return Session(Stack(np.arange(count * 24, dtype=np.uint16).reshape(count, 4, 6)))
 
 
 def paint(session, index, label_id, row=0):
@@ -30,6 +30,56 @@ def paint(session, index, label_id, row=0):
 def predict(session, *indices):
     for index in indices:
         session.add_prediction(SliceSummary(index, 0.5))
+
+
+class Read:
+    """Half of the slices hold one value, or none; counts what is read."""
+
+    def __init__(self, count=40):
+        pixels = np.random.default_rng(0).normal(size=(count, 4, 5)).astype(np.float32)
+        pixels[: count // 2] = np.nan
+        pixels[-1] = 7
+        self.pixels, self.reads = pixels, []
+        self.shape, self.dtype = pixels.shape, pixels.dtype
+
+    def __getitem__(self, key):
+        self.reads.append(key)
+        return self.pixels[key]
+
+
+def test_nobody_is_sent_to_a_slice_that_shows_nothing():
+    data = Read()
+    session = Session(Stack(data))
+    session.annotations.paint[30] = 1
+    session.annotations.touched(30)
+    found = [one.index for one in session.suggest(3)]
+    assert all(20 <= index < 39 for index in found)
+    assert len(data.reads) < 12, "it is not looked for slice by slice"
+    before = len(data.reads)
+    assert [one.index for one in session.suggest(3)] == found
+    assert len(data.reads) == before
+    assert session.left_to_suggest == 39 - len(session.blank)
+
+
+def test_what_prediction_says_of_blank_slices_counts_until_the_pixels_change():
+    session = Session(Stack(np.random.default_rng(0).random((3, 4, 4))))
+    for index in range(3):
+        session.add_prediction(SliceSummary(index, 0.5, blank=index != 1))
+    assert [one.index for one in session.suggest(3)] == [1]
+    assert session.blank == {0, 2}
+    session.replace_stack(session.stack, other_pixels=True)
+    assert not session.blank
+    assert session.left_to_suggest == len(session.suggest(3)) == 3
+
+
+def test_a_slice_that_cannot_be_read_is_suggested_all_the_same():
+    class Broken(Read):
+        def __getitem__(self, key):
+            raise RuntimeError(key)
+
+    session = Session(Stack(Broken()))
+    assert len(session.suggest(2)) == 2
+    assert not session.blank
 
 
 def test_removing_a_label_erases_its_paint():

@@ -32,6 +32,17 @@ def indices(suggestions):
     return [suggestion.index for suggestion in suggestions]
 
 
+def test_blank_slices_are_not_suggested():
+    known = [SliceSummary(i, 0.5, blank=i < 6) for i in range(10)]
+    assert sorted(indices(suggest(known, [9], [GRAY], k=9))) == [6, 7, 8]
+    assert suggest(known[:6], [], [GRAY]) == []
+
+
+def test_far_from_blank_slices_there_may_be_something_to_see():
+    assert indices(suggest([], [20], [], blank=[6], count=41)) == [33]
+    assert indices(suggest([], [20], [], blank=[6, 33], count=41)) in ([13], [27])
+
+
 # ---- without predictions
 
 

@@ -63,6 +63,10 @@ class Bench:
     def status(self):
         return self.view.set_status.call_args.args[0]
 
+    @property
+    def readiness(self):
+        return self.view.set_readiness.call_args.args[0]
+
     def key(self, name):
         return next(e.key for e in self.link.images.entries() if e.name == name)
 
@@ -369,6 +373,7 @@ def test_each_time_point_keeps_its_paint(viewer):
     assert bench.link.current_slice() is None
     assert bench.image.note.text == f"This is t = {first}; the viewer shows t = {other}."
     assert bench.image.note.offer == f"Work on t = {other}"
+    assert f"Press “Work on t = {other}”" in bench.readiness.hint
     bench.wishes.image_offer_taken.emit()
     assert f"t = {other}" in bench.image.facts
     assert bench.image.note.offer == ""

@@ -59,6 +59,12 @@ class ArrivalsController:
             return note
         return ImageNote(session.stack.plane_name(index))
 
+    def work_here(self) -> str:
+        """What the offer to go on at the viewer's position is called; empty where it is the stack's."""
+        place, link = self._desk.place, self._desk.link
+        elsewhere = () if place is None else link.images.elsewhere(place)
+        return f"Work on {wording.position(elsewhere)}" if elsewhere else ""
+
     def take_offer(self) -> None:
         """Do what the note of the image offers."""
         _, take = self._offered()
@@ -69,11 +75,11 @@ class ArrivalsController:
         place, link = self._desk.place, self._desk.link
         if place is None or self._desk.session is None:
             return ImageNote(), lambda: None
-        elsewhere = link.images.elsewhere(place)
-        if elsewhere:
+        work_here = self.work_here()
+        if work_here:
             here = wording.position(link.images.position(place))
-            there = wording.position(elsewhere)
-            note = ImageNote(f"This is {here}; the viewer shows {there}.", f"Work on {there}")
+            there = wording.position(link.images.elsewhere(place))
+            note = ImageNote(f"This is {here}; the viewer shows {there}.", work_here)
             return note, lambda: self._choose(place.key)
         if link.lies_askew():
             text = "It lies askew to what is on screen, and cannot be painted so."

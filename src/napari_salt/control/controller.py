@@ -31,7 +31,7 @@ from napari_salt.control.score_controller import ScoreController
 from napari_salt.control.slices_controller import SlicesController
 from napari_salt.errors import NapariSaltError
 from napari_salt.io.session_store import SessionStore
-from napari_salt.session.readiness import JobKind, JobState, readiness
+from napari_salt.session.readiness import JobKind, JobState, Offers, readiness
 from napari_salt.views import ImageNote, ImageState, LevelEntry, SliceState
 
 if TYPE_CHECKING:
@@ -265,7 +265,9 @@ class Controller:
 
     def _readiness(self, index: int | None) -> Readiness:
         state, desk = self._job_state(), self.desk
-        return readiness(desk.session, state, index, desk.selected, self.loop.suggestion.index)
+        offers = Offers(self.arrivals.work_here(), self.saving.offers_work)
+        suggested = self.loop.suggestion.index
+        return readiness(desk.session, state, index, desk.selected, suggested, offers)
 
     def _job_state(self) -> JobState:
         job = self.jobs.job

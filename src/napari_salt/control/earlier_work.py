@@ -46,6 +46,12 @@ class EarlierWork:
     ) -> None:
         self._desk, self._store, self._pool = desk, store, pool
         self._go_on, self._changed = go_on, changed
+        self._take: Callable[[], None] | None = None
+
+    @property
+    def offered(self) -> bool:
+        """Whether earlier work is on offer now."""
+        return self._take is not None and self._desk.offer is self._take
 
     def look_up(
         self, session: Session, before: str | None = None
@@ -76,12 +82,13 @@ class EarlierWork:
         best = found[0]
         same = best.state.stack.shape == kept.session.stack.info.shape
         level = "" if same else f" at {wording.plane_size(best.state.stack.shape)}"
+        self._take = lambda: self._go_on(best.path)
         self._desk.say(
             f"Restore your work on “{kept.session.stack.info.name or 'this image'}”{level}? "
             f"{contents(best.slices, len(best.state.rounds), best.predicted)}",
             "plain",
             "Restore",
-            lambda: self._go_on(best.path),
+            self._take,
         )
         self._changed()
 

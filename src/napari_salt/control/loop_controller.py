@@ -275,7 +275,8 @@ class LoopController:
             later = tuple(one.index for one in found[1:])
             self.suggestion = SuggestionState(found[0].index, found[0].reason, later)
         else:
-            self.suggestion = SuggestionState(None, "every slice is painted or skipped")
+            none_left = "every slice is painted or skipped, or shows nothing"
+            self.suggestion = SuggestionState(None, none_left)
 
     def suggest_anew(self) -> None:
         """A label was renamed or deleted: the reason of what is suggested may name it, or be it."""

@@ -119,6 +119,11 @@ class SavingController:
             kept.predictions.hand_over(kept.identity, kept.folder, last)
         return self._pool.submit(close_folder, last, kept.folder, kept.predictions.keeping)
 
+    @property
+    def offers_work(self) -> bool:
+        """Whether earlier work on the open stack is on offer now."""
+        return self._earlier.offered
+
     def tick(self) -> None:
         """Collect what the writer has done, offer earlier work, and hand over what has changed."""
         self._rescuer.look_after(self._kept, self._desk.fail)

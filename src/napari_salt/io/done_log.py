@@ -77,6 +77,8 @@ def _line(summary: SliceSummary) -> bytes:
         "areas": summary.areas,
         "label_uncertainty": summary.label_uncertainty,
     }
+    if summary.blank:
+        content["blank"] = True
     if summary.descriptor is not None:
         numbers = np.asarray(summary.descriptor, "<f4")
         content["descriptor"] = base64.b64encode(numbers.tobytes()).decode("ascii")
@@ -99,6 +101,7 @@ def _summary(line: bytes) -> SliceSummary | None:
             {int(key): int(value) for key, value in content["areas"].items()},
             {int(key): float(value) for key, value in content["label_uncertainty"].items()},
             None if raw is None else np.frombuffer(raw, "<f4").astype(np.float32),
+            content.get("blank") is True,
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

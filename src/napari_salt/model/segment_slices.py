@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from napari_salt.intensity import is_blank
 from napari_salt.model.decide import contested, decide, direction, look_at, shown_ids
 from napari_salt.model.framing import resize
 from napari_salt.model.head import FrameMaps
@@ -88,7 +89,7 @@ def _segment_together(
             yield None
         else:
             full = one.full(one.probabilities)
-            yield _prediction(full, one.index, labels, chosen, one.look)
+            yield _prediction(full, one, labels, chosen)
 
 
 def segment_steadied(
@@ -141,7 +142,7 @@ def _steady(
     here = beside[index]
     others = [beside[other].seen for other in and_beside(index, count) if other != index]
     full = here.map.full(steady(here.seen, others, noise))
-    return _prediction(full, index, labels, chosen, here.map.look)
+    return _prediction(full, here.map, labels, chosen)
 
 
 @torch.inference_mode()
@@ -186,10 +187,9 @@ def _maps(
 
 def _prediction(
     probabilities: NDArray[np.float32],
-    index: int,
+    of: _Map,
     labels: Sequence[Label],
     chosen: Sequence[Label] | None,
-    look: Tensor,
 ) -> SlicePrediction:
     """From probabilities (K + 1, Y, X), row 0 the background."""
     decision = decide(probabilities, shown_ids(labels, chosen))
@@ -200,8 +200,9 @@ def _prediction(
             around = contested(probabilities[row])
             doubts[label.label_id] = float(unsure[around].mean()) if around.any() else 0.0
             areas[label.label_id] = int(np.count_nonzero(decision.rows == row))
-    summary = SliceSummary(index, float(unsure.mean()), areas, doubts, direction(look))
-    return SlicePrediction(index, decision.labels, unsure.astype(np.float16), summary)
+    doubt, look = float(unsure.mean()), direction(of.look)
+    summary = SliceSummary(of.index, doubt, areas, doubts, look, is_blank(of.plane))
+    return SlicePrediction(of.index, decision.labels, unsure.astype(np.float16), summary)
 
 
 def and_beside(index: int, count: int) -> range:

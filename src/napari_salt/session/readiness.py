@@ -24,6 +24,19 @@ class JobState:
 
 
 @dataclass(frozen=True)
+class Offers:
+    """What the dock offers with buttons of their own, beside its actions."""
+
+    work_here: str = ""
+    """Text of the button that goes on at the viewer's position, another time point say; empty for none."""
+    restore: bool = False
+    """Whether earlier work on this stack is offered."""
+
+
+NO_OFFERS = Offers()
+
+
+@dataclass(frozen=True)
 class Action:
     """Whether something can be done now; if not, one short sentence says why."""
 
@@ -82,6 +95,8 @@ class Facts:
     left_to_suggest: int = 0
     suggested_here: bool = False
     skipped: int = 0
+    blank: int = 0
+    """Slices that show nothing."""
     job: JobKind = "none"
     stopping: bool = False
     selected: str = ""
@@ -89,6 +104,7 @@ class Facts:
     selected_here: bool = False
     nearest_painted: int | None = None
     around: tuple[int, int] | None = None
+    offers: Offers = NO_OFFERS
 
 
 def facts_of(
@@ -97,6 +113,7 @@ def facts_of(
     slice_index: int | None,
     selected: int | None = None,
     suggested: int | None = None,
+    offers: Offers = NO_OFFERS,
 ) -> Facts:
     """Read the facts off a session.
 
@@ -128,15 +145,17 @@ def facts_of(
         painted_here=here is not None and bool(annotations.ids(here)),
         changed_since_round=len(session.slices_since_round),
         can_undo=bool(annotations.fill_what),
-        left_to_suggest=count - len(session.skipped.union(usable)),
+        left_to_suggest=session.left_to_suggest,
         suggested_here=here is not None and here == suggested,
         skipped=len(session.skipped),
+        blank=len(session.blank),
         job=job.kind,
         stopping=job.stopping,
         selected=name,
         selected_here=bool(name) and here is not None and selected in annotations.ids(here),
         nearest_painted=nearest_painted(annotations, session.labels.ids, here),
         around=painted_around(annotations, selected, here) if name and selected else None,
+        offers=offers,
     )
 
 
@@ -150,7 +169,13 @@ _NO_NEGATIVE: Rule = (
     lambda f: len(f.painted_labels) == 1 and not f.has_background,
     "Say what is not “{label}”: tick complete, or scribble some background.",
 )
-_OUTSIDE: Rule = (lambda f: f.slice_index is None, "Go back to a slice of the image.")
+_OUTSIDE: tuple[Rule, ...] = (
+    (
+        lambda f: bool(f.offers.work_here),
+        "Press “{work_here}”, or go back to the slices that you worked on.",
+    ),
+    (lambda f: f.slice_index is None, "Go back to a slice of the image."),
+)
 _NO_ADAPTER: Rule = (lambda f: not f.has_adapter, "Press Adapt, or load an adapter, first.")
 _ADAPTING: Rule = (lambda f: f.job == "adapt", "Adapting now; wait for it, or press Stop.")
 _SEGMENTING: Rule = (
@@ -194,10 +219,14 @@ _RULES: dict[str, tuple[Rule, ...]] = {
         _SAVING,
         (lambda f: f.rounds == 0, "No round yet; press Adapt first."),
     ),
-    "segment_slice": (_NO_IMAGE, _ADAPTING, _SEGMENTING, _SAVING, _NO_ADAPTER, _OUTSIDE),
+    "segment_slice": (_NO_IMAGE, _ADAPTING, _SEGMENTING, _SAVING, _NO_ADAPTER, *_OUTSIDE),
     "segment_all": (_NO_IMAGE, _ADAPTING, _SEGMENTING, _SAVING, _NO_ADAPTER),
     "next_slice": (
         _NO_IMAGE,
+        (
+            lambda f: f.left_to_suggest <= 0 and f.blank > 0,
+            "Every slice is painted, skipped, or shows nothing.",
+        ),
         (
             lambda f: f.left_to_suggest <= 0 and f.skipped > 0,
             "Every slice is painted or skipped.",
@@ -206,7 +235,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "skip_slice": (
         _NO_IMAGE,
-        _OUTSIDE,
+        *_OUTSIDE,
         (
             lambda f: f.painted_here or f.complete_here,
             "This slice is painted; it will not be suggested anyway.",
@@ -215,14 +244,14 @@ _RULES: dict[str, tuple[Rule, ...]] = {
     "show_table": (_NO_IMAGE,),
     "accept": (
         _NO_IMAGE,
-        _OUTSIDE,
+        *_OUTSIDE,
         *_NO_PREDICTION,
         _NO_LABEL,
     ),
-    "accept_label": (_NO_IMAGE, _OUTSIDE, *_NO_PREDICTION, _NO_LABEL, _NOT_SELECTED),
+    "accept_label": (_NO_IMAGE, *_OUTSIDE, *_NO_PREDICTION, _NO_LABEL, _NOT_SELECTED),
     "propagate": (
         _NO_IMAGE,
-        _OUTSIDE,
+        *_OUTSIDE,
         _NO_LABEL,
         (
             lambda f: f.nearest_painted is None,
@@ -232,7 +261,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "interpolate": (
         _NO_IMAGE,
-        _OUTSIDE,
+        *_OUTSIDE,
         _NO_LABEL,
         _NOT_SELECTED,
         (
@@ -253,7 +282,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
         _NO_IMAGE,
         (lambda f: not f.can_undo, "Nothing accepted or filled in to take back."),
     ),
-    "complete": (_NO_IMAGE, _OUTSIDE, _NO_LABEL),
+    "complete": (_NO_IMAGE, *_OUTSIDE, _NO_LABEL),
     # a job would change the masks while they are written
     "export_masks": (
         _NO_IMAGE,
@@ -272,7 +301,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
         _SEGMENTING,
         _SAVING,
         (lambda f: f.rounds < 2, "Two rounds are needed; adapt again after painting more."),
-        _OUTSIDE,
+        *_OUTSIDE,
     ),
 }
 
@@ -283,9 +312,14 @@ _HINTS: tuple[Rule, ...] = (
     (lambda f: f.job == "segment", "Segmenting; look through the slices as they fill in."),
     (lambda f: f.job == "compare", "Comparing two rounds on this slice; one moment."),
     (lambda f: f.job == "export", "Saving; what you paint meanwhile is in the next file."),
+    _OUTSIDE[0],
     (
         lambda f: f.slice_index is None,
         "The viewer is outside this stack; press Next slice, or go back to one of its slices.",
+    ),
+    (
+        lambda f: not f.labels and f.offers.restore,
+        "Press Restore to go on with your work, or add a label to start anew.",
     ),
     (lambda f: not f.labels, "Name what you want to find: add a label."),
     (
@@ -328,13 +362,14 @@ def readiness(
     slice_index: int | None = None,
     selected: int | None = None,
     suggested: int | None = None,
+    offers: Offers = NO_OFFERS,
 ) -> Readiness:
     """What can be done with a session (None: no image) while a job runs, on the slice on screen.
 
     ``suggested`` is the slice that Next slice has led to, or would lead to.
     """
     state = JobState() if job is None else job
-    return readiness_of(facts_of(session, state, slice_index, selected, suggested))
+    return readiness_of(facts_of(session, state, slice_index, selected, suggested, offers))
 
 
 def readiness_of(facts: Facts) -> Readiness:
@@ -362,6 +397,7 @@ def _first(rules: tuple[Rule, ...], facts: Facts) -> str:
         first=facts.labels[0] if facts.labels else "",
         unpainted=unpainted[0] if unpainted else "",
         stray=facts.stray_slices[0] if facts.stray_slices else "",
+        work_here=facts.offers.work_here,
         changed="the slice you changed" if changed == 1 else f"{changed} slices you changed",
     )
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
 from napari_salt.errors import InputError
+from napari_salt.intensity import is_blank
 from napari_salt.records import (
     BACKGROUND,
     AnnotatedSlice,
@@ -19,6 +21,7 @@ from napari_salt.records import (
     SliceSummary,
     Suggestion,
 )
+from napari_salt.regions import is_large
 from napari_salt.session.annotations import Annotations
 from napari_salt.session.labels import LabelTable
 from napari_salt.session.rounds import Rounds
@@ -27,6 +30,9 @@ from napari_salt.session.suggest import suggest
 
 if TYPE_CHECKING:
     from napari_salt.session.agreement import Agreement
+
+MOST_LOOKS = 12
+"""How often a suggestion that shows nothing is replaced: the window waits for the slices that are read."""
 
 
 class Session:
@@ -82,6 +88,9 @@ class Session:
         self._summaries: dict[int, SliceSummary] = {}
         self._outdated: set[int] = set()
         self._skipped = set(skipped)
+        self._blank: set[int] = set()
+        self._looked_at: set[int] = set()
+        """Slices of which is known whether they are blank."""
         self._since_round: set[int] = set()
         self._since_snapshot: set[int] = set()
         self.agreement: Agreement | None = None
@@ -109,6 +118,9 @@ class Session:
             )
         self.stack = stack
         if other_pixels:
+            self._blank.clear()
+            self._looked_at.clear()
+            self._summaries = {i: replace(x, blank=False) for i, x in self._summaries.items()}
             self._outdated = set(self._summaries)
             self.predictions_outdated.emit()
 
@@ -203,6 +215,7 @@ class Session:
     def add_prediction(self, summary: SliceSummary, *, provisional: bool = False) -> None:
         """Take note that a slice was predicted; a provisional one counts as out of date at once."""
         self._summaries[summary.index] = summary
+        self._tell_blank(summary.index, summary.blank)
         if provisional:
             self._outdated.add(summary.index)
         else:
@@ -266,16 +279,53 @@ class Session:
             self._skipped.clear()
             self.skipped_changed.emit()
 
+    @property
+    def blank(self) -> frozenset[int]:
+        """Slices that are known to show nothing."""
+        return frozenset(self._blank)
+
+    @property
+    def left_to_suggest(self) -> int:
+        """How many slices may be suggested still."""
+        closed = self._skipped.union(self.annotations.usable_slices(), self._blank)
+        return len(self.stack) - len(closed)
+
     def suggest(self, k: int = 1) -> list[Suggestion]:
-        """At most ``k`` slices where a correction helps most, best first."""
-        return suggest(
-            list(self._summaries.values()),
-            self.annotations.usable_slices(),
-            tuple(self.labels),
-            k=k,
-            skipped=tuple(self._skipped),
-            count=len(self.stack),
-        )
+        """At most ``k`` slices where a correction helps most, best first.
+
+        Slices without a prediction are looked at before they are suggested: nobody is sent to one that shows nothing.
+        """
+        for _ in range(MOST_LOOKS):
+            found = suggest(
+                list(self._summaries.values()),
+                self.annotations.usable_slices(),
+                tuple(self.labels),
+                k=k,
+                skipped=tuple(self._skipped),
+                blank=tuple(self._blank),
+                count=len(self.stack),
+            )
+            for one in found:
+                self._look_at(one.index)
+            if self._blank.isdisjoint(one.index for one in found):
+                break
+        return found
+
+    def _look_at(self, index: int) -> None:
+        """Learn whether a slice shows nothing; large ones are not read for that."""
+        if index in self._looked_at or is_large(self.stack.info):
+            return
+        try:
+            self._tell_blank(index, is_blank(self.stack.plane(index)))
+        except Exception:  # noqa: BLE001
+            return  # an image can raise anything when it is read
+
+    def _tell_blank(self, index: int, blank: bool) -> None:
+        self._looked_at.add(index)
+        if blank:
+            self._blank.add(index)
+        else:
+            self._blank.discard(index)
 
     # ---- keeping the books
 

@@ -31,6 +31,7 @@ def suggest(
     *,
     k: int = 1,
     skipped: Iterable[int] = (),
+    blank: Iterable[int] = (),
     count: int | None = None,
 ) -> list[Suggestion]:
     """At most ``k`` slices where a correction helps most, best first.
@@ -47,6 +48,8 @@ def suggest(
         How many. Fewer come back when fewer are left that are not near-duplicates of each other.
     skipped
         Slices that the user does not want; never suggested.
+    blank
+        Slices that show nothing, beside those whose summary says so; never suggested.
     count
         Slices in the stack; by default as many as the largest index needs.
 
@@ -58,7 +61,8 @@ def suggest(
     known = {summary.index: summary for summary in summaries}
     largest = max([*known, *labelled], default=-1)
     total = largest + 1 if count is None else count
-    closed = set(labelled) | set(skipped)
+    empty = {*blank, *(summary.index for summary in summaries if summary.blank)}
+    closed = {*labelled, *skipped, *empty}
     open_known = [index for index in sorted(known) if index not in closed]
     open_all = [index for index in range(total) if index not in closed]
     # A few predicted slices say little about the rest: then it is better to spread over all.
@@ -70,7 +74,8 @@ def suggest(
     usable = [] if partial else [known[index] for index in open_known]
     worth = _worth(usable, labels) if usable else None
     places = np.array(candidates, np.intp)
-    return _choose(_Field(places, sorted(set(labelled)), looks, worth, labels), k)
+    painted = sorted(set(labelled))
+    return _choose(_Field(places, painted, sorted(empty), looks, worth, labels), k)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +92,7 @@ class _Field:
 
     candidates: NDArray[np.intp]
     labelled: list[int]
+    blank: list[int]
     looks: Looks
     worth: _Worth | None
     labels: Sequence[Label]
@@ -148,6 +154,7 @@ def _scores(field: _Field, taken: list[int], turns: Floats) -> Floats:
     """What each candidate is worth beside the slices known and taken so far, ``(candidates,)``."""
     known, here = [*field.labelled, *taken], field.candidates
     if field.worth is None:
+        known += field.blank  # what lies beside them may well show nothing, too
         described = field.looks.described
         look = field.looks.apart(known) if known or not described.any() else field.looks.typical()
         return np.where(described, look, field.looks.spread(known))[here]
