@@ -264,7 +264,11 @@ def test_why_not(facts, action, why_not):
         ),
         (
             replace(NAMED, offers=Offers(restore=True)),
-            "Paint “nucleus” on a slice, then tick complete.",
+            "Press Restore to go on with your work, or paint “nucleus” to start anew.",
+        ),
+        (
+            replace(PAINTED, offers=Offers(restore=True)),
+            "Say what is background: tick complete on a painted slice, or scribble background.",
         ),
         (replace(SEGMENTED, job="compare"), "Comparing two rounds on this slice; one moment."),
         (replace(SEGMENTED, left_to_suggest=0), "Export the masks, or paint where they are wrong."),

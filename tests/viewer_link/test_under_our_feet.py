@@ -386,6 +386,33 @@ def test_each_time_point_keeps_its_paint(viewer):
     bench.controller.close()
 
 
+def test_labels_and_adapter_come_along_to_a_time_point_that_was_open_before(viewer):
+    viewer.add_image(pixels((3, 4, 8, 8)), name="movie", axis_labels=("t", "z", "y", "x"))
+    bench = Bench(viewer)
+    opened = bench.controller.desk.place.geometry.fixed[0]
+
+    def work_on(time):
+        viewer.dims.set_current_step(0, time)
+        bench.wishes.image_offer_taken.emit()
+        return [label.name for label in bench.session.labels]
+
+    worked = (opened + 1) % 3
+    work_on(worked)
+    bench.wishes.label_added.emit("cell")
+    bench.stroke(1, f"movie paint · t = {worked}")
+    bench.session.use_adapter("some adapter")
+    assert work_on(opened) == ["cell"]
+    assert bench.session.adapter_path == "some adapter"
+    assert not bench.session.annotations.usable_slices()
+    work_on(worked)
+    bench.wishes.label_added.emit("dot")
+    assert work_on(opened) == ["cell", "dot"]
+    bench.wishes.label_removed.emit(2)
+    work_on(worked)
+    assert work_on(opened) == ["cell"], "what was deleted here does not come back"
+    bench.controller.close()
+
+
 @pytest.mark.parametrize(
     ("shape", "labels", "axis"),
     [

@@ -9,7 +9,7 @@ from napari_salt import wording
 from napari_salt.control.desk import IDLE
 from napari_salt.control.image_search import find_image
 from napari_salt.errors import InputError
-from napari_salt.session.labels import LabelTable
+from napari_salt.session.follow import follow
 from napari_salt.session.session import Session
 
 if TYPE_CHECKING:
@@ -95,13 +95,12 @@ class ImageController:
     # ---- opening
 
     def open_place(self, place: Place) -> None:
-        """Open an image as a stack, with the session it had, or a new one with the same labels."""
+        """Open an image as a stack, with the session it had or a new one; labels come along."""
         if place == self._desk.place:
             return
         session = self._link.session_of(place)
         back = self._paint_is_back(session)
-        if session is None:
-            session = self._new_session(place)
+        session = self._new_session(place) if session is None else self._followed(session, place)
         self._leave()
         self._desk.session, self._desk.place = session, place
         self._link.attach(place, session)
@@ -113,16 +112,19 @@ class ImageController:
 
     def _new_session(self, place: Place) -> Session:
         """One with the labels and settings of the open one; of the same image, with its adapter, too."""
-        before, stack = self._desk.session, self._link.images.open_stack(place)
-        if before is None:
-            return Session(stack)
-        # the adapter that comes along knows deleted labels by their ids: no other label may get these
-        labels = LabelTable(before.labels, next_id=before.labels.next_id)
-        session = Session(stack, labels=labels)
-        session.settings = before.settings
-        same_image = self._desk.place is not None and self._desk.place.key == place.key
-        if same_image and before.adapter_path is not None:
-            session.use_adapter(before.adapter_path)
+        session, before = Session(self._link.images.open_stack(place)), self._desk.session
+        if before is not None and self._desk.place is not None:
+            session.settings = before.settings
+            follow(session, before, same_image=self._desk.place.key == place.key)
+        return session
+
+    def _followed(self, session: Session, place: Place) -> Session:
+        """The session that a place had, with labels named since; for levels of a pyramid see `LevelController`."""
+        before, left = self._desk.session, self._desk.place
+        if before is not None and left is not None:
+            same_image = left.key == place.key
+            if not same_image or left.level == place.level:
+                follow(session, before, same_image=same_image)
         return session
 
     def _try_to_open(self, key: str) -> None:

@@ -321,6 +321,10 @@ _HINTS: tuple[Rule, ...] = (
         lambda f: not f.labels and f.offers.restore,
         "Press Restore to go on with your work, or add a label to start anew.",
     ),
+    (
+        lambda f: not f.painted_labels and not f.usable and f.offers.restore,
+        "Press Restore to go on with your work, or paint “{first}” to start anew.",
+    ),
     (lambda f: not f.labels, "Name what you want to find: add a label."),
     (
         lambda f: bool(f.stray_slices),
