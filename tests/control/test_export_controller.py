@@ -18,6 +18,7 @@ from napari_salt.control.export_controller import ExportController
 from napari_salt.control.export_target import pattern_of, target_of
 from napari_salt.engine.aside import run_aside
 from napari_salt.errors import InputError, JobFailed, OutputError
+from napari_salt.geometry import Place, StackGeometry
 from napari_salt.io.export import FORMATS, formats_for
 from napari_salt.io.volume_objects import objects_of_volume
 from napari_salt.records import Origin, StackInfo
@@ -25,6 +26,7 @@ from napari_salt.session.objects import ObjectsChoice
 from napari_salt.session.session import Session
 from napari_salt.session.stack import Stack
 from napari_salt.viewer_link import ViewerLink
+from napari_salt.viewer_link.images import ViewerImages
 from napari_salt.views import DockView
 
 SHAPE = (4, 8, 8)
@@ -83,6 +85,23 @@ def office():
 def test_what_was_typed_and_picked_makes_the_target(typed, picked, name, kind):
     path, chosen = target_of(Path("/x") / typed, FORMATS, KINDS.index(picked))
     assert (path, chosen.kind) == (Path("/x") / name, kind)
+
+
+def test_files_of_a_time_point_say_which_one(office, tmp_path):
+    office.desk.place = Place("movie", StackGeometry(4, 1, {0: 7}))
+    office.desk.link.images = create_autospec(ViewerImages, instance=True)
+    office.desk.link.images.position.return_value = (("t", 7), ("channel/1", 0))
+    office.answer(tmp_path / "m.tif", "tiff")
+    office.exports.export_masks()
+    suggested = office.view.ask_save_as.call_args.args[1]
+    assert suggested == "t1_t7_channel_10_masks.tif"
+    office.desk.place = None  # another image was opened meanwhile
+    assert "masks of t = 7, channel/1 = 0" in office.exports.progress().text
+    office.end()
+    assert office.desk.status.text == "masks of t = 7, channel/1 = 0 saved to m.tif"
+    office.view.ask_save.return_value = None
+    office.exports.export_table(ObjectsChoice())
+    assert office.view.ask_save.call_args.args[1] == "t1_objects.csv"
 
 
 def test_the_dialog_offers_what_can_be_written(office, tmp_path):

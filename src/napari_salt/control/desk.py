@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_salt.io.file_names import safe_file_name
 from napari_salt.key_table import LABEL_MODIFIERS, label_key
 from napari_salt.records import BACKGROUND, BACKGROUND_NAME
 from napari_salt.views import (
@@ -45,6 +46,16 @@ class Desk:
     label_modifier: str = LABEL_MODIFIERS[0]
     assisting: bool = False
     """Whether the box tool has the mouse."""
+
+    def position(self) -> tuple[tuple[str, int], ...]:
+        """Axes of the image besides those of the open stack, by name, and where the stack lies on them."""
+        return () if self.place is None else self.link.images.position(self.place)
+
+    def file_name(self, default: str = "stack") -> str:
+        """What files on the open stack are called, without an ending: ``movie_t1`` for one time point of a movie."""
+        name = "" if self.session is None else self.session.stack.info.name
+        at = [f"{axis}{index}" for axis, index in self.position()]
+        return safe_file_name("_".join([safe_file_name(name, default), *at]), default)
 
     def say(
         self,

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_salt import wording
 from napari_salt.control.export_target import pattern_of, target_of
 from napari_salt.control.merged_masks import MergedMasks
 from napari_salt.engine.aside import run_aside
 from napari_salt.errors import JobFailed, JobStopped, NapariSaltError
 from napari_salt.io.enlarged import EnlargedMasks, check_finer
 from napari_salt.io.export import check_target, export_masks, formats_for
-from napari_salt.io.file_names import safe_file_name
 from napari_salt.io.object_masks import common_sizes, find_objects
 from napari_salt.io.object_table import SUFFIX as TABLE_SUFFIX
 from napari_salt.io.object_table import write_table
@@ -146,7 +146,7 @@ class ExportController:
             return
         written = self._written(session)
         common_sizes(written.info, volume=choice.volume)
-        name = f"{safe_file_name(session.stack.info.name)}_objects{TABLE_SUFFIX}"
+        name = f"{self._desk.file_name()}_objects{TABLE_SUFFIX}"
         path = self._desk.view.ask_save("Save measurements", name, f"CSV (*{TABLE_SUFFIX})")
         if path is None:
             return
@@ -212,7 +212,7 @@ class ExportController:
         """Path and format; None when the user thinks better of it. Refuses what cannot work."""
         view = self._desk.view
         offered = formats_for(info)
-        suggested = f"{safe_file_name(info.name)}_{what}{offered[0].suffixes[0]}"
+        suggested = f"{self._desk.file_name()}_{what}{offered[0].suffixes[0]}"
         answer = view.ask_save_as(f"Save {what}", suggested, [pattern_of(x) for x in offered])
         if answer is None:
             return None
@@ -227,7 +227,8 @@ class ExportController:
     def _start(
         self, session: Session, written: Stack, what: str, work: Callable[[_Source], Path]
     ) -> None:
-        export = _Export(what, len(written))
+        at = wording.position(self._desk.position())
+        export = _Export(f"{what} of {at}" if at else what, len(written))
         masks: ArrayLike = MergedMasks(session, self._desk.link.predictions())
         if written is not session.stack:
             masks = EnlargedMasks(masks, session.stack.info, written.info)

@@ -19,7 +19,6 @@ from napari_salt.control.prediction_keeper import PredictionKeeper
 from napari_salt.control.rescue import NOWHERE, Left, Rescuer, write_whole
 from napari_salt.control.session_writer import SessionWriter
 from napari_salt.errors import InputError, OutputError
-from napari_salt.io.file_names import safe_file_name
 from napari_salt.io.session_copy import kept_state
 from napari_salt.io.session_folder import SUFFIX, SessionFolder, check_folder
 from napari_salt.io.session_state import SessionState
@@ -201,7 +200,7 @@ class SavingController:
         kept = self._kept
         if kept is None:
             return
-        name = safe_file_name(kept.session.stack.info.name, "session") + SUFFIX
+        name = self._desk.file_name("session") + SUFFIX
         path = self._desk.view.ask_save("Save session", name, f"Session (*{SUFFIX})")
         if path is None:
             return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_salt.io.file_names import safe_file_name
 from napari_salt.io.slice_csv import write_slices
 from napari_salt.session.coverage import coverage
 from napari_salt.session.slice_table import PaintedAreas, slice_table
@@ -77,7 +76,7 @@ class SlicesController:
         """Write the table as CSV."""
         if self._session is None or self._areas is None:
             return
-        name = f"{safe_file_name(self._session.stack.info.name)}_slices.csv"
+        name = f"{self._desk.file_name()}_slices.csv"
         path = self._desk.view.ask_save("Save the table of slices", name, "CSV (*.csv)")
         if path is None:
             return
