@@ -16,6 +16,7 @@ from napari_salt.control.controller import Controller
 from napari_salt.control.files_controller import copy_file
 from napari_salt.control.loop_controller import outwards
 from napari_salt.control.merged_masks import MergedMasks
+from napari_salt.control.saving_controller import SavingController
 from napari_salt.engine.requests import (
     AdapterSaved,
     AdaptRequest,
@@ -1014,6 +1015,34 @@ def test_an_offer_does_not_hide_what_goes_on(bench):
     assert status.offer == "Restore"
     bench.runner.end("on_failed", "No memory left; use fewer slices.")
     assert bench.shown("status").text == "No memory left; use fewer slices."
+
+
+@pytest.mark.parametrize(
+    ("text", "level", "shown", "shown_level"),
+    [
+        ("idle", "plain", "Your work is not being saved.", "warning"),
+        ("masks saved", "good", "masks saved\nYour work is not being saved.", "warning"),
+        ("No memory.", "error", "No memory.\nYour work is not being saved.", "error"),
+        (
+            "Your work is not being saved: full.",
+            "error",
+            "Your work is not being saved: full.",
+            "error",
+        ),
+    ],
+)
+def test_that_work_is_not_saved_is_told_as_long_as_it_is_so(
+    bench, monkeypatch, text, level, shown, shown_level
+):
+    bench.ready()
+    bench.controller.desk.say(text, level)
+    monkeypatch.setattr(SavingController, "is_refused", True)
+    bench.controller.refresh()
+    status = bench.shown("status")
+    assert (status.text, status.level) == (shown, shown_level)
+    monkeypatch.setattr(SavingController, "is_refused", False)
+    bench.controller.refresh()
+    assert bench.shown("status").text == text
 
 
 def test_a_note_of_segmenting_stays_with_the_progress_and_the_end(bench, tmp_path):

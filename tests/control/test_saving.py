@@ -309,12 +309,14 @@ def test_a_disk_that_refuses_is_told_once_and_tried_again(office, monkeypatch):
     assert office.desk.status.text == (
         "Your work is not being saved: The disk is full; free some space."
     )
+    assert office.saving.is_refused
     assert office.view.notify.call_count == 1
     monkeypatch.undo()
     monkeypatch.setattr(kept_session, "RETRY", 0.0)
     office.saving._kept.retry_at = 1e-9
     office.tick()
     assert office.desk.status.text == "your work is saved again"
+    assert not office.saving.is_refused
     office.saving.close()
     folder = SessionFolder.open_folder(office.folders[0])
     assert folder.painted_slices() == (1, 2)

@@ -195,7 +195,9 @@ class Controller:
         self._show("comparison", self.compare.state)
         self._show("intensity", self.intensities.state())
         self._show("readiness", self._readiness(index))
-        self._show("status", telling.status(desk.status, self.jobs, progress, self.ahead.text()))
+        ahead, unsaved = self.ahead.text(), self.saving.is_refused
+        status = telling.status(desk.status, self.jobs, progress, ahead, unsaved=unsaved)
+        self._show("status", status)
 
     def tick(self) -> None:
         """Once a second: keep on disk what has changed, show what was measured, and how far jobs and exports are."""

@@ -119,6 +119,11 @@ class SavingController:
         return self._pool.submit(close_folder, last, kept.folder, kept.predictions.keeping)
 
     @property
+    def is_refused(self) -> bool:
+        """Whether the work on the open stack cannot be written now."""
+        return self._kept is not None and bool(self._kept.retry_at)
+
+    @property
     def offers_work(self) -> bool:
         """Whether earlier work on the open stack is on offer now."""
         return self._earlier.offered

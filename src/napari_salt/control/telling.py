@@ -14,16 +14,32 @@ from napari_salt.views import CurveState, StatusState
 if TYPE_CHECKING:
     from napari_salt.control.job_controller import JobController
     from napari_salt.session.session import Session
-    from napari_salt.views import ProgressState
+    from napari_salt.views import NoticeLevel, ProgressState
+
+
+UNSAVED = "Your work is not being saved"
+"""Stays on the status line as long as it is so."""
 
 
 def status(
-    said: StatusState, jobs: JobController, progress: ProgressState, ahead: str
+    said: StatusState, jobs: JobController, progress: ProgressState, ahead: str, *, unsaved: bool
 ) -> StatusState:
     """What is going on now; a way out that is offered stays beside it until it is taken.
 
-    ``ahead`` says what is done that nobody asked for, where there is nothing else to say.
+    ``ahead`` says what is done that nobody asked for, where there is nothing else to say. That work is ``unsaved`` is
+    told beside whatever else there is.
     """
+    shown = _going_on(said, jobs, progress, ahead)
+    if not unsaved or "not being saved" in shown.text:
+        return shown
+    level: NoticeLevel = "error" if shown.level == "error" else "warning"
+    text = f"{UNSAVED}." if shown == IDLE else f"{shown.text}\n{UNSAVED}."
+    return replace(shown, text=text, level=level)
+
+
+def _going_on(
+    said: StatusState, jobs: JobController, progress: ProgressState, ahead: str
+) -> StatusState:
     if progress.busy:
         return (
             replace(said, text=f"{progress.text}\n{said.text}")
