@@ -357,6 +357,35 @@ def test_two_viewers_do_not_disturb_each_other(bench, viewer):
     other.controller.close()
 
 
+def test_of_three_channels_removed_at_once_the_one_with_paint_is_told_of(viewer):
+    for name in ("actin", "dapi", "tubulin"):
+        viewer.add_image(pixels(), name=name)
+    bench = Bench(viewer)
+    bench.wishes.image_chosen.emit(bench.key("tubulin"))
+    bench.wishes.label_added.emit("cell")
+    bench.stroke(2, "tubulin paint")
+    viewer.layers.clear()
+    assert "Its paint on 1 slice is kept" in bench.status.text
+    assert not bench.status.offer
+    bench.controller.close()
+
+
+def test_a_paint_layer_without_paint_comes_back_too_and_nothing_is_offered_once_its_image_is_gone(
+    viewer,
+):
+    viewer.add_image(pixels(), name="t1")
+    bench = Bench(viewer)
+    viewer.layers.remove("t1 paint")
+    assert bench.status.text == "The paint layer was removed."
+    bench.wishes.offer_taken.emit()
+    assert "t1 paint" in viewer.layers
+    viewer.layers.remove("t1 paint")
+    viewer.layers.remove("t1")
+    assert bench.status.text == "The image “t1” was removed from the viewer."
+    assert not bench.status.offer
+    bench.controller.close()
+
+
 # ---- time, channels, volumes
 
 

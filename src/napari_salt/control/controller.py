@@ -136,6 +136,7 @@ class Controller:
         self.saving.left()
         self.loop.forget_suggestion()
         self.jobs.abandon()
+        self.desk.withdraw()
         self.desk.session = self.desk.place = self.desk.selected = None
 
     def _stop(self) -> None:

@@ -37,6 +37,8 @@ class Desk:
     refused: StatusState | None = None
     """What was refused last, of the label table or of Undo."""
     offer: Callable[[], None] | None = None
+    covered: StatusState = IDLE
+    """The warning whose place the sentence with an offer has taken."""
     selected: int | None = None
     then_segment: bool = True
     looking_ahead: bool = True
@@ -65,8 +67,15 @@ class Desk:
         take: Callable[[], None] | None = None,
     ) -> None:
         """Put a sentence on the status line; ``offer`` names a way out and ``take`` goes there."""
+        if not self.status.offer:
+            self.covered = self.status if self.status.level == "warning" else IDLE
         self.status = StatusState(text, level, offer)
         self.offer = take
+
+    def withdraw(self) -> None:
+        """What is offered is about a session that is left now: no word of it is true any more."""
+        if self.status.offer:
+            self.status, self.offer = self.covered, None
 
     def fail(self, sentence: str) -> None:
         """Say what went wrong, on the status line and through the host's notifications."""

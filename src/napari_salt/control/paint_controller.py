@@ -194,9 +194,10 @@ class PaintController:
         session = self._desk.session
         if session is None:
             return
-        painted = wording.count(len(session.annotations.painted_slices()), "slice")
+        painted = len(session.annotations.painted_slices())
+        kept = f"; your paint on {wording.count(painted, 'slice')} is kept" if painted else ""
         self._desk.say(
-            f"The paint layer was removed; your paint on {painted} is kept.",
+            f"The paint layer was removed{kept}.",
             "warning",
             "Bring the paint layer back",
             self._bring_layer_back,
