@@ -323,6 +323,20 @@ def test_a_disk_that_refuses_is_told_once_and_tried_again(office, monkeypatch):
     folder.close()
 
 
+def test_a_session_that_has_come_back_with_its_image_is_not_put_aside_for_itself(office):
+    office.paint(1, BACKGROUND)
+    office.tick()
+    (path,) = office.folders
+    office.saving.left()
+    office.saving.opened(office.session)  # its folder is only now being opened
+    office.saving.go_on(path)
+    office.view.confirm.assert_not_called()
+    assert office.desk.status.text == f"{path.name} is the session that is open here"
+    office.paint(2, BACKGROUND)
+    office.saving.close()
+    assert [painted_in(one) for one in office.folders] == [(1, 2)]
+
+
 def test_an_adapter_from_a_file_is_kept_too(office, tmp_path):
     (tmp_path / "loaded").write_bytes(b"loaded")
     office.paint(1, BACKGROUND)

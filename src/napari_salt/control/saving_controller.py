@@ -241,15 +241,13 @@ class SavingController:
         InputError
             No session, a damaged one, or one whose image is not found; nothing was changed.
         """
-        kept = self._kept
-        if (
-            kept is not None
-            and kept.folder is not None
-            and kept.folder.path.resolve() == path.resolve()
-        ):
+        if self._lies_in(path):
             self._desk.say(f"{path.name} is the session that is open here")
             return
         kept = self._with_its_image(path)
+        if self._lies_in(path):  # it has come back with its image
+            self._desk.say(f"{path.name} is open with its image again", "good")
+            return
         path = self._store.bring_home(path)
         work = open_work(path)
         try:
@@ -281,6 +279,12 @@ class SavingController:
         kept.session.resumed.emit()
         self._desk.link.refresh_paint()
         self._tell_back(state, work.apart, missing)
+
+    def _lies_in(self, path: Path) -> bool:
+        """Whether the open session is kept in that folder."""
+        kept = self._kept
+        folder = None if kept is None else self._writer.folder_of(kept.session)
+        return folder is not None and folder.resolve() == path.resolve()
 
     def _with_its_image(self, path: Path) -> KeptSession:
         """See that the image of a session is the one that is open, or one that the user wants it on."""
