@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -15,6 +16,7 @@ import tifffile
 from cli_data import disks
 
 from napari_salt.commands.segment import seen_as
+from napari_salt.model.adapter_file import load_adapter, save_adapter
 from napari_salt.model.conditions import Conditions
 
 NAMES = "1=small disk,2=wide box"
@@ -210,10 +212,12 @@ def test_an_image_of_one_value_is_refused(cli, data, adapted):
 
 
 def test_an_adapter_of_other_base_weights_is_refused_with_both_hashes(cli, data, adapted):
-    content = (data / "a.salt.safetensors").read_bytes()
-    told = cli.json("info", "a.salt.safetensors")["weights_sha256"]
-    other = told[::-1]
-    (data / "other.salt.safetensors").write_bytes(content.replace(told.encode(), other.encode()))
+    ours = load_adapter(data / "a.salt.safetensors")
+    told, other = ours.info.weights_sha256, ours.info.weights_sha256[::-1]
+    save_adapter(
+        data / "other.salt.safetensors",
+        replace(ours, info=replace(ours.info, weights_sha256=other)),
+    )
     done = cli("segment", "image.tif", "other.salt.safetensors", "--out", "o.tif", light=True)
     assert done.returncode == 2
     assert told in done.stderr

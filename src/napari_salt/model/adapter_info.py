@@ -348,7 +348,9 @@ def seal(file: BinaryIO) -> None:
     (length,) = struct.unpack("<Q", file.read(8))
     content = file.read(length)
     file.seek(8)
-    file.write(content.replace(NO_SUM.encode(), found.encode(), 1))
+    # with its quotes, which nothing inside the description has
+    entry = f'"{TENSORS_SUM}":"{{}}"'
+    file.write(content.replace(entry.format(NO_SUM).encode(), entry.format(found).encode(), 1))
 
 
 def _is_as_written(file: BinaryIO, header: Mapping[str, Any], described: Mapping[str, Any]) -> bool:
