@@ -60,11 +60,14 @@ def _run_told(given: Sequence[str]) -> int:
     else:
         return 0
     sys.stderr.write(f"napari-salt: {sentence}\n")
-    if any(
-        len(one) > 2 and _JSON.startswith(one) for one in given
-    ):  # also cut short, as argparse takes it
+    if _for_programs(given):
         _tell_programs(sentence)
     return code
+
+
+def _for_programs(given: Sequence[str]) -> bool:
+    """Whether ``--json`` is among arguments that need not be right otherwise; argparse takes it cut short as well."""
+    return any(len(one) > len("--") and _JSON.startswith(one) for one in given)
 
 
 def _tell_programs(sentence: str) -> None:

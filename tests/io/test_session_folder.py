@@ -269,21 +269,17 @@ def test_a_session_from_before_levels_agreed_has_agreed_on_nothing(folder):
     again.close()
 
 
-def test_a_session_from_before_pixels_could_be_replaced_is_of_its_own_only(folder):
+@pytest.mark.parametrize(
+    ("version", "lacks"),
+    [
+        pytest.param(3, "earlier", id="before pixels could be replaced: of its own only"),
+        pytest.param(4, "changed", id="before that was kept: new is what no round was trained on"),
+    ],
+)
+def test_a_session_of_an_earlier_version_is_brought_up_to_date(folder, version, lacks):
     def age(content):
-        del content["earlier"]
-        content["version"] = 3
-
-    rewrite(folder, age)
-    again = SessionFolder.open_folder(folder.path)
-    assert again.state() == STATE_OF
-    again.close()
-
-
-def test_of_a_session_from_before_all_is_new_that_the_last_round_was_not_trained_on(folder):
-    def age(content):
-        del content["changed"]
-        content["version"] = 4
+        del content[lacks]
+        content["version"] = version
 
     rewrite(folder, age)
     again = SessionFolder.open_folder(folder.path)

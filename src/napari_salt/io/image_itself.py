@@ -25,15 +25,17 @@ def is_image(path: str | os.PathLike[str], info: StackInfo) -> bool:
 
 def check_not_image(path: str | os.PathLike[str], info: StackInfo) -> None:
     """``InputError`` where a file at ``path`` would replace one of the image, or become one of its folder."""
-    file, image = Path(path), Path(info.origin.path or ".")
-    if is_image(file, info):
+    if not info.origin.path:
+        return
+    file, image = Path(path).resolve(), Path(info.origin.path).resolve()
+    if file == image:
         raise InputError(f"{file.name} is the image itself; give the result another name.")
-    beside = file.resolve().parent == image.resolve().parent
-    if beside and image.suffix.lower() in SUFFIXES and file.resolve().name in files_of_set(image):
+    in_set = file.parent == image.parent and image.suffix.lower() in SUFFIXES
+    if in_set and file.name in files_of_set(image):
         raise InputError(
             f"{file.name} is another file of the image that was opened; give the result another name."
         )
-    if not info.origin.path or file.resolve().parent != image.resolve():
+    if file.parent != image:
         return
     slices = info.origin.format == "folder" and file.suffix.lower() in IMAGES
     if slices or (info.origin.format == "dicom" and _is_dicom_image(file)):
