@@ -10,7 +10,7 @@ import torch
 
 from generators import run
 from napari_salt.errors import InputError
-from napari_salt.model import instruments, mixing, other_stacks
+from napari_salt.model import instruments, mixing, other_adapter
 from napari_salt.model.adapter_file import load_adapter, save_adapter
 from napari_salt.model.extend import extend
 from napari_salt.model.feature_cache import FeatureCache
@@ -27,7 +27,7 @@ LABELS = [Label(1, "square"), Label(4, "frame")]
 
 @pytest.fixture(autouse=True)
 def few_steps_and_instruments(monkeypatch):
-    monkeypatch.setattr(other_stacks, "DEFAULT_STEPS", 2)
+    monkeypatch.setattr(other_adapter, "DEFAULT_STEPS", 2)
     monkeypatch.setattr(instruments, "INSTRUMENTS", instruments.INSTRUMENTS[:2])
 
 

@@ -9,14 +9,21 @@ import pytest
 import torch
 
 from generators import run
-from napari_salt.model import elsewhere, instruments, invariance, mixing, other_stacks
+from napari_salt.model import (
+    elsewhere,
+    instruments,
+    invariance,
+    mixing,
+    other_adapter,
+    other_stacks,
+)
 from napari_salt.model.adapter_file import load_adapter, save_adapter
 from napari_salt.model.adapters import adapter_parameters, attach
 from napari_salt.model.features import Standard
 from napari_salt.model.fit import fit
 from napari_salt.model.framing import Intensity
 from napari_salt.model.invariance import draw_together
-from napari_salt.model.other_stacks import _Work
+from napari_salt.model.other_adapter import OtherAdapter
 from napari_salt.model.predict import predict, prepare
 from napari_salt.records import BACKGROUND, FitRecord, FitSettings, Label, StepReport
 
@@ -29,7 +36,7 @@ LABELS = [Label(1, "square")]
 
 @pytest.fixture(autouse=True)
 def few_steps_and_instruments(monkeypatch):
-    monkeypatch.setattr(other_stacks, "DEFAULT_STEPS", STEPS)
+    monkeypatch.setattr(other_adapter, "DEFAULT_STEPS", STEPS)
     monkeypatch.setattr(instruments, "INSTRUMENTS", instruments.INSTRUMENTS[:2])
     monkeypatch.setattr(mixing, "SMALLER_SHARES", ())  # the queries have a say
 
@@ -151,7 +158,7 @@ def test_an_adapter_is_kept_where_labels_are_found_at_least_as_well(
         yield 1.0
         return next(scores)
 
-    monkeypatch.setattr(_Work, "_judge", judge)
+    monkeypatch.setattr(OtherAdapter, "_judge", judge)
     outcome, reports = fitted(slices)
     record = outcome.record
     assert (record.elsewhere_before, record.elsewhere_after) == found
@@ -160,7 +167,7 @@ def test_an_adapter_is_kept_where_labels_are_found_at_least_as_well(
     assert outcome.adapter.layer_state() == {}
     told = [one.message for one in reports if isinstance(one, StepReport)]
     assert other_stacks.LOOKING in told
-    assert other_stacks.DRAWING in told
+    assert other_adapter.DRAWING in told
     assert other_stacks.FITTING in told
 
 
@@ -178,7 +185,7 @@ def test_without_other_stacks_no_instrument_is_looked_through(scene, planes_of, 
 def test_what_is_kept_survives_a_file_and_the_next_round_goes_on_from_it(
     scene, planes_of, fitted, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(_Work, "_judge", _always_better(_Work._judge))
+    monkeypatch.setattr(OtherAdapter, "_judge", _always_better(OtherAdapter._judge))
     outcome, _ = fitted((0, 2, 4))
     assert outcome.record.elsewhere_steps == STEPS
     save_adapter(tmp_path / "a.salt.safetensors", outcome.adapter)
@@ -190,19 +197,19 @@ def test_what_is_kept_survives_a_file_and_the_next_round_goes_on_from_it(
     assert np.array_equal(before, after)
     state = loaded.layer_state(elsewhere=True)
     started = []
-    real = other_stacks.attach
+    real = other_adapter.attach
 
     def attached(*args, **options):
         started.append(options["state"])
         return real(*args, **options)
 
-    monkeypatch.setattr(other_stacks, "attach", attached)
+    monkeypatch.setattr(other_adapter, "attach", attached)
     again, reports = fitted((0, 2, 4, 5), init=loaded)
     (given,) = started
     assert given.keys() == state.keys()
     assert all(torch.equal(given[name], state[name]) for name in state)
     told = {one.message for one in reports if isinstance(one, StepReport)}
-    assert other_stacks.DRAWING not in told, "a slice more is not worth it"
+    assert other_adapter.DRAWING not in told, "a slice more is not worth it"
     record, earlier = again.record, outcome.record
     assert (record.elsewhere_tried, record.elsewhere_asked) == (3, STEPS)
     assert record.elsewhere_after == earlier.elsewhere_after
@@ -225,7 +232,7 @@ def test_where_intensity_tells_labels_no_instrument_is_looked_through(share, fit
 
 @pytest.mark.usefixtures("small_network")
 def test_another_method_starts_anew(fitted, monkeypatch):
-    monkeypatch.setattr(_Work, "_judge", _always_better(_Work._judge))
+    monkeypatch.setattr(OtherAdapter, "_judge", _always_better(OtherAdapter._judge))
     first, _ = fitted((2,))
     assert first.record.elsewhere_steps == STEPS
     other, _ = fitted((2,), replace(SETTINGS, kind="lora"), first.adapter)
@@ -246,8 +253,8 @@ def test_what_an_earlier_round_found_is_found_again_with_half_as_many_slices_mor
         elsewhere_tried=3,
         elsewhere_asked=STEPS,
     )
-    assert other_stacks._still_good(earlier, slices, steps) is good
-    assert not other_stacks._still_good(replace(earlier, elsewhere_tried=0), 1, None)
+    assert other_adapter._still_good(earlier, slices, steps) is good
+    assert not other_adapter._still_good(replace(earlier, elsewhere_tried=0), 1, None)
 
 
 def _always_better(real):

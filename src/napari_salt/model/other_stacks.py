@@ -1,14 +1,14 @@
 """What is fitted for other stacks than the painted one: a head blind to the place along the stack, and an adapter.
 
 Beside the painted slices themselves it learns from what made-up instruments show of them, see `instruments`. The
-adapter draws both together, see `invariance`, and is kept where labels are found at least as well for it on a slice
+adapter draws both together, see `other_adapter`, and is kept where labels are found at least as well for it on a slice
 left out. On the painted stack neither is asked.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING
@@ -16,20 +16,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from napari_salt.model import mixing, probe
-from napari_salt.model.adapters import adapter_state, attach, count_parameters, merge
+from napari_salt.model import probe
 from napari_salt.model.device import spare_threads
 from napari_salt.model.elsewhere import slices_to_look_at
 from napari_salt.model.features import Standard
 from napari_salt.model.glances import Glance, glances_at, seen_through
 from napari_salt.model.instruments import seen_planes, slices_to_see
-from napari_salt.model.invariance import draw_together
 from napari_salt.model.likeness import measure_likeness
 from napari_salt.model.noise import noise_of
+from napari_salt.model.other_adapter import OtherAdapter
 from napari_salt.model.probe import Samples
-from napari_salt.model.progress import reports, reports_until, shares, step_report
-from napari_salt.model.queries import fit_queries
-from napari_salt.model.tuning import TRY_AGAIN
+from napari_salt.model.progress import reports, reports_until, shares
 from napari_salt.records import StepReport
 from napari_salt.regions import is_large
 
@@ -47,15 +44,7 @@ if TYPE_CHECKING:
 
 SEEN_SHARE = 2
 """Pixels seen through instruments, for each of the painted slices themselves."""
-DEFAULT_STEPS = 12
-DEFAULT_SECONDS = 45.0
-"""For the steps where neither those nor a time budget were asked for."""
-JUDGE_ITERATIONS = 30
-NO_SLICE_SPARED = 2
-"""Painted slices up to which the adapter sees all of them; labels it never sees."""
 LOOKING = "seeing the painted slices as other instruments would"
-DRAWING = "changing the backbone so that other stacks look alike"
-JUDGING = "finding out whether that helps"
 FITTING = "fitting for other stacks"
 
 
@@ -140,16 +129,10 @@ def fit_other_stacks(
         yield from work.look(deadline)
     if not (work.glances or encoder.along_stack or data.looks_along):
         return None
-    if settings.kind == "none" or settings.steps == 0 or not work.glances:
-        return (yield from work.fit())
-    if earlier is not None and _still_good(earlier, data.count, settings.steps):
-        work.go_on(layers, earlier)
-    else:
-        seconds = None if settings.steps else DEFAULT_SECONDS
-        if deadline is not None:
-            seconds = max(0.0, deadline - time.monotonic())
-        yield from work.adapt(layers, settings.steps or DEFAULT_STEPS, seconds)
-    return (yield from work.fit())
+    adapter = OtherAdapter(data, segmenter.tail, settings, work.own, work.glances)
+    if settings.kind != "none" and settings.steps != 0 and work.glances:
+        yield from adapter.find(layers, earlier, deadline)
+    return (yield from reports("scoring", work.fit(adapter), FITTING))
 
 
 def likeness_for_others(
@@ -172,12 +155,6 @@ def likeness_for_others(
     return (yield from reports_until(deadline, "scoring", measuring, FITTING))
 
 
-def _still_good(earlier: FitRecord, slices: int, steps: int | None) -> bool:
-    """Whether what an earlier round found is not worth finding again."""
-    same = (steps or DEFAULT_STEPS) == earlier.elsewhere_asked
-    return same and slices < TRY_AGAIN * earlier.elsewhere_tried
-
-
 class _Work:
     """The parts of `fit_other_stacks`, in the order in which it calls them."""
 
@@ -191,16 +168,9 @@ class _Work:
         settings: FitSettings,
     ) -> None:
         self.data, self.samples, self.own_head = data, samples, segmenter.head
-        self.tail: nn.Module = segmenter.tail
         self.encoder, self.planes, self.settings = encoder, planes, settings
         self.own: list[Glance] = []
         self.glances: list[Glance] = []
-        self.seen: dict[nn.Module, Tensor] = {}
-        self.layers: dict[str, Tensor] = {}
-        self.steps = self.parameters = 0
-        self.before: float | None = None
-        self.after: float | None = None
-        self.tried = self.asked = 0
 
     def look(self, deadline: float | None) -> Generator[StepReport, None, None]:
         """See the painted slices through the instruments."""
@@ -250,112 +220,15 @@ class _Work:
             )
         return found
 
-    def adapt(
-        self, layers: Mapping[str, Tensor], steps: int, seconds: float | None
-    ) -> Generator[StepReport, None, None]:
-        """Train an adapter and keep it where it helps."""
-        data, tail = self.data, self._adapted_tail(layers)
-        with torch.no_grad():
-            plain = {one.key: one.tail_taps(self.tail) for one in self.own}
-        standard = Standard.measure(torch.cat(list(plain.values())))
-        targets = {key: standard(values) for key, values in plain.items()}
-        fold = data.trial_fold() if data.count > 1 else 0
-        spared = fold if data.count > NO_SLICE_SPARED else None
-        training = [
-            one for one in self.glances if spared is None or bool((one.fold != spared).any())
-        ]
-        drawing = draw_together(
-            tail, training, targets, standard, steps=steps, seconds=seconds, seed=data.seed
-        )
-        began = time.monotonic()
-        while True:
-            try:
-                report = next(drawing)
-            except StopIteration as stop:
-                done = int(stop.value)
-                break
-            yield step_report(report, began, DRAWING)
-        if not done:
-            return
-        self.tried, self.asked = data.count, steps
-        self.before = yield from reports("scoring", self._judge(fold, self.tail), JUDGING)
-        self.after = yield from reports("scoring", self._judge(fold, tail), JUDGING)
-        if self.before is not None and self.after is not None and self.after >= self.before:
-            self.layers, self.steps, self.tail = adapter_state(tail), done, tail
-        self.seen = {one: values for one, values in self.seen.items() if one is self.tail}
-
-    def _adapted_tail(self, layers: Mapping[str, Tensor]) -> nn.Module:
-        """A tail with an adapter that starts from ``layers``, on the pretrained weights."""
-        settings, tail = self.settings, self.data.tail()
-        attach(
-            tail,
-            settings.kind,
-            self.data.backbone.adaptable_layers(tail),
-            rank=settings.rank,
-            low_rank=settings.low_rank,
-            seed=settings.seed,
-            state=dict(layers) or None,
-        )
-        self.parameters = count_parameters(tail)
-        return tail
-
-    def go_on(self, layers: Mapping[str, Tensor], earlier: FitRecord) -> None:
-        """Take over what an earlier round found."""
-        self.before, self.after = earlier.elsewhere_before, earlier.elsewhere_after
-        self.tried, self.asked = earlier.elsewhere_tried, earlier.elsewhere_asked
-        if earlier.elsewhere_steps:
-            tail = self._adapted_tail(layers)
-            merge(tail)
-            self.layers, self.steps, self.tail = dict(layers), earlier.elsewhere_steps, tail
-
-    def _judge(self, fold: int, tail: nn.Module) -> Generator[float, None, float | None]:
-        """Mean Dice of queries that have not seen the ``fold``, on its pixels through the instruments."""
-        each = [*self.own, *self.glances]
-        own = yield from self._taps(self.own, tail)
-        deep = torch.cat([own, (yield from self._glance_taps(tail))])
-        standard = Standard.measure(deep)
-        deep = standard(deep)
-        targets = torch.cat([one.targets for one in each])
-        outside = torch.cat([one.fold for one in each]) != fold
-        seen = torch.cat(
-            [torch.full_like(one.fold, number >= len(self.own)) for number, one in enumerate(each)]
-        )
-        judged = ~outside & seen.bool() & torch.isin(targets, targets[outside].unique())
-        if not bool(judged.any()):
-            return None
-        queries, bias = yield from fit_queries(
-            deep[outside], targets[outside], self.data.rows, probe.PENALTY, JUDGE_ITERATIONS
-        )
-        rows = (deep[judged] @ queries.T + bias).argmax(1)
-        scores = mixing.sampled_dice(rows, targets[judged], torch.ones(len(rows)))
-        return sum(scores.values()) / len(scores) if scores else None
-
-    def _glance_taps(self, tail: nn.Module) -> Generator[float, None, Tensor]:
-        """The taps of all glances through instruments, kept as long as the ``tail`` may still be chosen."""
-        if tail not in self.seen:
-            self.seen[tail] = yield from self._taps(self.glances, tail)
-        return self.seen[tail]
-
-    def _taps(self, each: Sequence[Glance], tail: nn.Module) -> Generator[float, None, Tensor]:
-        """(M, C) of all glances as ``tail`` sees them."""
-        found = []
-        for one in each:
-            found.append(one.taps(self.data.taps, tail))
-            yield len(found) / len(each)
-        return torch.cat(found)
-
-    def fit(self) -> Generator[StepReport, None, OtherStacks]:
-        """The head, on what the tail kept sees of the painted slices and through the instruments."""
-        return (yield from reports("scoring", self._fit(), FITTING))
-
-    def _fit(self) -> Generator[float, None, OtherStacks]:
+    def fit(self, adapter: OtherAdapter) -> Generator[float, None, OtherStacks]:
+        """The head and the forests, on what the tail kept sees of the painted slices and through the instruments."""
         data, samples = self.data, self.samples
-        if self.steps:
-            samples = yield from data.with_tail(self.tail)
+        if adapter.steps:
+            samples = yield from data.with_tail(adapter.tail)
         own = samples.detail[:, :-1] if self.encoder.along_stack else samples.detail
         if self.glances:
-            seen = yield from self._glance_taps(self.tail)
-            self.seen.clear()
+            seen = yield from adapter.glance_taps(adapter.tail)
+            adapter.forget()
             deep = torch.cat([data.tap_standard.undo(samples.deep), seen])
             standard, queries = Standard.measure(deep), None
             deep = standard(deep)
@@ -372,45 +245,40 @@ class _Work:
         blind = self.encoder.along_stack and bool(self.glances)
         part = 1 / (1 + (samples.volume is not None) + blind)
         fitted = yield from shares(fitting, 0.0, part)
-        forest = alike = None
+        volume_forest = alike_forest = None
         if samples.volume is not None:
-            volume = [samples.volume]
-            volume += [one.volume for one in self.glances if one.volume is not None]
-            growing = probe.grow_forest(
-                replace(everything, volume=torch.cat(volume)),
-                fitted.directions,
-                data.rows,
-                probe.OTHER_TREES,
-                data.seed,
-                spare_threads(),
-            )
-            forest = yield from shares(growing, part, part)
+            growing = self._grow_volume(everything, samples.volume, fitted.directions)
+            volume_forest = yield from shares(growing, part, part)
         if blind:
-            alike = yield from shares(self._grow_alike(), 1 - part, part)
-        head = data.head(fitted, standard)
+            alike_forest = yield from shares(self._grow_alike(), 1 - part, part)
         return OtherStacks(
-            head,
-            forest,
-            alike,
-            self.layers,
-            self.steps,
-            self.parameters,
-            self.before,
-            self.after,
-            self.tried,
-            self.asked,
+            data.head(fitted, standard),
+            volume_forest,
+            alike_forest,
+            adapter.layers,
+            adapter.steps,
+            adapter.parameters,
+            adapter.before,
+            adapter.after,
+            adapter.tried,
+            adapter.asked,
             bool(self.glances),
             noise_of(self.planes, self.encoder.intensity) if self.glances else None,
         )
 
+    def _grow_volume(
+        self, everything: Samples, own: Tensor, directions: Tensor
+    ) -> Generator[float, None, Forest]:
+        """The forest for stacks that are looked along: it sees `volume_filters` of slices and glances."""
+        volume = [own, *(one.volume for one in self.glances if one.volume is not None)]
+        return self._grow(replace(everything, volume=torch.cat(volume)), directions)
+
     def _grow_alike(self) -> Generator[float, None, Forest]:
         """The forest for stacks that show things alike: on the painted slices alone, without the place along them."""
-        data = self.data
-        return probe.grow_forest(
-            replace(self.samples, detail=self.samples.detail[:, :-1]),
-            self.own_head.directions.cpu(),
-            data.rows,
-            probe.OTHER_TREES,
-            data.seed,
-            spare_threads(),
-        )
+        samples = replace(self.samples, detail=self.samples.detail[:, :-1])
+        return self._grow(samples, self.own_head.directions.cpu())
+
+    def _grow(self, samples: Samples, directions: Tensor) -> Generator[float, None, Forest]:
+        rows, seed = self.data.rows, self.data.seed
+        trees, jobs = probe.OTHER_TREES, spare_threads()
+        return probe.grow_forest(samples, directions, rows, trees, seed, jobs)
