@@ -172,7 +172,9 @@ class FitSettings:
     other_stacks: bool = True
 
 
-Phase = Literal["loading", "embedding", "first fit", "adapting", "scoring", "segmenting"]
+Phase = Literal[
+    "loading", "embedding", "first fit", "adapting", "scoring", "comparing", "segmenting"
+]
 
 
 @dataclass(frozen=True)

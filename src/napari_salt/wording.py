@@ -15,6 +15,7 @@ _PHASES: dict[Phase, str] = {
     "first fit": "first fit",
     "adapting": "adapting",
     "scoring": "scoring",
+    "comparing": "comparing the contrast with the painted one",
     "segmenting": "segmenting",
 }
 

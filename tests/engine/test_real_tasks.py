@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_salt import wording
 from napari_salt.engine.requests import (
     AdapterSaved,
     AdaptRequest,
@@ -90,10 +91,14 @@ def test_adapt_and_segment_in_the_child(engine, stack, tmp_path):
 
     darker = Stack(np.stack([stack.plane(index) // 2 for index in range(4)]))
     reports, _ = finish(engine.submit(SegmentRequest(out, (0,), None, "cpu"), darker))
-    told = [one for one in reports if "contrast" in getattr(one, "message", "")]
+    told = [one for one in reports if getattr(one, "phase", "") == "comparing"]
     first = next(one for one in reports if isinstance(one, SlicePrediction))
     assert told, "another stack: it says why the first slice takes so long"
     assert reports.index(told[0]) < reports.index(first)
+    shares = [one.step / one.total for one in told]
+    assert shares == sorted(shares)
+    assert len(set(shares)) > 3
+    assert "comparing the contrast" in wording.report(told[-1])
 
 
 def test_an_adapter_for_its_own_stack_is_extended_in_the_child(engine, stack, tmp_path):

@@ -169,7 +169,9 @@ def test_another_contrast_is_undone(applied, fitted, scene, planes_of):
     shown, truth = scene
     adapter, other = fitted(), planes_of(shown(applied, offset=0.5))
     told: list[str] = []
-    chosen = run(prepare(other, adapter, tell=told.append))[0]
+    chosen, shares = run(prepare(other, adapter, tell=told.append))
+    assert shares == sorted(shares)
+    assert all(0 <= share <= 1 for share in shares)
     assert chosen.gamma == pytest.approx(1 / applied, rel=0.2)
     assert told == [
         f"The contrast is matched to that of the painted stack (gamma {chosen.gamma:.2g})"

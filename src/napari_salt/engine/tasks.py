@@ -14,7 +14,7 @@ import time
 from collections.abc import Generator, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 from napari_salt.engine.requests import (
     AdapterSaved,
@@ -34,12 +34,11 @@ from napari_salt.engine.requests import (
 )
 from napari_salt.model.adapter_info import read_info
 from napari_salt.model.input_checks import check_contrast
+from napari_salt.model.progress import reports
 from napari_salt.records import BACKGROUND_NAME, Planes, SlicePrediction, StepReport
 
 if TYPE_CHECKING:
     from napari_salt.model.adapter_file import AdapterFile
-
-_T = TypeVar("_T")
 
 LOOK_SECONDS = 1.0
 """How long a look ahead goes on before it begins another pass through the network."""
@@ -147,8 +146,7 @@ def segment(
     if conditions is None:
         preparing = prepare(planes, adapter, device=request.device, cache=cache, tell=notes.append)
         # nothing is yielded while the adapter's own stack is prepared
-        looking = StepReport("loading", 0, 0, message="Comparing the contrast with the painted one")
-        conditions = yield from _instead_of_none(preparing, looking)
+        conditions = yield from reports("comparing", preparing)
         yield StackPrepared(conditions)
     predictions = predict(
         planes,
@@ -173,18 +171,6 @@ def segment(
     finally:
         predictions.close()
     return SegmentResult(total, time.monotonic() - started)
-
-
-def _instead_of_none(
-    work: Generator[None, None, _T], report: StepReport
-) -> Generator[StepReport, None, _T]:
-    """``work`` that reports what it is at where it would yield None."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as stop:
-            return cast("_T", stop.value)
-        yield report
 
 
 def warm_up(request: WarmUpRequest, planes: Planes | None) -> Generator[Report, None, None]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_salt.model import elsewhere
-from napari_salt.model.likeness import SmoothPlanes, match_contrast
+from napari_salt.model.likeness import MOST_LOOKS, SmoothPlanes, match_contrast
+from napari_salt.model.progress import shares
 from napari_salt.model.segment_large import LargeRun
 from napari_salt.model.segment_slices import segment_slices
 from napari_salt.records import SlicePrediction
@@ -42,11 +43,12 @@ def matched_intensity(
     planes: Planes,
     adapter: AdapterFile,
     tell: Callable[[str], None],
-) -> Generator[None, None, Intensity]:
+) -> Generator[float, None, Intensity]:
     """The range and contrast at which to see another stack, whose measured ones ``encoder`` has.
 
     Where the adapter knows what the painted labels look like, see `likeness`, features tell it; else it is changed
-    where masks are clearly surer for it, see `elsewhere`. Yields None after each pass through the network.
+    where masks are clearly surer for it, see `elsewhere`. Yields the share done, 0..1, after each pass through the
+    network.
     """
     likeness = None if is_large(planes.info) else adapter.likeness()
     if likeness is None:
@@ -65,7 +67,7 @@ def _by_features(
     planes: Planes,
     adapter: AdapterFile,
     likeness: Likeness,
-) -> Generator[None, None, None]:
+) -> Generator[float, None, None]:
     measured = encoder.intensity
     smooth = SmoothPlanes(planes)
     seeing = smooth.seen_by(encoder, adapter.info.intensity_choice)
@@ -73,12 +75,14 @@ def _by_features(
     if _far_apart(measured, without_noise):
         encoder.intensity = without_noise
     masks = {}
+    one_look = 1 / (1 + MOST_LOOKS)
     looked_at = _looked_at(encoder, planes)
     for one in segment_slices(segmenter, encoder, planes, looked_at, adapter.labels):
         if one is not None:
             masks[one.index] = one.labels > 0
-        yield None
-    match = yield from match_contrast(likeness, segmenter, seeing, smooth, masks)
+        yield one_look * len(masks) / len(looked_at)
+    matching = match_contrast(likeness, segmenter, seeing, smooth, masks)
+    match = yield from shares(matching, one_look, 1 - one_look)
     same = elsewhere.on_one_scale(adapter.trained_intensity(), measured)
     doubtful = match.distance > (LEFT_ON_ONE_SCALE if same else LEFT)
     if abs(match.gamma - 1) > AS_GOOD_AS_ONE and not doubtful:
@@ -94,12 +98,14 @@ def _far_apart(measured: Intensity, without_noise: Intensity) -> bool:
 
 def _by_doubt(
     segmenter: Segmenter, encoder: Encoder, planes: Planes, adapter: AdapterFile
-) -> Generator[None, None, None]:
+) -> Generator[float, None, None]:
     plain = encoder.intensity
     instruments = adapter.info.instruments
     lost = elsewhere.clearly(adapter.trained_intensity(), plain, instruments=instruments)
     looked_at = _looked_at(encoder, planes)
     doubts: dict[float, float | None] = {}
+    each = 1 / len(elsewhere.GAMMAS) / len(looked_at)
+    done = 0
     for gamma in elsewhere.GAMMAS:
         encoder.intensity = replace(plain, gamma=gamma)
         found: list[SlicePrediction | Decision] = []
@@ -107,7 +113,8 @@ def _by_doubt(
             for one in _looks(segmenter, encoder, planes, index, adapter.labels, len(looked_at)):
                 if one is not None:
                     found.append(one)
-                yield None
+                yield done * each
+            done += 1
         doubts[gamma] = elsewhere.doubt(found)
     encoder.intensity = replace(plain, gamma=elsewhere.surest(doubts, lost))
 

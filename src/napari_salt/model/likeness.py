@@ -42,6 +42,8 @@ STEP = 2**0.25
 """Factor between two gammas that are tried."""
 MOST_STEPS = 3
 """So many of them up or down at the most."""
+MOST_LOOKS = 2 + MOST_STEPS
+"""Contrasts that are looked at: none, one step either way, and on to one side."""
 FLOOR = 0.1
 """Part of a feature's spread over all painted pixels that is added to its spread over those of the labels: what hardly
 varies there would count for too much."""
@@ -195,10 +197,10 @@ def match_contrast(
     seeing: Encoder,
     smooth: SmoothPlanes,
     masks: Mapping[int, NDArray[np.bool_]],
-) -> Generator[None, None, Match]:
+) -> Generator[float, None, Match]:
     """The contrast under which the pixels of ``masks`` (Y, X), by slice, are most like those painted.
 
-    ``seeing`` is the encoder of the ``smooth`` planes. Yields None after each pass through the network.
+    ``seeing`` is the encoder of the ``smooth`` planes. Yields the share done, 0..1, after each pass of the network.
     """
     head = segmenter.head
     drawn = {index: _draw(mask, index) for index, mask in masks.items() if mask.any()}
@@ -208,16 +210,16 @@ def match_contrast(
     plain = seeing.intensity
     known: dict[int, float] = {}
 
-    def look(step: int) -> Generator[None, None, None]:
+    def look(step: int) -> Generator[float, None, None]:
         seeing.intensity = replace(plain, gamma=STEP**step)
         values = []
-        for index, (rows, columns, _) in drawn.items():
+        for place, (index, (rows, columns, _)) in enumerate(drawn.items()):
             for found in _features_at(
                 seeing, smooth, index, rows, columns, head.taps, segmenter.tail
             ):
                 if found is not None:
                     values.append(found)
-                yield None
+                yield (len(known) + place / len(drawn)) / MOST_LOOKS
         known[step] = likeness.distance(torch.cat(values), weights, head.tap_standard)
 
     for step in (0, -1, 1):

@@ -23,6 +23,7 @@ from napari_salt.model.framing import Intensity, intensity_for
 from napari_salt.model.input_checks import check_channels, check_slices, check_unit
 from napari_salt.model.limits import measure_limits, measured_slices
 from napari_salt.model.noise import compared_slices, measure_noise, noise_of
+from napari_salt.model.progress import without_shares
 from napari_salt.model.segment_slices import Kept, and_beside, segment_slices, segment_steadied
 from napari_salt.model.segmenter import Segmenter
 from napari_salt.model.volume_filters import slices_around
@@ -88,7 +89,8 @@ def predict(
             None  # a stack that outgrows the limit would only push out what the next round needs
         )
     if conditions is None:
-        conditions = yield from prepare(planes, adapter, device=device, cache=cache, tell=tell)
+        preparing = prepare(planes, adapter, device=device, cache=cache, tell=tell)
+        conditions = yield from without_shares(preparing)
     seen, noise = conditions, conditions.noise
     left = deque(slices)
 
@@ -120,8 +122,8 @@ def prepare(
     device: str = "auto",
     cache: FeatureCache | None = None,
     tell: Callable[[str], None] | None = None,
-) -> Generator[None, None, Conditions]:
-    """Choose intensities and contrast for a stack; yields None now and then, where a caller may stop.
+) -> Generator[float, None, Conditions]:
+    """Choose intensities and contrast for a stack; yields the share done, 0..1, where a caller may stop.
 
     Only the slices of `slices_to_prepare` are read. Parameters and errors as `predict`.
     """
@@ -137,11 +139,14 @@ def prepare(
         volume=adapter.looks_along(kin, planes.info),
     )
 
-    def work(target: torch.device) -> Generator[None, None, Intensity]:
+    def work(target: torch.device) -> Generator[float, None, Intensity]:
         segmenter, encoder = _network(planes, adapter, plain, target, cache)
-        return (yield from matched_intensity(segmenter, encoder, planes, adapter, told))
+        return (yield from matched_intensity(segmenter, encoder, planes, adapter, _teller(tell)))
 
-    told = _teller(tell)
+    def told(message: str) -> float:
+        _teller(tell)(message)
+        return 0.0
+
     # absolute intensities mean the same everywhere
     if plain.elsewhere and intensity.method != "window":
         intensity = yield from with_fallback(pick_device(device), work, told)

@@ -53,6 +53,16 @@ def shares(
             return cast("_T", stop.value)
 
 
+def without_shares(work: Generator[float, None, _T]) -> Generator[None, None, _T]:
+    """Work that does not say how far it is."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            return cast("_T", stop.value)
+        yield None
+
+
 def step_report(report: TuneReport, began: float, message: str) -> StepReport:
     """A report of steps of training that began at ``began`` (`time.monotonic`)."""
     left = _left(began, report.step / report.steps if report.steps else 0)
