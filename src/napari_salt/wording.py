@@ -15,7 +15,7 @@ _PHASES: dict[Phase, str] = {
     "first fit": "first fit",
     "adapting": "adapting",
     "scoring": "scoring",
-    "comparing": "comparing the contrast with the painted one",
+    "comparing": "looking at a few slices first",
     "segmenting": "segmenting",
 }
 

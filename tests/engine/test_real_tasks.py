@@ -98,7 +98,7 @@ def test_adapt_and_segment_in_the_child(engine, stack, tmp_path):
     shares = [one.step / one.total for one in told]
     assert shares == sorted(shares)
     assert len(set(shares)) > 3
-    assert "comparing the contrast" in wording.report(told[-1])
+    assert "looking at a few slices" in wording.report(told[-1])
 
 
 def test_an_adapter_for_its_own_stack_is_extended_in_the_child(engine, stack, tmp_path):

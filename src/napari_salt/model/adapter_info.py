@@ -73,6 +73,8 @@ class AdapterInfo:
     row_scale
         On the painted stack, scale of the probability of background and each label, which add up to one again after
         it; () = all alike.
+    areas_told
+        Whether the paint tells how large labels are, see `thresholds.areas_told`.
     taps
         Name and channels of each tap of the backbone, in order.
     instruments
@@ -110,6 +112,7 @@ class AdapterInfo:
     record: FitRecord
     linear_share: float = 0.25
     row_scale: tuple[float, ...] = ()
+    areas_told: bool = False
     volume: bool = False
     instruments: bool = False
     noise: float | None = None
@@ -179,6 +182,7 @@ def _checked(content: Mapping[str, Any]) -> dict[str, Any]:
             number(scale, LEAST_SCALE, 1)
             for scale in items(found.get("row_scale", []), MOST_LABELS + 1)
         ),
+        "areas_told": truth(found.get("areas_told", False)),
         "volume": truth(found.get("volume", False)),
         "instruments": truth(found.get("instruments", False)),
         "noise": None if found.get("noise") is None else number(found["noise"], 0),

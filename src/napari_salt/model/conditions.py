@@ -28,6 +28,8 @@ class Conditions:
         Where neighbouring slices decide together the noise of the stack, see `noise.measure_noise`; else 0.
     volume
         Whether a slice is seen together with those around it, see `volume_filters`.
+    thresholds
+        Probability of each label from which on a pixel has it, see `thresholds`; () = the most probable one.
     """
 
     low: tuple[float, ...]
@@ -37,6 +39,7 @@ class Conditions:
     kin: Kin
     noise: float = 0.0
     volume: bool = False
+    thresholds: tuple[float, ...] = ()
 
     @property
     def elsewhere(self) -> bool:
@@ -59,7 +62,10 @@ class Conditions:
             if len(low) != len(high) or method not in ("percentile", "window") or not noise >= 0:
                 raise ValueError("not the conditions of a stack")
             volume = bool(content.get("volume", False))
-            return Conditions(low, high, method, float(gamma), kin, noise, volume)
+            thresholds = tuple(float(one) for one in content.get("thresholds", ()))
+            if not all(0 <= one <= 1 for one in thresholds):
+                raise ValueError("not probabilities")
+            return Conditions(low, high, method, float(gamma), kin, noise, volume, thresholds)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 "What is kept of the stack's intensities is damaged; delete the unfinished run and begin anew."

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from napari_salt.model.thresholds import rows_above
 from napari_salt.records import SliceSummary
 
 if TYPE_CHECKING:
@@ -28,8 +29,16 @@ class Decision:
     uncertainty: NDArray[np.float32]
 
 
-def decide(probabilities: NDArray[np.float32], ids: NDArray[np.unsignedinteger]) -> Decision:
-    """From probabilities (K + 1, h, w), row 0 the background, and the id of each row (K + 1,)."""
+def decide(
+    probabilities: NDArray[np.float32],
+    ids: NDArray[np.unsignedinteger],
+    thresholds: Sequence[float] = (),
+) -> Decision:
+    """From probabilities (K + 1, h, w), row 0 the background, and the id of each row (K + 1,).
+
+    A pixel has the label that is most above its threshold, see `thresholds`, or, where there are none, the most
+    probable one. Doubt is that between the two most probable rows.
+    """
     best, rows = probabilities[0].copy(), np.zeros(probabilities.shape[1:], np.intp)
     second = np.full_like(best, -np.inf)
     # one pass over the rows, in a quarter of the time of argmax and partition
@@ -38,6 +47,8 @@ def decide(probabilities: NDArray[np.float32], ids: NDArray[np.unsignedinteger])
         rows[other > best] = row
         np.maximum(best, other, out=best)
     unsure = np.clip(1 - (best - second), 0, 1)
+    if thresholds:
+        rows = rows_above(probabilities, thresholds)
     return Decision(rows, ids[rows], unsure)
 
 

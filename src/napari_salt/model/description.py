@@ -35,6 +35,7 @@ def describe(
     record: FitRecord,
     *,
     kind: AdapterKind,
+    areas_told: bool,
 ) -> AdapterInfo:
     """The description of what was fitted to a stack of these ``limits``, with layers adapted by ``kind``."""
     identity = encoder.backbone.identity
@@ -58,6 +59,7 @@ def describe(
         directions=len(head.directions),
         linear_share=head.linear_share,
         row_scale=head.row_scale,
+        areas_told=areas_told,
         this_stack_only=not settings.other_stacks,
         taps=head.taps,
         text_model=settings.text_model,

@@ -36,6 +36,7 @@ from napari_salt.model.progress import loading, reports, reports_until
 from napari_salt.model.score import LATER_NOTE, named, scored
 from napari_salt.model.segment_slices import segment_slices
 from napari_salt.model.segmenter import Segmenter
+from napari_salt.model.thresholds import areas_told
 from napari_salt.model.training_set import TrainingSet
 from napari_salt.model.tuning import TIME_NOTE, Tuned, mean_dice, tune
 from napari_salt.model.volume_filters import looks_along
@@ -389,6 +390,7 @@ class _Fit:
             self.settings,
             record,
             kind=kind,
+            areas_told=areas_told(self.painted),
         )
         if other is not None:
             info = other.described_in(info)

@@ -23,17 +23,31 @@ from napari_salt.model.framing import Intensity, intensity_for
 from napari_salt.model.input_checks import check_channels, check_slices, check_unit
 from napari_salt.model.limits import measure_limits, measured_slices
 from napari_salt.model.noise import compared_slices, measure_noise, noise_of
-from napari_salt.model.progress import without_shares
-from napari_salt.model.segment_slices import Kept, and_beside, segment_slices, segment_steadied
+from napari_salt.model.progress import shares, without_shares
+from napari_salt.model.segment_slices import (
+    Kept,
+    and_beside,
+    probability_maps,
+    segment_slices,
+    segment_steadied,
+)
 from napari_salt.model.segmenter import Segmenter
+from napari_salt.model.thresholds import choose_thresholds, sampled
 from napari_salt.model.volume_filters import slices_around
 from napari_salt.records import SlicePrediction
 from napari_salt.regions import is_large
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from napari_salt.intensity import Limits
     from napari_salt.model.feature_cache import FeatureCache
     from napari_salt.records import Label, Planes
+
+
+LOOK_SHARE = 0.25
+"""Part of `prepare` that thresholds take where the contrast is compared, too."""
 
 
 def predict(
@@ -101,11 +115,26 @@ def predict(
             group = [left[i] for i in range(min(len(left), _slices_at_once(encoder, planes)))]
             if noise:
                 found = segment_steadied(
-                    segmenter, encoder, planes, group, adapter.labels, chosen, noise, beside
+                    segmenter,
+                    encoder,
+                    planes,
+                    group,
+                    adapter.labels,
+                    chosen,
+                    noise,
+                    beside,
+                    seen.thresholds,
                 )
             else:
                 found = segment_slices(
-                    segmenter, encoder, planes, group, adapter.labels, chosen, tell
+                    segmenter,
+                    encoder,
+                    planes,
+                    group,
+                    adapter.labels,
+                    chosen,
+                    tell,
+                    seen.thresholds,
                 )
             for one in found:
                 if one is not None:
@@ -123,7 +152,7 @@ def prepare(
     cache: FeatureCache | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Generator[float, None, Conditions]:
-    """Choose intensities and contrast for a stack; yields the share done, 0..1, where a caller may stop.
+    """Choose intensities, contrast and thresholds for a stack; yields the share done, 0..1, where a caller may stop.
 
     Only the slices of `slices_to_prepare` are read. Parameters and errors as `predict`.
     """
@@ -133,27 +162,52 @@ def prepare(
     check_unit(planes.info, limits, adapter.info)
     intensity = intensity_for(choice, limits)
     kin = _kin(planes, adapter, limits, intensity)
-    plain = Conditions(
+    seen = Conditions(
         *(intensity.low, intensity.high, intensity.method, intensity.gamma),
         kin=kin,
         volume=adapter.looks_along(kin, planes.info),
     )
 
-    def work(target: torch.device) -> Generator[float, None, Intensity]:
-        segmenter, encoder = _network(planes, adapter, plain, target, cache)
+    def contrast(target: torch.device) -> Generator[float, None, Intensity]:
+        segmenter, encoder = _network(planes, adapter, seen, target, cache)
         return (yield from matched_intensity(segmenter, encoder, planes, adapter, _teller(tell)))
+
+    def look(target: torch.device) -> Generator[float, None, tuple[float, ...]]:
+        segmenter, encoder = _network(planes, adapter, seen, target, cache)
+        return (yield from _thresholds(segmenter, encoder, planes, adapter, seen))
 
     def told(message: str) -> float:
         _teller(tell)(message)
         return 0.0
 
     # absolute intensities mean the same everywhere
-    if plain.elsewhere and intensity.method != "window":
-        intensity = yield from with_fallback(pick_device(device), work, told)
+    compare = seen.elsewhere and intensity.method != "window"
+    if compare:
+        work = with_fallback(pick_device(device), contrast, told)
+        intensity = yield from shares(work, 0.0, 1 - LOOK_SHARE)
     noise = measure_noise(planes, intensity)
-    return replace(
-        plain, low=intensity.low, high=intensity.high, gamma=intensity.gamma, noise=noise
-    )
+    seen = replace(seen, low=intensity.low, high=intensity.high, gamma=intensity.gamma, noise=noise)
+    if adapter.info.areas_told and not is_large(planes.info):
+        looking = with_fallback(pick_device(device), look, told)
+        part = LOOK_SHARE if compare else 1.0
+        seen = replace(seen, thresholds=(yield from shares(looking, 1 - part, part)))
+    return seen
+
+
+def _thresholds(
+    segmenter: Segmenter, encoder: Encoder, planes: Planes, adapter: AdapterFile, seen: Conditions
+) -> Generator[float, None, tuple[float, ...]]:
+    """Those of `choose_thresholds`, by a few slices that nobody painted; yields the share done, 0..1."""
+    painted = () if seen.elsewhere else adapter.info.record.slices
+    indices = [
+        index for index in elsewhere.slices_to_look_at(planes.info.shape[0]) if index not in painted
+    ]
+    looks: list[NDArray[np.float32]] = []
+    for found in probability_maps(segmenter, encoder, planes, indices, seen.noise):
+        if found is not None:
+            looks.append(sampled(found))
+        yield len(looks) / len(indices)
+    return choose_thresholds(looks)
 
 
 def _kin(planes: Planes, adapter: AdapterFile, limits: Limits, intensity: Intensity) -> Kin:
@@ -174,9 +228,9 @@ def slices_to_prepare(count: int, *, volume: bool = False) -> list[int]:
 
     ``volume`` is that of the adapter's description: slices may be seen together with those around them.
     """
-    looked_at = set(elsewhere.slices_to_look_at(count))
+    looked_at = _with_those_beside(elsewhere.slices_to_look_at(count), count)
     if volume:
-        looked_at |= _with_those_around(looked_at, count)
+        looked_at = _with_those_around(looked_at, count)
     return sorted({*measured_slices(count), *looked_at, *compared_slices(count)})
 
 
@@ -184,10 +238,14 @@ def slices_to_read(slices: Sequence[int], count: int, conditions: Conditions) ->
     """The slices of a stack of ``count`` that `predict` reads for ``slices``; rising."""
     found = set(slices)
     if conditions.noise:
-        found = {index for one in found for index in and_beside(one, count)}
+        found = _with_those_beside(slices, count)
     if conditions.volume:
         found = _with_those_around(found, count)
     return sorted(found)
+
+
+def _with_those_beside(slices: Sequence[int], count: int) -> set[int]:
+    return {index for one in slices for index in and_beside(one, count)}
 
 
 def _with_those_around(slices: Set[int], count: int) -> set[int]:

@@ -39,10 +39,16 @@ def segment_slices(
     labels: Sequence[Label],
     chosen: Sequence[Label] | None = None,
     tell: Callable[[str], None] | None = None,
+    thresholds: Sequence[float] = (),
 ) -> Generator[SlicePrediction | None, None, None]:
-    """Masks of slices; those of a large one come from `segment_large`, which ``tell``s how far it is."""
+    """Masks of slices; those of a large one come from `segment_large`, which ``tell``s how far it is.
+
+    ``thresholds`` are those of `decide`, of which large slices know nothing.
+    """
     if not is_large(planes.info):
-        yield from _segment_together(segmenter, encoder, planes, indices, labels, chosen)
+        yield from _segment_together(
+            segmenter, encoder, planes, indices, labels, chosen, thresholds
+        )
         return
     for index in indices:
         yield from segment_large(segmenter, encoder, planes, index, labels, chosen, tell)
@@ -78,6 +84,7 @@ def _segment_together(
     indices: Sequence[int],
     labels: Sequence[Label],
     chosen: Sequence[Label] | None,
+    thresholds: Sequence[float],
 ) -> Generator[SlicePrediction | None, None, None]:
     """Masks of slices whose frames share batches, each by itself.
 
@@ -89,7 +96,7 @@ def _segment_together(
             yield None
         else:
             full = one.full(one.probabilities)
-            yield _prediction(full, one, labels, chosen)
+            yield _prediction(full, one, labels, chosen, thresholds)
 
 
 def segment_steadied(
@@ -101,8 +108,46 @@ def segment_steadied(
     chosen: Sequence[Label] | None,
     noise: float,
     beside: dict[int, Kept],
+    thresholds: Sequence[float] = (),
 ) -> Generator[SlicePrediction | None, None, None]:
     """The same together with the slices ``beside``, where maps are kept for the next call that goes on from here."""
+    for one in _steadied(segmenter, encoder, planes, indices, noise, beside):
+        if one is None:
+            yield None
+        else:
+            of, probabilities = one
+            yield _prediction(of.full(probabilities), of, labels, chosen, thresholds)
+
+
+def probability_maps(
+    segmenter: Segmenter,
+    encoder: Encoder,
+    planes: Planes,
+    indices: Sequence[int],
+    noise: float = 0.0,
+) -> Generator[NDArray[np.float32] | None, None, None]:
+    """(K + 1, h, w) of each slice, none of them large, on the detail grid, as masks of it are made from.
+
+    With ``noise`` slices decide together with those beside them. None after each batch of frames.
+    """
+    if not noise:
+        for one in _maps(segmenter, encoder, planes, indices):
+            yield None if one is None else one.probabilities
+        return
+    for index in indices:  # those beside one are not those beside the next
+        for found in _steadied(segmenter, encoder, planes, [index], noise, {}):
+            yield None if found is None else found[1]
+
+
+def _steadied(
+    segmenter: Segmenter,
+    encoder: Encoder,
+    planes: Planes,
+    indices: Sequence[int],
+    noise: float,
+    beside: dict[int, Kept],
+) -> Generator[tuple[_Map, NDArray[np.float32]] | None, None, None]:
+    """Slices and what they say together with those ``beside`` them; None after each batch of frames."""
     count = planes.info.shape[0]
     wanted = {index: and_beside(index, count) for index in indices}
     needed = {index for all_of_them in wanted.values() for index in all_of_them}
@@ -115,9 +160,9 @@ def segment_steadied(
         image = encoder.intensity.apply(one.plane).numpy()
         beside[one.index] = Kept(one, Seen(image, one.probabilities))
         while waiting and all(index in beside for index in wanted[waiting[0]]):
-            yield _steady(waiting.popleft(), beside, count, labels, chosen, noise)
+            yield _steady(waiting.popleft(), beside, count, noise)
     while waiting:
-        yield _steady(waiting.popleft(), beside, count, labels, chosen, noise)
+        yield _steady(waiting.popleft(), beside, count, noise)
 
 
 def _forget(beside: dict[int, Kept], needed: Set[int]) -> None:
@@ -131,18 +176,12 @@ def _forget(beside: dict[int, Kept], needed: Set[int]) -> None:
 
 
 def _steady(
-    index: int,
-    beside: Mapping[int, Kept],
-    count: int,
-    labels: Sequence[Label],
-    chosen: Sequence[Label] | None,
-    noise: float,
-) -> SlicePrediction:
-    """The prediction of one slice, from the maps of it and its neighbours."""
+    index: int, beside: Mapping[int, Kept], count: int, noise: float
+) -> tuple[_Map, NDArray[np.float32]]:
+    """One slice and its probabilities on the detail grid, from the maps of it and its neighbours."""
     here = beside[index]
     others = [beside[other].seen for other in and_beside(index, count) if other != index]
-    full = here.map.full(steady(here.seen, others, noise))
-    return _prediction(full, here.map, labels, chosen)
+    return here.map, steady(here.seen, others, noise)
 
 
 @torch.inference_mode()
@@ -190,9 +229,10 @@ def _prediction(
     of: _Map,
     labels: Sequence[Label],
     chosen: Sequence[Label] | None,
+    thresholds: Sequence[float],
 ) -> SlicePrediction:
     """From probabilities (K + 1, Y, X), row 0 the background."""
-    decision = decide(probabilities, shown_ids(labels, chosen))
+    decision = decide(probabilities, shown_ids(labels, chosen), thresholds)
     unsure = decision.uncertainty
     doubts, areas = {}, {}
     for row, label in enumerate(labels, start=1):
