@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 
 from comparison import LEVEL, OURS
 from data import BASE, HELD_OUT
+from methods import is_marked
 from results import Result
 from sections import replace_section, table
 
@@ -62,12 +63,12 @@ def write_figures(path: Path, results: Sequence[Result]) -> None:
 
 def figures(results: Sequence[Result]) -> str:
     """The table and what it comes to: means over the choices of painted slices that all three have run."""
-    dice = _means(results)
+    dice, marked = _means(results), _marked(results)
     head = ["ours / forest / probe, painted slices", *(str(n) for n in COUNTS)]
     tables = []
     for derived in (False, True):
         rows = [
-            [_title(task), *(_cell(dice, task, n) for n in COUNTS)]
+            [_title(task), *(_cell(dice, task, n, marked) for n in COUNTS)]
             for task in ROWS
             if ("/" in task) == derived and any((task, n, OURS) in dice for n in COUNTS)
         ]
@@ -100,15 +101,26 @@ def _means(results: Sequence[Result]) -> dict[tuple[str, int, str], float]:
     return found
 
 
-def _cell(dice: Mapping[tuple[str, int, str], float], task: str, n: int) -> str:
+def _marked(results: Iterable[Result]) -> set[tuple[str, int]]:
+    """Task and number of those with a result of ours that lacks what the latest recipe changed."""
+    ours = [one for one in results if one.method == OURS]
+    return {(one.task, one.n) for one in ours if is_marked(one.recipe, one.task)}
+
+
+def _cell(
+    dice: Mapping[tuple[str, int, str], float], task: str, n: int, marked: Set[tuple[str, int]]
+) -> str:
     found = [dice.get((task, n, method)) for method in (OURS, *AGAINST)]
     if found[0] is None:
         return ""
     best = max(value for value in found if value is not None)
     words = ["–" if value is None else f"{value:.3f}".removeprefix("0") for value in found]
-    return " / ".join(
+    shown = [
         f"**{word}**" if value == best else word for word, value in zip(words, found, strict=True)
-    )
+    ]
+    if (task, n) in marked:
+        shown[0] += "°"
+    return " / ".join(shown)
 
 
 def _sum(dice: Mapping[tuple[str, int, str], float]) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import plot as plots
 from comparison import LEVEL, OURS, counted, difference, pair_up, verdicts
 from data import BASE, HELD_OUT
-from methods import METHODS, method
+from methods import METHODS, PENDING, is_marked, method
 from results import Result
 from sections import replace_section, table
 
@@ -92,7 +92,8 @@ def origin(results: Sequence[Result], outdated: int = 0) -> str:
         lines.append(f"Ours is recipe {recipes}.")
         if "," in recipes:
             lines.append(
-                "Results of an earlier one stand on tasks where nothing has changed since."
+                "Results of an earlier one stand on tasks where nothing has changed since, and where the change of "
+                f"recipe {PENDING} is all that they lack: those are marked °."
             )
     if len(states) > 1:
         lines.append(
@@ -182,6 +183,8 @@ def _cell(cells: dict[tuple, list[Result]], key: str, field: str) -> str:
     text = f"{mean:.{digits}f}"
     if len(found) > 1:
         text += f" ± {np.std([getattr(result, field) for result in found]):.{digits}f}"
+    if any(is_marked(result.recipe, result.task) for result in found):
+        text += "°"
     if len(found) < most:
         return f"({text})"
     if len(full) == 1:

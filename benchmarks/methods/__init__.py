@@ -19,8 +19,8 @@ RECIPE = "15"
 what an earlier recipe gave, and its runs are done again."""
 
 PENDING = 15
-"""Changes nearly everything, by a little, since `thresholds` came: what older recipes gave stands until it is run again,
-and is marked in the tables. Strokes are not concerned."""
+"""Changes nearly everything, by a little, since `thresholds` came: what older recipes gave stands until it is run
+again, and is marked in the tables. Strokes are not concerned."""
 
 OLDEST = 4
 """Results of an earlier recipe than this stand nowhere."""
@@ -89,7 +89,8 @@ def still_stands(recipe: str, task: str, n: int) -> bool:
 
 def is_marked(recipe: str, task: str) -> bool:
     """Whether a result of ours that stands lacks what the `PENDING` recipe changed."""
-    return recipe.isdecimal() and int(recipe) < PENDING and not task.endswith("/scribbles")
+    number = recipe.partition("/")[0]
+    return number.isdecimal() and int(number) < PENDING and not task.endswith("/scribbles")
 
 
 Segment = Callable[["Dataset", Sequence[int]], Iterator[NDArray[np.unsignedinteger]]]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from comparison import OURS
 from figures import AGAINST, ROWS, TITLES, cases, figures, write_figures
+from methods import PENDING
 from results import Result
 
 PLAIN = Result(OURS, "coins", 1, 0, 0.9, 2.0, 1, 1, None, None, "", {}, {}, "", "", "")
@@ -48,6 +49,19 @@ def test_other_methods_and_choices_that_not_all_have_run_do_not_count():
     third = replace(one, shift=2, dice=0.1)
     text = figures([*first, *(replace(each, shift=1) for each in second), third])
     assert "| **.700** / **.700** / **.700** |" in text
+
+
+def test_a_result_that_lacks_the_latest_change_is_marked():
+    newest, older = str(PENDING), str(PENDING - 1)
+    ours, *others = results("coins", 1, 0.9, 0.8, 0.7)
+    other_choice = [replace(one, shift=1) for one in (ours, *others)]
+    assert "°" not in figures([replace(ours, recipe=newest), *others])
+    old = [replace(ours, recipe=older), *others]
+    assert "| **.900**° / .800 / .700 |" in figures(old)
+    mixed = [replace(ours, recipe=newest), *others, *other_choice]
+    mixed[3] = replace(mixed[3], recipe=older)
+    assert "°" in figures(mixed)
+    assert "°" not in figures([replace(one, task="coins/scribbles") for one in old])
 
 
 def test_the_table_can_be_run_anew_from_its_cases():
