@@ -29,6 +29,18 @@ def test_duration(seconds, text):
     assert wording.duration(seconds) == text
 
 
+@pytest.mark.parametrize(
+    ("indices", "text"),
+    [
+        ((4,), "slice 4"),
+        ((4, 5, 6), "slices 4 to 6"),
+        ((4, 6, 9), "3 slices from 4 to 9"),
+    ],
+)
+def test_slices(indices, text):
+    assert wording.slices(indices) == text
+
+
 @pytest.mark.parametrize(("count", "text"), [(640_000, "640 kB"), (1_234_567, "1.2 MB")])
 def test_size(count, text):
     assert wording.size(count) == text

@@ -25,6 +25,16 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def slices(indices: Sequence[int]) -> str:
+    """``slice 4``, ``slices 4 to 9``, ``5 slices from 4 to 9`` where some between are not among them; they rise."""
+    first, last = indices[0], indices[-1]
+    if first == last:
+        return f"slice {first}"
+    if last - first + 1 == len(indices):
+        return f"slices {first} to {last}"
+    return f"{len(indices)} slices from {first} to {last}"
+
+
 def duration(seconds: float) -> str:
     """``9 s``, ``1 min 20 s``, ``1 h 5 min``; never a negative time."""
     whole = max(round(seconds), 0)

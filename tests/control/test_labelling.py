@@ -339,6 +339,7 @@ def test_interpolation_fills_between_as_one_step(desk):
     desk.go(0)
     desk.press("U")
     assert desk.here == 2
+    assert desk.status() == "interpolation of “cell” on 4 slices from 2 to 6 taken back"
     stroke = desk.annotations.paint[6].copy()
     assert stroke[4].tolist() == [0] * 5 + [2, 2] + [0] * 5
     desk.annotations.paint[6] = before[6]

@@ -194,7 +194,7 @@ def test_an_empty_prediction_can_be_accepted_as_complete():
     annotations = Annotations(SHAPE)
     assert annotations.accept(1, rows(0, 0, 0, 0), complete=True) == 0
     assert annotations.is_complete(1)
-    assert annotations.next_undo == 1
+    assert annotations.next_undo.index == 1
     annotations.undo()
     assert not annotations.is_complete(1)
 
@@ -286,15 +286,16 @@ def test_filling_several_slices_is_one_step_and_keeps_paint():
     assert annotations.fill(1, masks, index=2, what="shapes") == (2, 3)
     assert told == [2, 3]
     assert annotations.paint[2].tolist() == [[BACKGROUND, 3], [1, 1]]
-    assert (annotations.undo_what, annotations.fill_what) == ("shapes", "shapes")
+    assert annotations.next_undo is annotations.next_fill
+    assert (annotations.next_undo.what, annotations.next_undo.slices) == ("shapes", (2, 3))
     assert annotations.fill(1, masks, index=2, what="again") == ()
     annotations.paint[3, 0, 0] = 3
     assert annotations.undo() == 2
     assert annotations.paint[2].tolist() == [[BACKGROUND, 3], [0, 0]]
     assert annotations.paint[3].tolist() == [[3, 0], [0, 0]], "newer paint stays"
     assert annotations.painted_slices(1) == ()
-    assert annotations.redo_what == "shapes"
+    assert annotations.next_redo.what == "shapes"
     assert annotations.redo() == 2
     assert annotations.painted_slices(1) == (2, 3)
     annotations.erase_label(1)
-    assert annotations.undo_what == ""
+    assert annotations.next_undo is None

@@ -179,7 +179,7 @@ def test_what_came_along_is_one_step_to_take_back():
     paint(fine, 2, np.s_[0:9, 0:9])
     fine.annotations.set_complete(2, True)
     bring_all(fine, coarse)
-    assert coarse.annotations.undo_what == CARRIED
+    assert coarse.annotations.next_undo.what == CARRIED
     assert coarse.annotations.is_complete(2)
     coarse.annotations.undo()
     assert coarse.annotations.usable_slices() == ()

@@ -251,6 +251,10 @@ def test_why_not(facts, action, why_not):
             "Press Adapt to learn from 3 slices you changed since the last round.",
         ),
         (
+            replace(SEGMENTED, changed_since_round=3, rounds=0),
+            "Press Adapt to learn from 3 slices you changed.",
+        ),
+        (
             replace(SEGMENTED, slice_index=None),
             "The viewer is outside this stack; press Next slice, or go back to one of its slices.",
         ),

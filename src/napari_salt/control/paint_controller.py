@@ -154,38 +154,41 @@ class PaintController:
         """Take back what was accepted or filled in last, wherever the viewer is now."""
         if self._desk.session is not None:
             annotations = self._desk.session.annotations
-            what = annotations.fill_what
-            self._after_undo(annotations.undo_fill(), what, "taken back")
+            step = annotations.next_fill
+            annotations.undo_fill()
+            self._after_undo(step, "taken back")
 
     def undo(self) -> None:
         """Undo what came last, a brush stroke or a fill, on whatever slice."""
         if self._desk.session is not None:
             annotations = self._desk.session.annotations
-            what = annotations.undo_what
-            self._after_undo(annotations.undo(), what, "taken back")
+            step = annotations.next_undo
+            annotations.undo()
+            self._after_undo(step, "taken back")
 
     def redo(self) -> None:
         """Redo what was undone last."""
         if self._desk.session is not None:
             annotations = self._desk.session.annotations
-            what = annotations.redo_what
-            self._after_undo(annotations.redo(), what, "made again")
+            step = annotations.next_redo
+            annotations.redo()
+            self._after_undo(step, "made again")
 
     def stroke_made(self, step: Step) -> None:
         """A brush stroke was finished."""
         if self._desk.session is not None:
             self._desk.session.annotations.stroke(step)
 
-    def _after_undo(self, index: int | None, what: str, done: str) -> None:
-        if index is None:
+    def _after_undo(self, step: Step | None, done: str) -> None:
+        if step is None:
             self._desk.say("nothing to take back" if done == "taken back" else "nothing to redo")
             self._desk.refused = self._desk.status
             return
-        seen = what == STROKE and index == self._link.current_slice()
-        self._link.go_to(index)
+        seen = step.what == STROKE and step.slices == (self._link.current_slice(),)
+        self._link.go_to(step.index)
         self._link.refresh_paint()
         if not seen:
-            self._desk.say(f"{what} on slice {index} {done}")
+            self._desk.say(f"{step.what} on {wording.slices(step.slices)} {done}")
 
     # ---- the layer
 

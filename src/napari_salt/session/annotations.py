@@ -287,25 +287,19 @@ class Annotations:
         return self._history.can_redo
 
     @property
-    def next_undo(self) -> int | None:
-        """Slice of the step that ``undo`` would take back; None when there is none."""
-        step = self._history.next_undo
-        return None if step is None else step.index
+    def next_undo(self) -> Step | None:
+        """What ``undo`` would take back; None for nothing."""
+        return self._history.next_undo
 
     @property
-    def undo_what(self) -> str:
-        """What ``undo`` would take back, in words; empty for nothing."""
-        return _what(self._history.next_undo)
+    def next_redo(self) -> Step | None:
+        """What ``redo`` would make again; None for nothing."""
+        return self._history.next_redo
 
     @property
-    def redo_what(self) -> str:
-        """What ``redo`` would make again, in words; empty for nothing."""
-        return _what(self._history.next_redo)
-
-    @property
-    def fill_what(self) -> str:
-        """What ``undo_fill`` would take back, in words; empty for nothing."""
-        return _what(self._history.next_fill)
+    def next_fill(self) -> Step | None:
+        """What ``undo_fill`` would take back; None for nothing."""
+        return self._history.next_fill
 
     def undo(self) -> int | None:
         """Take the newest step back and return its slice; None when there is none.
@@ -391,10 +385,6 @@ class Annotations:
                 f"Slice {index} does not exist; the stack has slices 0 to {count - 1}."
             )
         return index
-
-
-def _what(step: Step | None) -> str:
-    return "" if step is None else step.what
 
 
 def _ids_of(plane: NDArray[np.uint16]) -> frozenset[int]:

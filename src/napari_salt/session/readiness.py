@@ -144,7 +144,7 @@ def facts_of(
         complete_here=here is not None and annotations.is_complete(here),
         painted_here=here is not None and bool(annotations.ids(here)),
         changed_since_round=len(session.slices_since_round),
-        can_undo=bool(annotations.fill_what),
+        can_undo=annotations.next_fill is not None,
         left_to_suggest=session.left_to_suggest,
         suggested_here=here is not None and here == suggested,
         skipped=len(session.skipped),
@@ -343,6 +343,10 @@ _HINTS: tuple[Rule, ...] = (
         "Paint “{unpainted}” too, or press Adapt.",
     ),
     (lambda f: not f.has_adapter, "Press Adapt to learn from what you painted."),
+    (
+        lambda f: f.changed_since_round > 0 and bool(f.painted_labels) and not f.rounds,
+        "Press Adapt to learn from {changed}.",  # the adapter is a file's, or another time point's
+    ),
     (
         lambda f: f.changed_since_round > 0 and bool(f.painted_labels),
         "Press Adapt to learn from {changed} since the last round.",

@@ -37,6 +37,11 @@ class PaintStep:
         return (self,)
 
     @property
+    def slices(self) -> tuple[int, ...]:
+        """Slices that the step changes."""
+        return (self.index,)
+
+    @property
     def says_something(self) -> bool:
         """Whether taking the step back changes anything."""
         return bool(self.pixels.size) or self.completed
@@ -91,6 +96,11 @@ class PaintSteps:
     index: int
     parts: tuple[PaintStep, ...]
     what: str = "prediction"
+
+    @property
+    def slices(self) -> tuple[int, ...]:
+        """Slices that the step changes, rising."""
+        return tuple(sorted({part.index for part in self.parts if part.says_something}))
 
     @property
     def says_something(self) -> bool:
