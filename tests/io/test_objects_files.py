@@ -144,6 +144,19 @@ def test_voxels_of_a_tilted_gantry_are_as_large_as_they_are(tmp_path, masks):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_the_channels_of_colours_have_their_names(tmp_path, masks, channels):
+    pixels = np.zeros((*masks.shape, channels), np.uint8)
+    pixels[..., :3] = 10, 20, 30
+    stack = Stack(pixels, rgb=True)
+    with find_objects(masks, stack.info, ObjectsChoice(), tmp_path) as objects:
+        first = rows(write_table(tmp_path / "t.csv", objects, LABELS, stack))[0]
+    colors = [name for name in first if "intensity" in name]
+    expected = ["red", "green", "blue", "alpha"][:channels]
+    assert colors == [f"mean intensity of {color}" for color in expected]
+    assert [first[name] for name in colors[:3]] == ["10", "20", "30"]
+
+
 def test_each_channel_has_its_mean(tmp_path, masks):
     pixels = np.zeros((3, 8, 10, 2), np.float32)
     pixels[..., 1] = 0.25

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_salt.io.object_masks import ObjectMasks
-    from napari_salt.records import Label, Planes
+    from napari_salt.records import Label, Planes, StackInfo
 
 SUFFIX = ".csv"
 _AXES = ("slice", "row", "column")
@@ -53,13 +53,12 @@ def write_table(
         When the file cannot be written; what stood there stays.
     """
     names = {label.label_id: cell_text(label.name) for label in labels}
-    channels = image.info.channels
     with (
         atomic_write(path) as part,
         part.open("w", encoding="utf-8-sig", newline="") as file,
     ):
         writer = csv.writer(file)
-        writer.writerow(_header(objects, channels))
+        writer.writerow(_header(objects, image.info))
         tables = _in_volume if objects.choice.volume else _by_slice
         for index, table, means in tables(objects, image):
             filled = part_filled(image.info.origin.affine, 3 if index is None else 2)
@@ -67,13 +66,17 @@ def write_table(
     return Path(path)
 
 
-def _header(objects: ObjectMasks, channels: int) -> list[str]:
+_COLORS = ("red", "green", "blue", "alpha")
+
+
+def _header(objects: ObjectMasks, image: StackInfo) -> list[str]:
     volume, unit = objects.choice.volume, objects.unit
     axes = _AXES if volume else _AXES[1:]
     size, count, power = ("volume", "voxels", "³") if volume else ("area", "pixels", "²")
     means = ["mean intensity"]
-    if channels > 1:
-        means = [f"mean intensity of channel {channel}" for channel in range(channels)]
+    if image.channels > 1:
+        names = _COLORS if image.rgb else [f"channel {at}" for at in range(image.channels)]
+        means = [f"mean intensity of {name}" for name in names[: image.channels]]
     return [
         "object",
         "label",
