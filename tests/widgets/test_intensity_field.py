@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QPushButton
+from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QPushButton
 
 from napari_salt.intensity import AUTO, WINDOWS
 from napari_salt.records import FitSettings, IntensityChoice
@@ -21,7 +21,7 @@ def field(qtbot):
 
 
 def choose(field, name):
-    combo = field.findChild(QComboBox)
+    combo = field.name
     combo.setCurrentIndex(NAMES.index(name))
     combo.activated.emit(NAMES.index(name))
 
@@ -31,7 +31,7 @@ def numbers(field):
 
 
 def name(field):
-    return field.findChild(QComboBox).currentText()
+    return field.name.currentText()
 
 
 def test_a_named_window_brings_its_numbers(field, qtbot):

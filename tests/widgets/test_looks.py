@@ -9,7 +9,7 @@ import sys
 
 import pytest
 from napari.settings import get_settings
-from qtpy.QtCore import QPoint
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QTableView,
     QToolButton,
     QTreeWidget,
+    QWidget,
 )
 
 from napari_salt.key_table import resolve
@@ -118,6 +119,34 @@ def beyond_the_edge(dock):
     assert button.isVisible()
     assert last < line, "they are laid out, the reason below the button"
     return line - area.viewport().height()
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_the_dock_can_be_narrow(make_napari_viewer, qtbot, theme):
+    """About 300 pixels beside the image of a laptop, also when something wide has been folded away."""
+    viewer = make_napari_viewer(show=True)
+    viewer.theme = theme
+    dock = Dock(viewer, NoEngine(), NoEngine)
+    docked = viewer.window.add_dock_widget(dock, name="Few-shot segmentation")
+    viewer.window.resize(1280, 800)
+    fill(dock)
+    wide = QWidget(dock)
+    wide.setMinimumWidth(500)
+    dock.layout().addWidget(wide)
+    qtbot.waitUntil(lambda: docked.width() > 500, timeout=5000)
+    wide.hide()
+
+    def narrow():
+        dock.window().resizeDocks([docked], [300], Qt.Orientation.Horizontal)
+        return docked.width() <= 320 and not cut_off(dock)
+
+    with contextlib.suppress(TimeoutError):
+        qtbot.waitUntil(narrow, timeout=5000)
+    assert docked.width() <= 320
+    assert cut_off(dock) == []
+    area = dock.findChild(QScrollArea)
+    assert area.widget().width() <= area.viewport().width(), "nothing lies beyond the edge"
+    dock.controller.close()
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

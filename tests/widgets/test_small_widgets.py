@@ -229,6 +229,25 @@ def test_rounds_newest_first_and_restore(qtbot):
     assert "A job is running." in button.toolTip()
 
 
+def test_no_column_of_the_rounds_is_cut_off(qtbot):
+    rounds = RoundsList()
+    qtbot.addWidget(rounds)
+    rounds.setRows((RoundRow(12, 30, "0.85 → 0.91", "1 min 41 s", "1.2 MB", "detail"),))
+    rounds.show()
+    tree, seen = rounds._list, set()
+    for width in range(500, 150, -10):
+        rounds.resize(width, 200)
+        QApplication.processEvents()
+        shown = [column for column in range(6) if not tree.isColumnHidden(column)]
+        starts = sum(tree.columnWidth(column) for column in shown[:-1])
+        fits = starts + tree.sizeHintForColumn(shown[-1]) <= tree.viewport().width()
+        assert shown == list(range(len(shown))), "the last ones go first"
+        assert fits or len(shown) == 4, width
+        seen.add(len(shown))
+    assert seen == {4, 5, 6}
+    assert "adapter of 1.2 MB" in tree.topLevelItem(0).toolTip(1)
+
+
 def test_two_rounds_are_compared(qtbot):
     rounds = RoundsList()
     qtbot.addWidget(rounds)

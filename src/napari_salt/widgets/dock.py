@@ -81,7 +81,16 @@ class Dock(Panel):
             self._was_docked = self.parentWidget() is not None
             if self._was_docked:
                 self._place_strip()
+        elif event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self._let_shrink()
         return super().event(event)
+
+    def _let_shrink(self) -> None:
+        """Let the dock become narrower again: Qt holds on to the largest least width that it ever had."""
+        docked = self.parentWidget()
+        least = self.minimumSizeHint().width()
+        if isinstance(docked, QDockWidget) and docked.minimumWidth() > least:
+            docked.setMinimumWidth(0)
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Hear when the window is about to close, as soon as there is one."""

@@ -61,20 +61,16 @@ class ExportPanel(QWidget):
         self._lay_out()
 
     def _lay_out(self) -> None:
-        """Masks above the adapter, what belongs to each beside it; the session in a column of its own."""
+        """A row each of what belongs together: three in a row would make the dock too wide for a laptop."""
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(4)
         for row, buttons in enumerate(
             (
+                ((self._masks, self.masksRequested), (self._objects, self.objectsRequested)),
+                ((self._adapter, self.adapterRequested), (self._load, self.loadRequested)),
                 (
-                    (self._masks, self.masksRequested),
-                    (self._objects, self.objectsRequested),
                     (self._save_session, self.saveSessionRequested),
-                ),
-                (
-                    (self._adapter, self.adapterRequested),
-                    (self._load, self.loadRequested),
                     (self._open_session, self.openSessionRequested),
                 ),
             )
@@ -86,7 +82,7 @@ class ExportPanel(QWidget):
                 button.setSizePolicy(policy)
                 grid.addWidget(button, row, column)
                 grid.setColumnStretch(column, 1)
-        grid.addWidget(self._full, 2, 0, 1, 3)
+        grid.addWidget(self._full, 3, 0, 1, 2)
         self.setCoarse(False)
 
     def setCoarse(self, coarse: bool) -> None:

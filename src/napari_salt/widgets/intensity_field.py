@@ -37,7 +37,10 @@ class _Number(QDoubleSpinBox):
 
 
 class IntensityField(QWidget):
-    """Choice by name or by two numbers; ``value`` is an `IntensityChoice`."""
+    """Choice by name or by two numbers; ``value`` is an `IntensityChoice`.
+
+    ``name`` has no place in here: who shows the field puts it beside a caption, and the numbers below both.
+    """
 
     valueChanged = Signal(object)
     showRequested = Signal()
@@ -45,13 +48,13 @@ class IntensityField(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._value, self._state = AUTO, IntensityState()
-        self._name = QComboBox(self)
-        self._name.addItems(NAMES)
-        self._name.setAccessibleName("Intensity")
-        self._name.setToolTip("Which intensities the network sees as black and white")
+        self.name = QComboBox(self)
+        self.name.addItems(NAMES)
+        self.name.setAccessibleName("Intensity")
+        self.name.setToolTip("Which intensities the network sees as black and white")
         for place, name in enumerate(NAMES):
             tip = _TIPS.get(name, f"Window of CT in Hounsfield units: {name}")
-            self._name.setItemData(place, tip, Qt.ItemDataRole.ToolTipRole)
+            self.name.setItemData(place, tip, Qt.ItemDataRole.ToolTipRole)
         self._low = self._number("black from", "At and below this the network sees black")
         self._high = self._number("white from", "At and above this the network sees white")
         self._numbers = PlainLabel(self)
@@ -97,14 +100,13 @@ class IntensityField(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        column.addWidget(self._name)
         column.addLayout(range_)
         column.addWidget(self._numbers)
         column.addWidget(self._show)
 
     def _listen(self) -> None:
-        NoWheel(self).guard(self._name, self._low, self._high)
-        self._name.activated.connect(self._on_name)
+        NoWheel(self).guard(self.name, self._low, self._high)
+        self.name.activated.connect(self._on_name)
         self._low.valueChanged.connect(self._on_low)
         self._high.valueChanged.connect(self._on_high)
         self._show.clicked.connect(self.showRequested)
@@ -152,7 +154,7 @@ class IntensityField(QWidget):
         choice = self._value
         percentile = choice.method == "percentile"
         name = name_of(choice) or (OWN_PERCENTILES if percentile else OWN_WINDOW)
-        self._name.setCurrentIndex(NAMES.index(name))
+        self.name.setCurrentIndex(NAMES.index(name))
         for number, value in ((self._low, choice.low), (self._high, choice.high)):
             was_blocked = number.blockSignals(True)
             number.setRange(*((0.0, 100.0) if percentile else (-LARGEST, LARGEST)))

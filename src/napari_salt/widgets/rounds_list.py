@@ -21,12 +21,34 @@ from napari_salt.widgets.plain import PlainLabel, plain_text
 from napari_salt.widgets.text_font import row_height
 
 if TYPE_CHECKING:
+    from qtpy.QtGui import QResizeEvent
+
     from napari_salt.views import ComparisonState, RoundRow
 
 _NUMBER = Qt.ItemDataRole.UserRole
 _MOST_ROWS = 5
 _ACTIVE = "●"
 _HEADERS = ("", "Round", "Slices", "Dice", "Time", "Size")
+_DICE = _HEADERS.index("Dice")
+
+
+class _Rows(QTreeWidget):
+    """Rows with as many columns as there is room for; what the tooltips say as well goes first."""
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Another width."""
+        super().resizeEvent(event)
+        self.fitWidth()
+
+    def fitWidth(self) -> None:
+        """Leave out the last columns where they would be cut off."""
+        header, room = self.header(), self.viewport()
+        assert header is not None
+        assert room is not None
+        needed = 0
+        for column in range(len(_HEADERS)):
+            needed += max(self.sizeHintForColumn(column), header.sectionSizeHint(column))
+            self.setColumnHidden(column, column > _DICE and needed > room.width())
 
 
 class RoundsList(QWidget):
@@ -38,7 +60,7 @@ class RoundsList(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._list = QTreeWidget(self)
+        self._list = _Rows(self)
         self._list.setHeaderLabels(list(_HEADERS))
         self._list.setRootIsDecorated(False)
         self._list.setUniformRowHeights(True)
@@ -50,6 +72,7 @@ class RoundsList(QWidget):
         assert header is not None
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setMinimumSectionSize(16)
+        header.sectionResized.connect(self._list.fitWidth)
         header.setStyleSheet("QHeaderView::section { background: transparent; border: 0px; }")
         self._list.itemDoubleClicked.connect(self._restore)
         self._list.itemSelectionChanged.connect(self._update_button)
@@ -115,7 +138,7 @@ class RoundsList(QWidget):
             item = QTreeWidgetItem(texts)
             item.setData(0, _NUMBER, row.number)
             for column in range(len(texts)):
-                item.setToolTip(column, plain_text(row.detail))
+                item.setToolTip(column, plain_text(f"{row.detail}\nadapter of {row.size}"))
             self._list.addTopLevelItem(item)
             item.setSelected(row.number in selected)
         self._list.blockSignals(was_blocked)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QSlider, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
 from napari_salt.views import DisplayState
 from napari_salt.widgets.action_button import ActionButton
@@ -63,12 +63,14 @@ class SegmentPanel(QWidget):
         buttons.setSpacing(4)
         buttons.addWidget(self._slice, 1)
         buttons.addWidget(self._all, 1)
-        shown = QHBoxLayout()
-        shown.setSpacing(6)
-        shown.addWidget(self._prediction)
-        shown.addWidget(self._opacity, 1)
-        shown.addWidget(self._outline)
-        shown.addWidget(self._uncertainty)
+        shown = QGridLayout()  # four in a row would make the dock too wide for a laptop
+        shown.setSpacing(4)
+        shown.setHorizontalSpacing(12)
+        shown.setColumnStretch(1, 1)
+        shown.addWidget(self._prediction, 0, 0)
+        shown.addWidget(self._opacity, 0, 1)
+        shown.addWidget(self._outline, 1, 0)
+        shown.addWidget(self._uncertainty, 1, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)

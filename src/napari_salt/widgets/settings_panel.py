@@ -80,7 +80,8 @@ class SettingsPanel(QWidget):
         form.setContentsMargins(8, 2, 0, 2)
         form.setSpacing(4)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("Intensity", self.intensity)  # first: the one that CT wants
+        form.addRow("Intensity", self.intensity.name)  # first: the one that CT wants
+        form.addRow(self.intensity)
         for caption, field in (
             ("Backbone", self._backbone),
             ("Adapter", self._kind),
@@ -91,7 +92,7 @@ class SettingsPanel(QWidget):
             ("Device", self._device),
             ("Other stacks", self._other_stacks),
             ("Look ahead", self._looking_ahead),
-            ("Cluster address", self._cluster),
+            ("Cluster", self._cluster),
         ):
             form.addRow(caption, field)
             field.setAccessibleName(caption)

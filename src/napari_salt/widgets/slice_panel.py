@@ -34,6 +34,7 @@ class SlicePanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._where = PlainLabel(self)
+        self._where.setWordWrap(True)
         self._complete = QCheckBox("complete", self)
         self._complete.setToolTip(_COMPLETE)
         self._complete.clicked.connect(self.valueChanged)
