@@ -101,6 +101,8 @@ def facts(info: StackInfo) -> str:
     parts.append(voxel(info.spacing, info.units))
     if info.rgb:
         parts.append("colour")
+    elif info.channels > 1:
+        parts.append(count(info.channels, "channel"))
     return " · ".join(part for part in parts if part)
 
 

@@ -57,7 +57,8 @@ class ArrivalsController:
         session, (note, _) = self._desk.session, self._offered()
         if session is None or note.offer or index is None:
             return note
-        return ImageNote(session.stack.plane_name(index))
+        told = note.text, session.stack.plane_name(index)
+        return ImageNote(" · ".join(text for text in told if text))
 
     def work_here(self) -> str:
         """What the offer to go on at the viewer's position is called; empty where it is the stack's."""
@@ -84,6 +85,13 @@ class ArrivalsController:
         if link.lies_askew():
             text = "It lies askew to what is on screen, and cannot be painted so."
             return ImageNote(text, "Lay it straight"), link.lay_straight
+        channels = link.channels()
+        if len(channels) > 1:
+            text = f"One of {len(channels)} channels; the network sees this one only."
+            if not link.can_join():
+                return ImageNote(text), lambda: None
+            offer = f"Use {len(channels)} channels together"
+            return ImageNote(text, offer), self._join_channels
         count = link.single_images() if place.geometry.ndim == 2 else 0
         if count > 1:
             note = ImageNote(f"One of {count} single images.", f"Make one stack of {count}")
@@ -94,6 +102,22 @@ class ArrivalsController:
             text = f"Its file gives {told} a voxel, which napari has not read."
             return ImageNote(text, "Use the size in the file"), lambda: link.take_size(size)
         return ImageNote(), lambda: None
+
+    def _join_channels(self) -> None:
+        """Go on with all channels; what was painted on one of them is true of all."""
+        before, link = self._desk.session, self._desk.link
+        self._choose(link.join_channels())
+        session = self._desk.session
+        if before is None or session is None or session is before:
+            return
+        painted = before.annotations.usable_slices()
+        same_labels = session.labels.names == before.labels.names
+        if not painted or not same_labels or session.annotations.usable_slices():
+            return
+        planes = {index: before.annotations.paint[index].copy() for index in painted}
+        session.annotations.replace(planes, before.annotations.complete)
+        link.refresh_paint()
+        self._desk.say(f"your paint on {wording.count(len(painted), 'slice')} came along", "good")
 
     # ---- changes of the image
 

@@ -11,6 +11,7 @@ from napari.layers import Image
 
 from napari_salt.errors import InputError
 from napari_salt.geometry import Place, StackGeometry, level_steps, unit_name
+from napari_salt.io.joined_channels import JoinedChannels
 from napari_salt.io.units import PIXEL, is_known, tidy
 from napari_salt.records import Affine, Origin
 from napari_salt.regions import LARGE
@@ -136,9 +137,12 @@ class ViewerImages:
         units = [unit_name(image.units[axis]) for axis in axes]
         if geometry.ndim == 2:
             spacing, units = [1.0, *spacing], ["pixel", *units]
+        pixels = pixels_of(image, place.level)
+        joined = isinstance(pixels, JoinedChannels)
         return Stack(
-            pixels_of(image, place.level),
+            pixels.channels if joined else pixels,
             slice_axis=geometry.slice_axis,
+            channel_axis=geometry.ndim if joined else None,
             rgb=image.rgb,
             spacing=(spacing[0], spacing[1], spacing[2]),
             units=(units[0], units[1], units[2]),

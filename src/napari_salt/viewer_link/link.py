@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari_salt.viewer_link import ownership, registry
 from napari_salt.viewer_link.askew import is_askew, straighten
 from napari_salt.viewer_link.box_tool import BoxTool
+from napari_salt.viewer_link.channels import channels_beside, join_channels
 from napari_salt.viewer_link.compare import CompareLayers
 from napari_salt.viewer_link.custody import Custody
 from napari_salt.viewer_link.image_readers import image_layer
@@ -193,6 +194,28 @@ class ViewerLink:
     def single_images(self) -> int:
         """How many single images ``stack_images`` would take."""
         return len(single_images(self._viewer))
+
+    def channels(self) -> list[str]:
+        """Names of the channels of which the open image is one, as layers of their own; empty where there are none.
+
+        Those that are selected, if it is among several of them, else all; see ``join_channels``.
+        """
+        return [image.name for image in self._channels()]
+
+    def can_join(self) -> bool:
+        """Whether the channels can be made one image; of pyramids they cannot."""
+        return not any(image.multiscale for image in self._channels())
+
+    def join_channels(self) -> str:
+        """Make one image of the channels; its key."""
+        return layer_key(join_channels(self._viewer, self._channels()))
+
+    def _channels(self) -> list[Image]:
+        if self._image is None:
+            return []
+        found = channels_beside(self._viewer, self._image)
+        selected = [image for image in found if image in self._viewer.layers.selection]
+        return selected if len(selected) > 1 and self._image in selected else found
 
     def go_to(self, index: int) -> None:
         """Show a slice of the stack."""
