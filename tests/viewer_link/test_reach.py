@@ -41,6 +41,21 @@ def test_no_brush_beside_the_time_point_of_the_paint(link, viewer, movie, t):
     assert movie.mode == "paint"
 
 
+def test_no_brush_in_a_volume_where_another_layer_has_more_axes(link, viewer):
+    viewer.add_image(np.ones((6, 8, 8), np.uint8), name="stack")
+    paint = open_with_brush(link, viewer, (2,))
+    viewer.add_image(np.ones((2, 6, 8, 8), np.uint8), name="movie")
+    assert paint.mode == "paint"
+    viewer.dims.ndisplay = 3
+    assert paint.mode == "pan_zoom"
+    viewer.layers.remove("movie")
+    assert paint.mode == "paint", "napari's brush works again"
+    viewer.add_image(np.ones((2, 6, 8, 8), np.uint8), name="movie")
+    assert paint.mode == "pan_zoom"
+    viewer.dims.ndisplay = 2
+    assert paint.mode == "paint"
+
+
 @pytest.mark.parametrize("mode", ["erase", "fill", "pan_zoom", "pick"])
 def test_any_tool_comes_back(viewer, movie, mode):
     movie.mode = mode

@@ -158,3 +158,19 @@ def test_every_label_of_ours_is_plain():
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "QLabel"
     ]
     assert not made, f"make these PlainLabel: {made}"
+
+
+@pytest.mark.parametrize(
+    "name", ["a_very_long_name_of_a_file_2024-05-06_position_7.ome.tif", "x" * 90]
+)
+def test_lines_end_within_long_words(qtbot, name):
+    label = PlainLabel()
+    qtbot.addWidget(label)
+    label.setWordWrap(True)
+    text = f"masks saved to {name}; short words stay whole"
+    label.setText(text)
+    assert label.text() == text
+    whole = label.fontMetrics().horizontalAdvance(name)
+    assert label.minimumSizeHint().width() < whole / 2
+    label.setText("short words stay whole")
+    assert "\u200b" not in QLabel.text(label)

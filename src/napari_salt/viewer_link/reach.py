@@ -21,7 +21,8 @@ class Reach:
 
     Beside a layer (at another time point, or on slices that only another image has) napari's brush
     counts a place just before the first from the end, so that it paints what is not on screen, and
-    fails at all others. On a layer that lies askew it paints other slices than are shown.
+    fails at all others. On a layer that lies askew it paints other slices than are shown. In a volume it fails where
+    another layer has more axes.
     """
 
     def __init__(self, layer: Labels, dims: Dims) -> None:
@@ -46,7 +47,11 @@ class Reach:
     def follow(self, event: Any = None) -> None:
         """The viewer or the layer has moved. A hidden layer has no tool, napari keeps that for it."""
         layer = self._layer
-        reached = within(self._dims, layer) and not is_askew(self._dims, layer)
+        reached = (
+            within(self._dims, layer)
+            and not is_askew(self._dims, layer)
+            and not self._axes_are_missing()
+        )
         if not layer.visible or reached == layer.editable:
             return
         if reached:
@@ -55,6 +60,10 @@ class Reach:
         else:
             self._tool = str(layer.mode)
             layer.editable = False
+
+    def _axes_are_missing(self) -> bool:
+        """Whether a brush of napari's fails: in a volume on a layer with fewer axes than another one of the viewer."""
+        return bool(self._dims.ndisplay == 3 and self._layer.ndim < self._dims.ndim)
 
     def close(self) -> None:
         """Let go of the layer, which can be painted everywhere then, as any other."""
