@@ -16,7 +16,7 @@ from napari_salt.control.desk import Desk
 from napari_salt.control.files_controller import FilesController
 from napari_salt.control.job_controller import Job, JobController
 from napari_salt.engine.requests import AdaptRequest, ExtendRequest, SegmentRequest
-from napari_salt.errors import AdapterError, OutputError
+from napari_salt.errors import AdapterError, InputError, OutputError
 from napari_salt.model.adapter_info import HEADER_KEY, read_info
 from napari_salt.records import FitRecord, Label
 from napari_salt.session.session import Session
@@ -215,6 +215,15 @@ def test_one_that_knows_them_by_the_same_ids_is_used_as_it_is(bench, lent):
     bench.session.labels.rename(1, "nucleus")
     bench.files.use_file(lent)
     assert bench.session.adapter_path == str(lent)
+
+
+def test_an_adapter_for_images_of_other_channels_is_refused_before_anything_is_done(bench):
+    other = Session(Stack(np.zeros((*SHAPE, 3), np.uint8), rgb=True))
+    bench.desk.session = other
+    with pytest.raises(InputError, match="trained on grey images and this one is colour"):
+        bench.files.use_file(bench.source)
+    assert other.adapter_path is None
+    assert not len(other.labels)
 
 
 @pytest.mark.parametrize("why", ["not wanted", "has it", "from a file"])

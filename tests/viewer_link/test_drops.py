@@ -37,6 +37,7 @@ def viewer(make_napari_viewer, monkeypatch):
 def adapter(tmp_path, monkeypatch):
     class Info:
         labels = (Label(1, "nucleus"),)
+        channels, rgb = 1, False
 
     monkeypatch.setattr(files_controller, "read_info", lambda path: Info)
     path = tmp_path / "brain.salt.safetensors"

@@ -15,6 +15,7 @@ from napari_salt.engine.requests import ExtendRequest
 from napari_salt.errors import OutputError
 from napari_salt.io.file_names import safe_file_name
 from napari_salt.model.adapter_info import header_with, read_info
+from napari_salt.model.input_checks import check_channels
 
 if TYPE_CHECKING:
     from napari_salt.control.desk import Desk
@@ -225,12 +226,14 @@ class FilesController:
     def use_file(self, path: Path) -> None:
         """Segment with the adapter in a file from now on; with a copy where the session knows its labels by other ids.
 
-        Raises ``AdapterError`` when the file is none, or is damaged.
+        Raises ``AdapterError`` when the file is none, or is damaged, ``InputError`` when it is for images of other
+        channels.
         """
         session = self._desk.session
         if session is None:
             return
         info = read_info(path)
+        check_channels(session.stack, info)
         unused = session.labels.next_id
         labels = tuple(
             replace(label, label_id=_label_in(session, label, unused)) for label in info.labels
