@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from npe2 import PluginManifest
 
-from napari_salt.io import tiff_read
+from napari_salt.io import meta_image_read, nrrd_read, tiff_read
 
 ROOT = Path(__file__).parents[1]
 
@@ -47,6 +47,8 @@ def test_what_can_be_dropped_saved_and_found_in_menus(manifest):
     assert {"*.nii.gz", "*.dcm", "*.h5"} <= set(readers["napari-salt.read_image"].filename_patterns)
     slides = {f"*{ending}" for ending in tiff_read.SUFFIXES} - {"*.tif", "*.tiff"}
     assert slides <= set(readers["napari-salt.read_image"].filename_patterns)
+    medical = {f"*{ending}" for ending in (*nrrd_read.SUFFIXES, *meta_image_read.SUFFIXES)}
+    assert medical <= set(readers["napari-salt.read_image"].filename_patterns)
     assert readers["napari-salt.read_folder"].accepts_directories
     assert readers["napari-salt.read_folder"].filename_patterns == []
     assert readers["napari-salt.read_adapter"].filename_patterns == ["*.salt.safetensors"]

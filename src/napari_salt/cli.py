@@ -23,7 +23,7 @@ FAILED = 1
 INTERRUPTED = 130
 
 _JSON = "--json"
-_IMAGE = "file or folder: TIFF, OME-Zarr, NIfTI, DICOM, npy, pictures, or FILE.h5::/DATASET"
+_IMAGE = "file or folder: TIFF, OME-Zarr, NIfTI, NRRD, MetaImage, DICOM, npy, pictures, or FILE.h5::/DATASET"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -251,8 +251,8 @@ def _add_masks_out(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="MASKS",
-        help=".tif .ome.tif .nii .nii.gz .ome.zarr .json (COCO) .dcm (of a DICOM series), or a folder for "
-        "PNG; the OME-Zarr image itself: labels go into it",
+        help=".tif .ome.tif .nii .nii.gz .seg.nrrd .nrrd .mha .ome.zarr .json (COCO) .dcm (of a DICOM series), or a "
+        "folder for PNG; the OME-Zarr image itself: labels go into it",
     )
     splits = ("components", "watershed")
     add("--objects", choices=splits, help="write single objects, touching or cut where they narrow")

@@ -18,8 +18,9 @@ from napari_salt.cli import main
 from napari_salt.commands.console import Console
 from napari_salt.commands.images import open_finest, open_image, open_labels
 from napari_salt.errors import InputError
+from napari_salt.io.export import export_masks
 from napari_salt.io.writing.ome_zarr import write_alone
-from napari_salt.records import Origin, StackInfo
+from napari_salt.records import Label, Origin, StackInfo
 
 
 @pytest.fixture
@@ -106,6 +107,19 @@ def test_evaluate_compares_labels_of_different_formats(tmp_path, capsys):
     files = [str(tmp_path / "m.h5"), str(tmp_path / "r.nii.gz")]
     assert main(["evaluate", *files]) == 0
     assert "1.000" in capsys.readouterr().out
+
+
+def test_evaluate_compares_a_segmentation_of_3d_slicer_with_a_meta_image(tmp_path, capsys):
+    _, labels = disks()
+    named = tuple(Label(at, name, (1, 0, 0, 1)) for at, name in enumerate(("disk", "box"), 1))
+    info = StackInfo(labels.shape, spacing=(2, 1, 1), units=("mm",) * 3, origin=Origin("/a", "x"))
+    for name in ("m.seg.nrrd", "r.mha"):
+        export_masks(tmp_path / name, labels, info, named)
+    assert main(["evaluate", str(tmp_path / "m.seg.nrrd"), str(tmp_path / "r.mha")]) == 0
+    told = capsys.readouterr().out
+    assert "disk    1.000   1.000    0.00" in told
+    assert main(["info", str(tmp_path / "r.mha")]) == 0
+    assert "2 mm × 1 mm × 1 mm" in capsys.readouterr().out
 
 
 def test_the_finest_level_of_a_tiff(tmp_path, console):

@@ -77,6 +77,8 @@ def office():
         ("m.tif", "nifti", "m.nii.gz", "nifti"),
         ("m.nii", "nifti", "m.nii", "nifti"),
         ("t1.v2", "nifti", "t1.v2.nii.gz", "nifti"),
+        ("m", "nrrd", "m.seg.nrrd", "nrrd"),
+        ("m.nrrd", "tiff", "m.nrrd", "nrrd"),
         ("m.tif", "png", "m", "png"),
         ("m", "coco", "m.json", "coco"),
         ("m.tif", "ome-zarr", "m.ome.zarr", "ome-zarr"),

@@ -26,6 +26,8 @@ NAMES = {
     "tiff": "m.tif",
     "ome-tiff": "m.ome.tif",
     "nifti": "m.nii.gz",
+    "nrrd": "m.seg.nrrd",
+    "metaimage": "m.mha",
     "ome-zarr": "m.ome.zarr",
     "coco": "m.json",
     "png": "m",
@@ -52,6 +54,7 @@ def tree(folder):
     ("name", "kind"),
     [(name, kind) for kind, name in NAMES.items()]
     + [("m.OME.TIFF", "ome-tiff"), ("m.TIFF", "tiff"), ("m.nii", "nifti"), ("m.zarr", "ome-zarr")]
+    + [("m.nrrd", "nrrd"), ("m.SEG.NRRD", "nrrd")]
     + [("m.dcm", "dicom-seg")],
 )
 def test_the_ending_says_the_format(name, kind):
@@ -74,15 +77,18 @@ def test_dicom_seg_is_offered_for_dicom_only():
         check_target("m.dcm", info())
 
 
-@pytest.mark.parametrize("name", ["m.tif", "m.ome.tif", "m.nii", "m.nii.gz", "m.ome.zarr"])
+@pytest.mark.parametrize(
+    "name", ["m.tif", "m.ome.tif", "m.nii", "m.nii.gz", "m.seg.nrrd", "m.nrrd", "m.ome.zarr"]
+)
 def test_our_own_reader_gives_back_what_was_written(tmp_path, name):
     image = read_labels(export_masks(tmp_path / name, masks(300), placed(), LABELS))
     np.testing.assert_array_equal(image.labels, masks(300))
     assert image.spacing == pytest.approx(placed().spacing, rel=1e-5)
     assert image.units == ("mm", "mm", "mm")
     assert image.names == {label.label_id: label.name for label in LABELS}
-    assert image.colors[2] == pytest.approx(LABELS[1].color, abs=1 / 255)
-    if "nii" in name:
+    color = (*LABELS[1].color[:3], 1.0) if "nrrd" in name else LABELS[1].color
+    assert image.colors[2] == pytest.approx(color, abs=1 / 255)
+    if "nii" in name or "nrrd" in name:
         np.testing.assert_allclose(image.info.origin.affine, OBLIQUE, atol=1e-4)
 
 

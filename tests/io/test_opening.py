@@ -62,6 +62,7 @@ def test_levels_and_series_of_formats_without_them(tmp_path):
     ("name", "module", "extra"),
     [
         ("a.nii.gz", "nibabel", "nifti"),
+        ("a.nrrd", "nrrd", "nrrd"),
         ("a.dcm", "pydicom", "dicom"),
         ("a.h5", "h5py", "hdf5"),
     ],

@@ -39,6 +39,7 @@ UNREADABLE: tuple[type[Exception], ...] = (
 
 
 _OWN = {
+    "nrrd.errors": ("NRRDError",),
     "nibabel.filebasedimages": ("ImageFileError",),
     "nibabel.spatialimages": ("HeaderDataError",),
     "pydicom.errors": ("BytesLengthException", "InvalidDicomError"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from napari_salt.errors import InputError
 from napari_salt.io.image_itself import check_not_image, is_image
 from napari_salt.io.write import write_masks
-from napari_salt.io.writing import coco, dicom_seg, nifti, ome_zarr
+from napari_salt.io.writing import coco, dicom_seg, meta_image, nifti, nrrd, ome_zarr
 from napari_salt.io.writing.png_folder import check_free, write_png_folder
 from napari_salt.optional import need
 
@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from napari_salt.session.stack import ArrayLike
 
 Kind = Literal[
-    "tiff", "ome-tiff", "nifti", "ome-zarr", "ome-zarr labels", "png", "coco", "dicom-seg"
+    "tiff",
+    "ome-tiff",
+    "nifti",
+    "nrrd",
+    "metaimage",
+    "ome-zarr",
+    "ome-zarr labels",
+    "png",
+    "coco",
+    "dicom-seg",
 ]
 
 LABELS_NAME = "napari-salt"
@@ -42,6 +51,8 @@ FORMATS = (
     Format("tiff", "TIFF (ImageJ)", (".tif", ".tiff")),
     Format("ome-tiff", "OME-TIFF", (".ome.tif", ".ome.tiff")),
     Format("nifti", "NIfTI", (".nii.gz", ".nii")),
+    Format("nrrd", "NRRD, a segmentation of 3D Slicer", nrrd.SUFFIXES),
+    Format("metaimage", "MetaImage (ITK)", meta_image.SUFFIXES),
     Format("ome-zarr", "OME-Zarr", (".ome.zarr", ".zarr")),
     Format("coco", "COCO JSON, one annotation an object", (".json",)),
     Format("dicom-seg", "DICOM-SEG", (".dcm",)),
@@ -101,6 +112,8 @@ def check_target(path: str | os.PathLike[str], info: StackInfo, kind: Kind | Non
         need("highdicom", "dicom", "Writing DICOM-SEG")
     if chosen == "nifti":
         need("nibabel", "nifti", "Writing NIfTI")
+    if chosen == "metaimage":
+        meta_image.check_place(info)
     if chosen == "ome-zarr" and is_image(path, info):
         chosen = "ome-zarr labels"
     if chosen == "ome-zarr labels":
@@ -159,6 +172,10 @@ def export_masks(
     chosen = check_target(path, info, kind)
     if chosen == "nifti":
         return nifti.write_nifti(path, masks, info, labels)
+    if chosen == "nrrd":
+        return nrrd.write_nrrd(path, masks, info, labels)
+    if chosen == "metaimage":
+        return meta_image.write_meta_image(path, masks, info, labels)
     if chosen == "ome-zarr labels":
         return ome_zarr.write_beside(info.origin.path, masks, info, labels, LABELS_NAME)
     if chosen == "ome-zarr":

@@ -9,17 +9,27 @@ from functools import partial
 from pathlib import Path
 
 from napari_salt.errors import InputError
-from napari_salt.io import dicom_series, hdf5_read, nifti_read, tiff_read
+from napari_salt.io import (
+    dicom_series,
+    hdf5_read,
+    meta_image_read,
+    nifti_read,
+    nrrd_read,
+    tiff_read,
+)
 from napari_salt.io.damage import check_not_empty, one_line, unreadable
 from napari_salt.io.dicom_read import open_dicom
 from napari_salt.io.dicom_seg_read import find_segmentation, open_segmentation
 from napari_salt.io.hdf5_read import SEPARATOR, open_hdf5, split_dataset
 from napari_salt.io.image_folder import open_folder
 from napari_salt.io.label_folder import open_label_folder
+from napari_salt.io.meta_image_read import open_meta_image
 from napari_salt.io.nifti_read import open_nifti
+from napari_salt.io.nrrd_read import open_nrrd
 from napari_salt.io.opened import Opened
 from napari_salt.io.plain_read import open_npy, open_picture
 from napari_salt.io.probe import check_survives
+from napari_salt.io.slicer_segments import open_nrrd_labels
 from napari_salt.io.tiff_read import open_tiff
 from napari_salt.io.zarr_read import is_zarr, open_zarr, open_zarr_labels
 from napari_salt.records import Origin, StackInfo
@@ -31,6 +41,8 @@ READERS: dict[str, Callable[[Path], Opened]] = {
     ".jpg": open_picture,
     ".jpeg": open_picture,
     **dict.fromkeys(nifti_read.SUFFIXES, open_nifti),
+    **dict.fromkeys(nrrd_read.SUFFIXES, open_nrrd),
+    **dict.fromkeys(meta_image_read.SUFFIXES, open_meta_image),
     **dict.fromkeys(hdf5_read.SUFFIXES, open_hdf5),
     **dict.fromkeys(dicom_series.SUFFIXES, open_dicom),
 }
@@ -108,6 +120,8 @@ def _open(file: Path, dataset: str | None, wanted: Wanted) -> Opened:
             check_survives(open_tiff, file, wanted.level)
         return opened
     _check_plain(file, wanted)
+    if reader is open_nrrd and wanted.labels:
+        return open_nrrd_labels(file, wanted.like)
     if reader is not None:
         return reader(file)
     return (open_label_folder if wanted.labels else open_folder)(file)

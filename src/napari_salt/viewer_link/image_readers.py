@@ -1,4 +1,4 @@
-"""Image files as layers: NIfTI, DICOM, OME-Zarr and HDF5, lazily, with their sizes and their place in the world."""
+"""Image files as layers, NIfTI, NRRD, DICOM, OME-Zarr, HDF5 and more: lazily, with their sizes and their place."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from napari_salt.io.dicom_read import Frames
 from napari_salt.io.dicom_series import SUFFIXES as DICOM
 from napari_salt.io.opened import Opened
 from napari_salt.io.opening import Wanted, open_path
+from napari_salt.io.slicer_segments import is_segmentation, open_nrrd_labels
 from napari_salt.io.units import PIXEL
 from napari_salt.io.zarr_read import is_label_image, is_zarr, label_folders, open_zarr_labels
 from napari_salt.viewer_link.choosing import choose
@@ -64,6 +65,8 @@ def read_image(path: str | os.PathLike[str]) -> list[LayerData]:
     place = Path(opened.origin.path)
     if is_zarr(place) and is_label_image(place):
         return [labels_layer(open_zarr_labels(place))]
+    if is_segmentation(place):
+        return [labels_layer(open_nrrd_labels(place))]
     return [image_layer(opened), *_label_layers(place)]
 
 

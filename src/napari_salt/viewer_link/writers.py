@@ -1,4 +1,4 @@
-"""What napari asks when a labels layer is saved: TIFF, NIfTI, OME-Zarr, with sizes, place, names and colours."""
+"""What napari asks when a labels layer is saved: in many formats, with sizes, place, names and colours."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class ExportPanel(QWidget):
         super().__init__(parent)
         self._masks = ActionButton(
             "Save masks…",
-            "Write the masks as TIFF, NIfTI, OME-Zarr, DICOM-SEG, PNG or COCO, with voxel\n"
+            "Write the masks as TIFF, NIfTI, NRRD, MetaImage, OME-Zarr, DICOM-SEG, PNG or\nCOCO, with voxel "
             "size and label names; paint wins where a slice is complete or painted",
         )
         self._objects = ActionButton(
