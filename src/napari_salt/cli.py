@@ -312,7 +312,9 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
         help="level of a pyramid; default: 0, the finest",
     )
     parser.add_argument(
-        "--series", metavar="NUMBER|UID|NAME", help="DICOM series, where a folder holds several"
+        "--series",
+        metavar="NUMBER|UID|NAME",
+        help="DICOM series, where a folder holds several; image, where a TIFF does (the first is 0)",
     )
     _add_at(parser)
 

@@ -70,6 +70,35 @@ def test_of_several_images_the_first_is_opened_and_the_others_are_told_of(tmp_pa
         assert f"{name} holds 2 images; this is the first (" in stack.note
 
 
+def test_one_of_several_images_is_chosen_by_number_or_name(tmp_path):
+    path = tmp_path / "a.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as tif:
+        for number, (name, pixels) in enumerate(
+            {"Gross": PAGES, "klein": PAGES[:3, :8]}.items(), 1
+        ):
+            sizes = {"PhysicalSizeX": number / 2, "PhysicalSizeXUnit": "µm"}
+            tif.write(pixels, metadata={"axes": "ZYX", "Name": name, **sizes}, compression="lzw")
+    for series in ("1", " KLEIN "):
+        stack = read_stack(path, series=series)
+        np.testing.assert_array_equal(stack.plane(2), PAGES[2, :8])
+        assert (stack.info.spacing[2], stack.info.units[2], stack.note) == (1.0, "um", "")
+    assert read_stack(path, series="0").info.spacing[2] == 0.5
+    for series in ("2", "-1", "", "gro"):
+        with pytest.raises(InputError, match=r"0: Gross \(.*1: klein \(3 × 8 × 32\)\. Choose one"):
+            read_stack(path, series=series)
+
+
+def test_an_image_of_several_has_its_own_levels(tmp_path):
+    path, fine = tmp_path / "a.ome.tif", np.zeros((64, 48), np.uint8)
+    with tifffile.TiffWriter(path, ome=True) as tif:
+        tif.write(PAGES, metadata={"axes": "ZYX"})
+        tif.write(fine, subifds=1, tile=(16, 16), metadata={"axes": "YX"})
+        tif.write(fine[::2, ::2], subfiletype=1, tile=(16, 16))
+    assert read_stack(path, series="1", level=1).info.shape == (1, 32, 24)
+    with pytest.raises(InputError, match="no level 1; it has 1"):
+        read_stack(path, series="0", level=1)
+
+
 def test_lost_pages_are_told_of_in_our_words_only(tmp_path, caplog):
     path = looped(tmp_path / "a.tif", PAGES)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

@@ -54,6 +54,27 @@ def test_the_identity_is_told_and_contradicts_nothing():
     assert apart(bare, bare) == Apart()
 
 
+@pytest.mark.parametrize(
+    ("offset", "unit", "found"),
+    [
+        ((100.0, 50.0, 0.0), "um", Apart()),
+        ((100.9, 50.2, 0.2), "um", Apart()),
+        ((0.1, 0.05, 0.0), "mm", Apart()),
+        ((101.1, 50.0, 0.0), "um", Apart(moved=("first voxel",))),
+        ((0.0, 0.0, 0.0), "um", Apart(moved=("first voxel",))),
+        ((7.0, 0.0, 0.0), "pixel", Apart()),
+    ],
+)
+def test_translations_of_two_ome_zarr_are_compared(offset, unit, found):
+    def lies(offset, unit, kind="ome-zarr"):
+        origin = Origin(format=kind, offset=offset)
+        return StackInfo((5, 6, 7), spacing=(2, 0.5, 0.5), units=(unit,) * 3, origin=origin)
+
+    image = lies((100.0, 50.0, 0.0), "um")
+    assert apart(lies(offset, unit), image) == found
+    assert apart(lies(offset, unit, "tiff"), image) == Apart()  # it has no room for a place
+
+
 def test_a_single_slice_has_no_direction():
     upside_down = PLACE @ np.diag((-1, 1, 1, 1))
     assert apart(info(upside_down, (1, 6, 7)), info(PLACE, (1, 6, 7))) == Apart()

@@ -56,7 +56,7 @@ _LABEL_READERS: dict[str, Callable[[Path], Opened]] = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which image of a path is meant: level of a pyramid, DICOM series, label image or not, and laid on what.
+    """Which image of a path is meant: level of a pyramid, one of several series, label image or not, and laid on what.
 
     ``survived`` says that this process has read the pixels of a TIFF already, which needs no trial (`probe`) then.
     """
@@ -114,10 +114,10 @@ def _open(file: Path, dataset: str | None, wanted: Wanted) -> Opened:
         return open_hdf5(file, dataset)
     if reader is open_dicom or (file.is_dir() and dicom_series.is_dicom_folder(file)):
         return _open_dicom(file, wanted)
-    if reader is open_tiff and wanted.series is None:
-        opened = open_tiff(file, wanted.level)
+    if reader is open_tiff:
+        opened = open_tiff(file, wanted.level, wanted.series)
         if opened.risky and not wanted.survived:
-            check_survives(open_tiff, file, wanted.level)
+            check_survives(open_tiff, file, wanted.level, wanted.series)
         return opened
     _check_plain(file, wanted)
     if reader is open_nrrd and wanted.labels:
@@ -156,7 +156,9 @@ def _check_plain(file: Path, wanted: Wanted) -> None:
     if wanted.level:
         raise InputError(f"{file.name} has no level {wanted.level}; only pyramids have levels.")
     if wanted.series is not None:
-        raise InputError(f"{file.name} has no series “{wanted.series}”; only DICOM has series.")
+        raise InputError(
+            f"{file.name} has no series “{wanted.series}”; only DICOM and TIFF have series."
+        )
 
 
 def _plain_format(file: Path) -> str:

@@ -44,7 +44,8 @@ def read_stack(
     level
         Level of a pyramid; 0 is the finest.
     series
-        Number, UID or description of a DICOM series, where there are several.
+        Number, UID or description of a DICOM series, where there are several; number (the first is 0) or name of one
+        of several images in a TIFF.
 
     Raises
     ------

@@ -19,7 +19,7 @@ from napari_salt.io import label_text
 from napari_salt.io.damage import UNREADABLE, one_line
 from napari_salt.io.opened import Opened, distinct_axes
 from napari_salt.io.pages import Pages
-from napari_salt.io.tiff_series import main_series, note_on, tifffile_hushed
+from napari_salt.io.tiff_series import choose, note_on, tifffile_hushed
 from napari_salt.io.tiles import Tiles, worth_tiles
 from napari_salt.io.units import PIXEL, normalise_unit, tidy
 
@@ -59,15 +59,17 @@ class _Found:
     colors: dict[int, Color] = field(default_factory=dict)
 
 
-def open_tiff(path: Path, level: int = 0) -> Opened:
+def open_tiff(path: Path, level: int = 0, series: str | None = None) -> Opened:
     """Open a TIFF; contiguous pixels are memory-mapped, others are read page by page, or tile by tile.
 
-    ``level`` is that of a pyramid, 0 being the finest; sizes are those of the level.
+    ``level`` is that of a pyramid, 0 being the finest; sizes are those of the level. ``series`` is the number (the
+    first is 0) or the name of one of several images; without it the first is taken, or all pages where they are alike.
 
     Raises
     ------
     InputError
-        When the file is no TIFF, is damaged, holds no image, is packed in a way that is unknown, or has no such level.
+        When the file is no TIFF, is damaged, holds no image, is packed in a way that is unknown, or has no such level
+        or series.
     MissingExtra
         When its compression needs the package imagecodecs, which no wheel of this platform has brought.
     """
@@ -81,9 +83,9 @@ def open_tiff(path: Path, level: int = 0) -> Opened:
                     f"{path.name} holds no image; whatever wrote it may have stopped too early, so save it again."
                 )
             _check_ome(tif)
-            whole = main_series(tif)
-            found = _metadata(tif)
-            note = note_on(tif, whole, path.name, heard)
+            whole = choose(tif, series, path.name)
+            found = _metadata(tif, whole)
+            note = note_on(tif, whole, path.name, heard, asked=series is not None)
         except tifffile.TiffFileError as error:
             raise InputError(
                 f"{path.name} cannot be read: it is no TIFF file, or a damaged one; copy it again, or give it the "
@@ -93,19 +95,19 @@ def open_tiff(path: Path, level: int = 0) -> Opened:
             raise InputError(
                 f"{path.name} cannot be read as TIFF ({one_line(error)}); open it in Fiji and save it again."
             ) from error
-        series = _level(path, whole, level)
-        if len(series.shape) != len(whole.shape) or len(series.shape) != len(series.axes):
+        chosen = _level(path, whole, level)
+        if len(chosen.shape) != len(whole.shape) or len(chosen.shape) != len(chosen.axes):
             raise InputError(f"The levels of {path.name} have different axes; save it again.")
-        data = _pixels(path, tif, series)
-        risky = series.dataoffset is None and series.keyframe.compression not in _PLAIN
+        data = _pixels(path, tif, chosen)
+        risky = chosen.dataoffset is None and chosen.keyframe.compression not in _PLAIN
         on_failure.pop_all()
-    axes = distinct_axes(str(series.axes), tuple(series.shape), series.dtype)
+    axes = distinct_axes(str(chosen.axes), tuple(chosen.shape), chosen.dtype)
     name = path.name.removesuffix(path.suffix).removesuffix(".ome")
     sizes = dict(found.sizes)
-    for letter, fine, coarse in zip(axes, whole.shape, series.shape, strict=True):
+    for letter, fine, coarse in zip(axes, whole.shape, chosen.shape, strict=True):
         if fine != coarse and letter in "XYZ":
             sizes[letter] = tidy(sizes.get(letter, 1.0) * fine / coarse)
-    pyramid = () if level else _pyramid(path, data, len(whole.levels))
+    pyramid = () if level else _pyramid(path, data, len(whole.levels), series)
     return Opened(
         data,
         axes,
@@ -120,12 +122,14 @@ def open_tiff(path: Path, level: int = 0) -> Opened:
     )
 
 
-def _pyramid(path: Path, finest: ArrayLike, count: int) -> tuple[ArrayLike, ...]:
+def _pyramid(
+    path: Path, finest: ArrayLike, count: int, series: str | None
+) -> tuple[ArrayLike, ...]:
     """All levels, each with the file opened for itself; empty where there is one only, or one cannot be used."""
     if not 2 <= count <= MOST_LEVELS:
         return ()
     try:
-        return (finest, *(open_tiff(path, level).data for level in range(1, count)))
+        return (finest, *(open_tiff(path, level, series).data for level in range(1, count)))
     except (InputError, MissingExtra):
         return ()
 
@@ -196,19 +200,21 @@ def _check_parts(path: Path, page: tifffile.TiffPage) -> None:
         )
 
 
-def _metadata(tif: tifffile.TiffFile) -> _Found:
+def _metadata(tif: tifffile.TiffFile, chosen: tifffile.TiffPageSeries) -> _Found:
+    """Of a series; further ones of a slide are pictures of another scale, of its label say."""
+    number = next((at for at, one in enumerate(tif.series) if one is chosen), 0)
     if tif.is_ome and tif.ome_metadata:
-        return _from_ome(tif.ome_metadata)
+        return _from_ome(tif.ome_metadata, number)
     if tif.is_svs:
-        return _from_svs(tif.pages.first.description)
+        return _Found() if number else _from_svs(tif.pages.first.description)
     if tif.imagej_metadata is not None:
-        return _from_imagej(tif.imagej_metadata, _resolution(tif))
-    return _from_tags(tif)
+        return _from_imagej(tif.imagej_metadata, _resolution(tif.pages.first))
+    return _from_tags(tif, number, chosen)
 
 
-def _resolution(tif: tifffile.TiffFile) -> tuple[dict[str, float], int]:
+def _resolution(page: tifffile.TiffPage) -> tuple[dict[str, float], int]:
     """Size of a pixel along X and Y by the resolution tags, and the number of their unit."""
-    tags, sizes = tif.pages.first.tags, {}
+    tags, sizes = page.tags, {}
     for letter, name in (("X", "XResolution"), ("Y", "YResolution")):
         pixels, per = tags.valueof(name, (0, 1))
         if pixels and per:
@@ -237,13 +243,13 @@ def _from_imagej(meta: dict[str, Any], resolution: tuple[dict[str, float], int])
     return _Found(sizes, units, names, colors)
 
 
-def _from_ome(text: str) -> _Found:
-    """OME-XML: sizes of the first image; names and colours of our own map annotations."""
+def _from_ome(text: str, number: int = 0) -> _Found:
+    """OME-XML: sizes of the image of this number; names and colours of our own map annotations."""
     root = ElementTree.fromstring(text)  # noqa: S314 - looked through by _check_ome
     space = root.tag.partition("}")[0] + "}" if root.tag.startswith("{") else ""
     found = _Found()
-    pixels = root.find(f"{space}Image/{space}Pixels")
-    given = {} if pixels is None else pixels.attrib
+    every = root.findall(f"{space}Image/{space}Pixels")
+    given = every[number].attrib if number < len(every) else {}
     for letter in "XYZ":
         if f"PhysicalSize{letter}" in given:
             found.sizes[letter] = tidy(float(given[f"PhysicalSize{letter}"]))
@@ -270,11 +276,12 @@ def _from_svs(description: str) -> _Found:
     return _Found(dict.fromkeys("XY", tidy(float(told[1]))), dict.fromkeys("XY", "um"))
 
 
-def _from_tags(tif: tifffile.TiffFile) -> _Found:
+def _from_tags(tif: tifffile.TiffFile, number: int, chosen: tifffile.TiffPageSeries) -> _Found:
     """A plain TIFF: what tifffile's own JSON says, else pixels per centimetre."""
-    shaped = (tif.shaped_metadata or ({},))[0]
+    described = tif.shaped_metadata or ({},)
+    shaped = described[number] if number < len(described) else {}
     unit = normalise_unit(shaped.get("unit", ""))
-    sizes, tag_unit = _resolution(tif)
+    sizes, tag_unit = _resolution(chosen.keyframe)
     if unit == PIXEL:
         unit, sizes = ("cm", sizes) if tag_unit == _CENTIMETRE else (PIXEL, {})
     spacing = shaped.get("spacing")

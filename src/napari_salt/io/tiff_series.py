@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import tifffile
 
+from napari_salt.errors import InputError
 from napari_salt.io.damage import UNREADABLE
 
 _CUT_SHORT = "invalid page offset"
@@ -55,6 +56,38 @@ def main_series(tif: tifffile.TiffFile) -> tifffile.TiffPageSeries:
     )
 
 
+def choose(tif: tifffile.TiffFile, wanted: str | None, name: str) -> tifffile.TiffPageSeries:
+    """The series of a number (the first is 0) or of a name; without ``wanted`` the `main_series`.
+
+    Raises
+    ------
+    InputError
+        When there is none, or no single one, of that name; the sentence lists those that there are.
+    """
+    if wanted is None:
+        return main_series(tif)
+    series, asked = tif.series, wanted.strip().casefold()
+    if asked.isdecimal() and int(asked) < len(series):
+        return series[int(asked)]
+    named = [one for one in series if asked and asked == (one.name or "").strip().casefold()]
+    if len(named) == 1:
+        return named[0]
+    shown = "; ".join(_described(number, one) for number, one in enumerate(series[:_MOST_LISTED]))
+    more = f" and {len(series) - _MOST_LISTED} more" if len(series) > _MOST_LISTED else ""
+    raise InputError(
+        f"{name} has {'several images' if named else 'no image'} “{wanted}”; it holds {shown}{more}. Choose one, such "
+        "as --series 0."
+    )
+
+
+_MOST_LISTED = 20
+
+
+def _described(number: int, series: tifffile.TiffPageSeries) -> str:
+    size = " × ".join(map(str, series.shape))
+    return f"{number}: {series.name} ({size})" if series.name else f"{number} ({size})"
+
+
 def files_of_set(path: Path) -> frozenset[str]:
     """Names of the files beside it that an OME-TIFF says it is made of, its own perhaps among them; empty for none."""
     try:
@@ -70,15 +103,23 @@ def files_of_set(path: Path) -> frozenset[str]:
 
 
 def note_on(
-    tif: tifffile.TiffFile, chosen: tifffile.TiffPageSeries, name: str, heard: list[str]
+    tif: tifffile.TiffFile,
+    chosen: tifffile.TiffPageSeries,
+    name: str,
+    heard: list[str],
+    *,
+    asked: bool = False,
 ) -> str:
-    """Sentences on images that were left out, and on pages that are not there; empty where all is well."""
+    """Sentences on images that were left out unless one was ``asked`` for, and on pages that are not there.
+
+    Empty where all is well.
+    """
     sentences = []
-    if chosen is tif.series[0] and len(tif.series) > 1:
+    if chosen is tif.series[0] and len(tif.series) > 1 and not asked:
         size = " × ".join(map(str, chosen.shape))
         sentences.append(
-            f"{name} holds {len(tif.series)} images; this is the first ({size}). "
-            "Save another one as a file of its own to open it."
+            f"{name} holds {len(tif.series)} images; this is the first ({size}). Another one is opened by --series 1 "
+            "on the command line, or from a file of its own."
         )
     missing = sum(page is None for page in chosen.pages) if chosen.kind == "ome" else 0
     if missing:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_salt.io.units import convert
 from napari_salt.records import Affine
 
 if TYPE_CHECKING:
@@ -63,8 +64,11 @@ class Apart:
 def apart(one: StackInfo, other: StackInfo) -> Apart:
     """How ``one`` lies apart from ``other``; where either does not say where it lies, nothing is known to differ.
 
-    Of an axis with one voxel only its direction tells nothing.
+    Of an axis with one voxel only its direction tells nothing. Of two OME-Zarr, which have no directions, translations
+    are compared.
     """
+    if one.origin.format == other.origin.format == "ome-zarr":
+        return Apart(moved=("first voxel",) if _translated(one, other) else ())
     places = [
         np.array(info.origin.affine)
         for info in (one, other)
@@ -89,3 +93,15 @@ def apart(one: StackInfo, other: StackInfo) -> Apart:
         tuple(name for name, cosine in told.items() if abs(cosine) < _SAME_AXIS),
         tuple(name for name, differs in moved.items() if differs),
     )
+
+
+def _translated(one: StackInfo, other: StackInfo) -> bool:
+    """Whether translations differ by half a voxel or more along an axis whose units measure the same."""
+    axes = zip(
+        one.origin.offset, one.units, other.origin.offset, other.units, other.spacing, strict=True
+    )
+    for here, unit, there, as_unit, size in axes:
+        place = convert(here, unit, as_unit)
+        if place is not None and abs(place - there) > _SAME_START * size:
+            return True
+    return False
