@@ -200,6 +200,29 @@ def test_a_dicom_folder_is_one_layer_and_what_is_odd_is_told(viewer, tmp_path, m
     assert layer.data.shape == (5, 4, 5)
 
 
+@pytest.mark.parametrize(
+    ("tags", "shown"),
+    [
+        ({"WindowCenter": 40, "WindowWidth": 400}, (-160, 240)),
+        ({"WindowCenter": [60, -600], "WindowWidth": [80, 1500]}, (20, 100)),
+        ({}, None),
+        ({"WindowCenter": 40, "WindowWidth": 0}, None),
+        ({"WindowCenter": 40}, None),
+        (
+            {"WindowCenter": 4, "WindowWidth": 2, "PhotometricInterpretation": "MONOCHROME1"},
+            None,
+        ),
+    ],
+)
+def test_a_dicom_series_is_shown_in_the_window_that_it_names(viewer, tmp_path, tags, shown):
+    folder = dicom_series(tmp_path / "ct", np.zeros((3, 4, 5), np.int16), **tags)
+    ((_, attributes, _),) = read_image(folder)
+    assert attributes.get("contrast_limits") == shown
+    (layer,) = viewer.open(str(folder), plugin="napari-salt")
+    if shown is not None:
+        assert tuple(layer.contrast_limits) == shown
+
+
 def test_dropping_all_files_of_a_series_opens_it_once(viewer, tmp_path, monkeypatch):
     told = []
     monkeypatch.setattr(image_readers, "show_info", told.append)

@@ -45,6 +45,8 @@ _TAGS = [
     "PixelRepresentation",
     "RescaleSlope",
     "RescaleIntercept",
+    "WindowCenter",
+    "WindowWidth",
     "ModalityLUTSequence",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
@@ -89,6 +91,8 @@ class Frame:
     frame_time: float | None
     compressed: bool
     """Whether a decoder has to unpack its pixels, see `probe`."""
+    window: tuple[float, float] | None
+    """Values that the file wants to be shown as black and white, the first pair where there are several."""
 
     @property
     def color(self) -> bool:
@@ -178,6 +182,7 @@ def _frames(file: Path, header: Any) -> Iterator[Frame]:
             thickness=found.thickness(),
             frame_time=float(header.FrameTime) if header.get("FrameTime") else None,
             compressed=compressed,
+            window=found.window(),
         )
 
 
@@ -204,6 +209,22 @@ class _Parts:
         if slope is None and intercept is None:
             return IDENTITY
         return float(1 if slope is None else slope), float(0 if intercept is None else intercept)
+
+    def window(self) -> tuple[float, float] | None:
+        """Of the values after rescaling; None where it is none, or pixels are turned into other values than those."""
+        plain = str(self._header.get("PhotometricInterpretation", "")) == "MONOCHROME2"
+        if not plain or "ModalityLUTSequence" in self._header:
+            return None
+        try:
+            center, width = (
+                np.ravel(np.array(self.value("FrameVOILUTSequence", name), np.float64))
+                for name in ("WindowCenter", "WindowWidth")
+            )
+        except (TypeError, ValueError):
+            return None  # an image is no worse for it
+        if not (center.size and width.size and np.isfinite(center[0]) and 0 < width[0] < np.inf):
+            return None
+        return float(center[0] - width[0] / 2), float(center[0] + width[0] / 2)
 
     def pixel(self) -> tuple[float, float] | None:
         size = self.value("PixelMeasuresSequence", "PixelSpacing")

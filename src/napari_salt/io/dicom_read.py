@@ -74,6 +74,7 @@ def open_dicom(path: Path, series: str | None = None) -> Opened:
         units,
         origin=Origin(str(folder.absolute()), "dicom", arrangement.affine),
         note=arrangement.note,
+        shown=arrangement.frames[len(arrangement.frames) // 2].window,
     )
 
 

@@ -44,6 +44,8 @@ class Opened:
     """Place of the first voxel in ``units``, by letter."""
     risky: bool = False
     """Whether code that was not made for hostile files will unpack the pixels, see `probe`."""
+    shown: tuple[float, float] | None = None
+    """Values that the file wants to be shown as black and white at first; nothing is learned from them."""
     note: str = ""
     """A sentence for the user on what is missing, was changed or left out."""
 

@@ -87,6 +87,8 @@ def image_layer(opened: Opened) -> LayerData:
     """An image as layer data; level 0 decides the scale, all levels are shown."""
     rgb = opened.stack().info.rgb
     attributes = _attributes(opened, opened.axes[:-1] if rgb else opened.axes) | {"rgb": rgb}
+    if opened.shown is not None and not rgb:
+        attributes["contrast_limits"] = opened.shown
     return (_data(opened), attributes, "image")
 
 
