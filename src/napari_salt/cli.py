@@ -22,6 +22,9 @@ BAD_INPUT = 2
 FAILED = 1
 INTERRUPTED = 130
 
+_LONGEST = 1000
+"""Letters of an error that are shown."""
+
 _JSON = "--json"
 _IMAGE = "file or folder: TIFF, OME-Zarr, NIfTI, NRRD, MetaImage, DICOM, npy, pictures, or FILE.h5::/DATASET"
 
@@ -57,12 +60,26 @@ def _run_told(given: Sequence[str]) -> int:
         sentence, code = str(error), FAILED
     except KeyboardInterrupt:
         sentence, code = "Stopped.", INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        sentence, code = _refused(error), BAD_INPUT
+    except Exception as error:
+        if _for_programs(given):
+            _tell_programs(f"napari-salt has a fault: {type(error).__name__}: {error}"[:_LONGEST])
+        raise
     else:
         return 0
     sys.stderr.write(f"napari-salt: {sentence}\n")
     if _for_programs(given):
         _tell_programs(sentence)
     return code
+
+
+def _refused(error: OSError) -> str:
+    """What the system said to a path that no check has a sentence for, such as one that is too long."""
+    about = "" if error.filename is None else f" of '{str(error.filename)[:_LONGEST]}'"
+    return f"The system refused the use{about} ({error.strerror or error}); check the path and the folder it is in."
 
 
 def _for_programs(given: Sequence[str]) -> bool:
@@ -152,7 +169,7 @@ def _joined(arguments: Sequence[str]) -> list[str]:
 def _add_demo(commands: Subcommands) -> None:
     parser = _add(commands, "demo", "run the whole loop on sample data, without a person")
     parser.add_argument(
-        "--out", type=Path, default=Path("demo_out"), metavar="DIR", help="default: demo_out"
+        "--out", type=_path, default=Path("demo_out"), metavar="DIR", help="default: demo_out"
     )
     parser.add_argument("--rounds", type=_count, default=2, metavar="N", help="default: 2")
     _add_device(parser)
@@ -164,7 +181,7 @@ def _add_adapt(commands: Subcommands) -> None:
     _add_image(parser)
     add(
         "labels",
-        type=Path,
+        type=_path,
         metavar="LABELS",
         help="label image of its shape, in any of these; 0 = unlabelled",
     )
@@ -173,7 +190,7 @@ def _add_adapt(commands: Subcommands) -> None:
         metavar='"ID=NAME,..."',
         help="names of the ids in LABELS, background among them or not; default: those in the file",
     )
-    add("--out", type=Path, required=True, metavar="A.salt.safetensors")
+    add("--out", type=_path, required=True, metavar="A.salt.safetensors")
     add(
         "--slices",
         metavar="10,40,70-72",
@@ -203,7 +220,7 @@ def _add_adapt(commands: Subcommands) -> None:
         metavar="LOW,HIGH",
         help="percentiles of each stack shown as black and white; default: 0.5,99.5",
     )
-    add("--init", type=Path, metavar="ADAPTER", help="adapter to go on from")
+    add("--init", type=_path, metavar="ADAPTER", help="adapter to go on from")
     add("--text-model", metavar="NAME|PATH", help="sentence-transformers model; default: embedded")
     _add_device(parser)
 
@@ -218,7 +235,7 @@ def _add_segment(commands: Subcommands) -> None:
         help="names to segment; a trained name may hold a comma; default: all",
     )
     parser.add_argument("--slices", metavar="10,40,70-72", help="default: all; the first is 0")
-    parser.add_argument("--uncertainty", type=Path, metavar="U.tif", help="write it as float32")
+    parser.add_argument("--uncertainty", type=_path, metavar="U.tif", help="write it as float32")
     parser.add_argument(
         "--full-resolution",
         action="store_true",
@@ -238,9 +255,9 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
     add = group.add_argument
     add("--workers", type=_count, metavar="N", help="processes to start on this computer")
     add("--cluster", metavar="tls://HOST:8786", help="address of a scheduler")
-    add("--tls-ca", type=Path, metavar="CA.pem", help="authority that both sides trust")
-    add("--tls-cert", type=Path, metavar="CERT.pem", help="certificate of this side")
-    add("--tls-key", type=Path, metavar="KEY.pem", help="its key")
+    add("--tls-ca", type=_path, metavar="CA.pem", help="authority that both sides trust")
+    add("--tls-cert", type=_path, metavar="CERT.pem", help="certificate of this side")
+    add("--tls-key", type=_path, metavar="KEY.pem", help="its key")
     add("--insecure", action="store_true", help="allow tcp:// to another computer, unencrypted")
 
 
@@ -248,7 +265,7 @@ def _add_masks_out(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--out",
-        type=Path,
+        type=_path,
         required=True,
         metavar="MASKS",
         help=".tif .ome.tif .nii .nii.gz .seg.nrrd .nrrd .mha .ome.zarr .json (COCO) .dcm (of a DICOM series), or a "
@@ -257,7 +274,7 @@ def _add_masks_out(parser: argparse.ArgumentParser) -> None:
     splits = ("components", "watershed")
     add("--objects", choices=splits, help="write single objects, touching or cut where they narrow")
     add("--volume", action="store_true", help="objects go on from slice to slice")
-    add("--table", type=Path, metavar="T.csv", help="measurements of the objects")
+    add("--table", type=_path, metavar="T.csv", help="measurements of the objects")
 
 
 def _add_suggest(commands: Subcommands) -> None:
@@ -276,8 +293,8 @@ def _add_evaluate(commands: Subcommands) -> None:
         "evaluate",
         "Dice, IoU and HD95 of masks against a reference; HD95 within slices that carry a label in both",
     )
-    parser.add_argument("masks", type=Path, metavar="MASKS")
-    parser.add_argument("reference", type=Path, metavar="REFERENCE")
+    parser.add_argument("masks", type=_path, metavar="MASKS")
+    parser.add_argument("reference", type=_path, metavar="REFERENCE")
     parser.add_argument(
         "--names", metavar='"ID=NAME,..."', help="ids in REFERENCE to compare; default: all"
     )
@@ -289,17 +306,17 @@ def _add_info(commands: Subcommands) -> None:
     parser = _add(
         commands, "info", "tell what an adapter knows and how it was trained, or an image"
     )
-    parser.add_argument("adapter", type=Path, metavar="ADAPTER|IMAGE", help=_IMAGE)
+    parser.add_argument("adapter", type=_path, metavar="ADAPTER|IMAGE", help=_IMAGE)
     _add_choice(parser)
 
 
 def _add_image_and_adapter(parser: argparse.ArgumentParser) -> None:
     _add_image(parser)
-    parser.add_argument("adapter", type=Path, metavar="ADAPTER", help=".salt.safetensors file")
+    parser.add_argument("adapter", type=_path, metavar="ADAPTER", help=".salt.safetensors file")
 
 
 def _add_image(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", type=Path, metavar="IMAGE", help=_IMAGE)
+    parser.add_argument("image", type=_path, metavar="IMAGE", help=_IMAGE)
     _add_choice(parser)
 
 
@@ -335,6 +352,13 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", default="auto", metavar="auto|cpu|cuda[:i]|mps", help="default: auto"
     )
+
+
+def _path(text: str) -> Path:
+    """A path; an empty one, as of a variable that is not set, would be the current folder."""
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError("the name is empty; give a path")
+    return Path(text)
 
 
 def _whole(text: str) -> int:

@@ -142,6 +142,65 @@ def test_programs_are_told_of_what_ends_a_job(monkeypatch, capsys, error, code, 
     assert json.loads(capsys.readouterr().out) == {"error": says}
 
 
+SEGMENT = ("segment", "image.tif", "text.salt.safetensors")
+ODD = {
+    "out, a variable that is not set": ((*SEGMENT, "--out", ""), "the name is empty"),
+    "image, a variable that is not set": (("info", ""), "the name is empty"),
+    "out, too long a name": ((*SEGMENT, "--out", "n" * 230 + ".tif"), "too long a name"),
+    "out, too long a folder": ((*SEGMENT, "--out", "日" * 80), "too long a name"),
+    "out, far too long": ((*SEGMENT, "--out", "n" * 300 + ".tif"), "too long a name"),
+    "image, too long a name": (("info", "n" * 300 + ".tif"), "The system refused the use of 'nnn"),
+    "image, too long a path": (("info", "a/" * 3000), "The system refused the use of 'a/a/"),
+    "out, the folder itself": ((*SEGMENT, "--out", "."), "give the name of a new folder in it"),
+    "out, a file": ((*SEGMENT, "--out", "plain"), "'plain' is a file"),
+}
+PIPES = {
+    "image": ("info", "pipe.tif"),
+    "labels": ("adapt", "image.tif", "pipe.tif", *ADAPT[3:]),
+    "adapter": ("info", "pipe.safetensors"),
+    "reference": ("evaluate", "labels.tif", "pipe.tif"),
+    "out": (*SEGMENT, "--out", "pipe.tif"),
+    "out, a folder": (*SEGMENT, "--out", "pipe"),
+    "out, an adapter": (*ADAPT, "--out", "pipe.safetensors"),
+    "table": (*SEGMENT, "--out", "m.tif", "--table", "pipe.csv"),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_odd_paths_are_refused_before_any_work(data, tmp_path, monkeypatch, capsys, case):
+    (tmp_path / "plain").touch()
+    (tmp_path / "image.tif").symlink_to(data / "image.tif")
+    monkeypatch.chdir(tmp_path)
+    arguments, says = ODD[case]
+    assert main([*arguments, "--json"]) == 2
+    assert says in json.loads(capsys.readouterr().out)["error"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize("case", PIPES)
+def test_nobody_waits_for_a_pipe_nor_replaces_it(data, tmp_path, monkeypatch, capsys, case):
+    for name in ("image.tif", "labels.tif"):
+        (tmp_path / name).symlink_to(data / name)
+    for suffix in ("", ".tif", ".csv", ".safetensors"):
+        os.mkfifo(tmp_path / f"pipe{suffix}")
+    monkeypatch.chdir(tmp_path)
+    before = sorted((file.name, file.is_fifo()) for file in tmp_path.iterdir())
+    assert main([*PIPES[case], "--json"]) == 2
+    assert "no ordinary file" in json.loads(capsys.readouterr().out)["error"]
+    assert sorted((file.name, file.is_fifo()) for file in tmp_path.iterdir()) == before
+
+
+def test_programs_are_told_of_a_fault_of_ours(monkeypatch, capsys):
+    def run(*_):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(info, "run", run)
+    with pytest.raises(ZeroDivisionError):
+        main(["info", "a.salt.safetensors", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"error": "napari-salt has a fault: ZeroDivisionError: division by zero"}
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_permission(cli, data):
     locked = data / "locked"

@@ -170,6 +170,23 @@ def test_a_folder_that_cannot_be_put_in_place_gives_the_old_one_back(tmp_path, n
     assert tree(tmp_path) == kept
 
 
+@pytest.mark.parametrize("name", [".tif", ".nii", ".nrrd", ".mha", "..tif"])
+def test_a_name_of_an_ending_alone_is_written_as_it_was_accepted(tmp_path, name):
+    assert format_of(name).kind != "png"
+    export_masks(tmp_path / name, masks(), info(), LABELS)
+    assert (tmp_path / name).stat().st_size
+
+
+@EVERY_NAME
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_what_is_no_ordinary_file_stays(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises((InputError, OutputError), match=r"no ordinary file|not a folder|is a file"):
+        export_masks(tmp_path / name, masks(), info(), LABELS)
+    assert (tmp_path / name).is_fifo()
+    assert len(tree(tmp_path)) == 1
+
+
 @EVERY_NAME
 def test_a_folder_that_is_not_there(tmp_path, name):
     with pytest.raises(OutputError, match="does not exist"):

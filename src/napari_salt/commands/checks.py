@@ -13,6 +13,7 @@ from napari_salt.commands.console import Console
 from napari_salt.commands.images import open_image
 from napari_salt.commands.parsing import listed
 from napari_salt.errors import AdapterError, InputError, OutputError
+from napari_salt.io.atomic import check_ordinary
 from napari_salt.io.world import apart
 from napari_salt.model.adapter_info import AdapterInfo, read_info
 from napari_salt.model.backbones.registry import backbone_sha256
@@ -22,6 +23,10 @@ from napari_salt.records import StackInfo
 from napari_salt.session.stack import Stack
 
 ADAPTER_SUFFIX = ".safetensors"
+_LONGEST_NAME = 255
+"""Bytes of a name on nearly all disks."""
+_ROOM = 40
+"""Bytes that names of unfinished files and folders have more than that of the result."""
 TIFF_SUFFIXES = (".tif", ".tiff")
 
 
@@ -37,6 +42,8 @@ def writable(path: Path, suffixes: Sequence[str]) -> Path:
     """
     if not path.name.lower().endswith(tuple(suffixes)):
         raise InputError(f"'{path}' must end in {' or '.join(suffixes)}; give it such a name.")
+    check_length(path)
+    check_ordinary(path)
     if path.is_dir():
         raise OutputError(f"'{path}' is a folder; give the name of a file in it.")
     if not path.parent.is_dir():
@@ -44,6 +51,15 @@ def writable(path: Path, suffixes: Sequence[str]) -> Path:
     if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise OutputError(f"'{path}' cannot be written; choose a folder that you may write to.")
     return path
+
+
+def check_length(path: Path) -> None:
+    """``InputError`` for a name that leaves no room for those of what is unfinished beside it."""
+    most = _LONGEST_NAME - _ROOM
+    if len(os.fsencode(path.name)) > most:
+        raise InputError(
+            f"'{path.name[:40]}…' is too long a name for a result; give it one of at most {most} letters."
+        )
 
 
 def apart_from(out: Path, *inputs: Path) -> None:

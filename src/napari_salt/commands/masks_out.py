@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_salt.commands import checks
 from napari_salt.errors import InputError, OutputError
+from napari_salt.io.atomic import check_ordinary
 from napari_salt.io.export import check_target, export_masks, format_of
 from napari_salt.io.object_masks import find_objects
 from napari_salt.io.object_table import SUFFIX as TABLE_SUFFIX
@@ -85,6 +86,15 @@ def _check_place(out: Path, kind: Kind) -> None:
     if kind not in ("png", "ome-zarr"):
         checks.writable(out, ("",))
         return
+    checks.check_length(out)
+    check_ordinary(out)
+    if out.is_dir() and (out.samefile(Path.cwd()) or out.is_mount()):
+        raise InputError(
+            f"'{out}' is the folder that commands run in, or a disk of its own, which a result cannot take the place "
+            "of; give the name of a new folder in it."
+        )
+    if out.is_file():
+        raise OutputError(f"'{out}' is a file; choose another name for the folder.")
     parent = out.absolute().parent
     if not parent.is_dir():
         raise OutputError(f"There is no folder '{parent}'; create it or choose another one.")

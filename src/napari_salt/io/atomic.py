@@ -29,6 +29,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise OutputError(f"{target} is a folder; add a file name.")
+    check_ordinary(target)
     _check_parent(target)
     part = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.part{target.suffix}")
     try:
@@ -57,6 +58,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     if target.is_file():
         raise OutputError(f"{target} is a file; choose another name for the folder.")
+    check_ordinary(target)
     _check_parent(target)
     mark = secrets.token_hex(4)
     part = target.with_name(f".{target.name}.{mark}.part")
@@ -74,6 +76,12 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def check_ordinary(path: Path) -> None:
+    """``OutputError`` for a device, a pipe or the like, whose place no file and no folder should take."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OutputError(f"{path} is no ordinary file; give the result a name of its own.")
 
 
 def _check_parent(target: Path) -> None:

@@ -86,6 +86,10 @@ def open_path(path: str | os.PathLike[str], wanted: Wanted | None = None) -> Ope
     file, dataset = split_dataset(os.fspath(path))
     if not file.exists():
         raise InputError(f"There is no file {file}; check the path.")
+    if not (file.is_file() or file.is_dir()):
+        raise InputError(
+            f"{file} is no ordinary file but a pipe or a device; write what comes from it to a file first."
+        )
     try:
         check_not_empty(file)
         opened = _open(file, dataset, wanted)

@@ -143,7 +143,7 @@ def _write(
     text: _LabelText,
 ) -> Path:
     file = Path(path)
-    if file.suffix.lower() not in SUFFIXES:
+    if not file.name.lower().endswith(SUFFIXES):
         raise InputError(f"{file.name} should end in one of {', '.join(SUFFIXES)}; rename it.")
     shape = tuple(int(length) for length in array.shape)
     if len(shape) != 3 or 0 in shape:

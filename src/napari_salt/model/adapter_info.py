@@ -290,6 +290,8 @@ def read_info(path: str | Path) -> AdapterInfo:
     not_ours = AdapterError(
         f"'{path}' is not an adapter of napari-salt; choose a file ending in {SUFFIX}."
     )
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise AdapterError(f"'{path}' is no ordinary file; choose a file ending in {SUFFIX}.")
     try:
         with path.open("rb") as file:
             size = path.stat().st_size
