@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from napari_salt import __version__
+from napari_salt.commands.ending import ended_tidily, exit_code
 
 BAD_INPUT = 2
 FAILED = 1
-INTERRUPTED = 130
 
 _LONGEST = 1000
 """Letters of an error that are shown."""
@@ -33,13 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand.
 
     Returns the exit code: 0 when all went well, 2 for bad input and what cannot be written, 1 when
-    a job failed, 130 after Ctrl-C. Errors are one sentence on standard error; with ``--json`` also
-    ``{"error": "…"}`` on standard output.
+    a job failed, 130 after Ctrl-C, 143 where a batch system ends it (SIGTERM). Errors are one sentence
+    on standard error; with ``--json`` also ``{"error": "…"}`` on standard output.
     """
     _open_streams()
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        return _run_told(given)
+        with ended_tidily():
+            return _run_told(given)
     except BrokenPipeError:
         # Whoever read our output has seen enough; nothing more can be said there, not even at exit.
         sys.stdout = None
@@ -58,8 +59,8 @@ def _run_told(given: Sequence[str]) -> int:
         sentence, code = str(error), BAD_INPUT
     except NapariSaltError as error:
         sentence, code = str(error), FAILED
-    except KeyboardInterrupt:
-        sentence, code = "Stopped.", INTERRUPTED
+    except KeyboardInterrupt as stop:
+        sentence, code = "Stopped.", exit_code(stop)
     except BrokenPipeError:
         raise
     except OSError as error:

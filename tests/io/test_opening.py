@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import numpy as np
@@ -48,6 +49,14 @@ def test_empty_folders_and_missing_files(tmp_path):
         read_labels(tmp_path)
     with pytest.raises(InputError, match=r"no file .*none.h5; check the path"):
         read_stack(f"{tmp_path / 'none.h5'}::/a")
+
+
+@pytest.mark.parametrize("suffix", sorted(READERS))
+def test_a_file_that_may_not_be_read_is_no_damaged_one(tmp_path, monkeypatch, suffix):
+    (tmp_path / f"a{suffix}").write_bytes(b"x")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may read everything
+    with pytest.raises(InputError, match="you may not read it"):
+        read_stack(tmp_path / f"a{suffix}")
 
 
 def test_levels_and_series_of_formats_without_them(tmp_path):

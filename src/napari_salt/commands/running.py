@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 from napari_salt.commands.console import Console
+from napari_salt.commands.ending import ENDINGS, Terminated
 from napari_salt.engine.requests import Report, Request
 from napari_salt.engine.tasks import run_task
 from napari_salt.records import Planes, StepReport
@@ -25,7 +26,7 @@ def run_here(
 ) -> Any:
     """Result of a request; ``on_report`` gets every report that is not mere progress.
 
-    Ctrl-C closes the task first, so that it leaves nothing half done.
+    Ctrl-C, or a signal to end, closes the task first, so that it leaves nothing half done.
     """
     task = run_task(request, planes)
     try:
@@ -37,7 +38,7 @@ def run_here(
 
 def _drain(
     task: Generator[Report, None, Any],
-    interrupted: threading.Event,
+    interrupted: _Interrupted,
     console: Console,
     prefix: str,
     on_report: Callable[[Report], None] | None,
@@ -52,29 +53,43 @@ def _drain(
         elif report is not None and on_report is not None:
             on_report(report)
         if interrupted.is_set():
-            raise KeyboardInterrupt
+            raise interrupted.error()
 
 
 @contextlib.contextmanager
-def _interrupted_between_steps() -> Iterator[threading.Event]:
-    """Remember the first Ctrl-C instead of raising it wherever the task happens to be.
+def _interrupted_between_steps() -> Iterator[_Interrupted]:
+    """Remember the first Ctrl-C, or signal to end, instead of raising it wherever the task happens to be.
 
     Raised inside a callback from compiled code it can get lost, and the task would go on. A second
-    Ctrl-C acts at once.
+    one acts at once.
     """
-    interrupted = threading.Event()
+    interrupted = _Interrupted()
     if threading.current_thread() is not threading.main_thread():
         yield interrupted
         return
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDINGS)}
 
     def remember(number: int, frame: FrameType | None) -> None:
-        del number, frame
+        del frame
+        interrupted.by = number
         interrupted.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(number, before[number])
 
-    signal.signal(signal.SIGINT, remember)
+    for number, handler in before.items():
+        if callable(handler):  # not where it is ignored, as SIGHUP is under nohup
+            signal.signal(number, remember)
     try:
         yield interrupted
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Interrupted(threading.Event):
+    """Set by a signal, whose number it keeps."""
+
+    by: int = signal.SIGINT
+
+    def error(self) -> KeyboardInterrupt:
+        """What the signal would have raised."""
+        return KeyboardInterrupt() if self.by == signal.SIGINT else Terminated(self.by)

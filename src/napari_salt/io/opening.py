@@ -90,6 +90,8 @@ def open_path(path: str | os.PathLike[str], wanted: Wanted | None = None) -> Ope
         raise InputError(
             f"{file} is no ordinary file but a pipe or a device; write what comes from it to a file first."
         )
+    if not os.access(file, os.R_OK):
+        raise InputError(f"{file} cannot be opened (you may not read it); check its permissions.")
     try:
         check_not_empty(file)
         opened = _open(file, dataset, wanted)
