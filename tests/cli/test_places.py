@@ -51,6 +51,12 @@ def test_info_tells_the_time_point_and_takes_another(series, capsys):
     assert json.loads(told.out)["lengths"] == {"T": 3}
 
 
+def test_an_axis_has_one_place(series, capsys):
+    assert main(["info", str(series), "--at", "T=1", "--at", "time=2"]) == 2
+    assert "--at names T twice" in capsys.readouterr().err
+    assert main(["info", str(series), "--at", "T=2", "--at", "time=2"]) == 0
+
+
 def test_all_axes_that_were_not_chosen_are_told(tmp_path, console):
     path = ome(tmp_path / "a.ome.tif", np.zeros((2, 3, 4, 2, 8, 8), np.uint8), "TAZCYX")
     stack = open_image(arguments(path, ("time", 1)), console)

@@ -336,6 +336,21 @@ def test_a_turned_photograph_is_turned_back(tmp_path):
     assert read_stack(tmp_path / "p.jpg").info.shape == (1, 7, 6)
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_a_picture_is_one_whatever_else_its_name_hides(tmp_path, name):
+    """Pillow would take the first page of a TIFF, and have Ghostscript run PostScript."""
+    hidden = Image.fromarray(np.zeros((4, 5), np.uint8))
+    for kind in ("TIFF", "EPS", "GIF"):
+        hidden.save(tmp_path / "hidden", kind)
+        (tmp_path / "hidden").rename(tmp_path / name)
+        with pytest.raises(InputError, match="cannot be read as a picture"):
+            read_stack(tmp_path / name)
+        with pytest.raises(InputError, match="cannot be read as a picture"):
+            read_stack(tmp_path)
+    hidden.save(tmp_path / name, "PNG")
+    assert read_stack(tmp_path / name).info.shape == (1, 4, 5)
+
+
 def test_labels_from_pictures(tmp_path):
     ids = np.array([[0, 1], [2, 3]], np.uint8)
     palette = Image.fromarray(ids, "P")

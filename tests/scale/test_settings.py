@@ -77,6 +77,13 @@ def test_it_is_one_or_the_other(settings):
         settings.check()
 
 
+def test_no_more_workers_than_a_computer_has_use_for(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    ClusterSettings(workers=16).check()
+    with pytest.raises(InputError, match=r"has 2 cores, and 999999 workers .* at most 16"):
+        ClusterSettings(workers=999_999).check()
+
+
 def test_loopback_is_told_without_asking_anyone():
     assert is_loopback("127.9.9.9")
     assert not is_loopback("localhost.example.org")

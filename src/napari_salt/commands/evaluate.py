@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from napari_salt.commands import checks
 from napari_salt.commands.console import Console
-from napari_salt.commands.images import tell_places
+from napari_salt.commands.images import places_asked, tell_places
 from napari_salt.commands.parsing import listed, parse_names, parse_slices
 from napari_salt.errors import InputError
-from napari_salt.io.opened import axis_letter
 from napari_salt.io.read import LabelImage, read_labels
 from napari_salt.io.units import PIXEL, convert
 from napari_salt.model.metrics import LabelScore, mean_over, score_stack
@@ -73,7 +72,7 @@ def _pixel_size(image: LabelImage) -> tuple[float, float] | None:
 
 def _open_both(args: argparse.Namespace, console: Console) -> tuple[LabelImage, LabelImage]:
     """Masks and reference, each at those of the places asked for whose axes it has."""
-    at = {axis_letter(name): index for name, index in args.at}
+    at = places_asked(args)
     masks = read_labels(args.masks, fixed=at)
     reference = read_labels(args.reference, fixed=at, like=masks.info)
     places = masks.places | reference.places

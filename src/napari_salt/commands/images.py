@@ -20,11 +20,21 @@ _PLACES = {"T": "time point", "C": "channel", "Z": "slice"}
 
 def open_image(args: argparse.Namespace, console: Console) -> Stack:
     """The image of ``args`` (image, level, series, at); what there is to say of it goes to the console."""
-    stack = read_stack(args.image, level=args.level, series=args.series, fixed=dict(args.at))
+    stack = read_stack(args.image, level=args.level, series=args.series, fixed=places_asked(args))
     if stack.note:
         console.note(stack.note)
     tell_places(stack.places, args, console)
     return stack
+
+
+def places_asked(args: argparse.Namespace) -> dict[str, int]:
+    """Index by axis of ``--at``; ``InputError`` for an axis that is given two of them."""
+    found: dict[str, int] = {}
+    for name, index in args.at:
+        letter = axis_letter(name)
+        if found.setdefault(letter, index) != index:
+            raise InputError(f"--at names {letter} twice, and only one place of it is taken.")
+    return found
 
 
 def open_finest(args: argparse.Namespace, coarse: Stack) -> Stack:
@@ -35,7 +45,7 @@ def open_finest(args: argparse.Namespace, coarse: Stack) -> Stack:
     InputError
         When slices are counted along another axis there, or it has fewer voxels along an axis.
     """
-    finest = read_stack(args.image, series=args.series, fixed=dict(args.at))
+    finest = read_stack(args.image, series=args.series, fixed=places_asked(args))
     if finest.slice_axis_name != coarse.slice_axis_name:
         raise InputError(
             f"Level {args.level} has slices along {coarse.slice_axis_name} and level 0 along "

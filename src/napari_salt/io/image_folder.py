@@ -15,7 +15,7 @@ from PIL import Image
 from napari_salt.errors import InputError
 from napari_salt.io.damage import UNREADABLE, check_not_empty, one_line
 from napari_salt.io.opened import Opened
-from napari_salt.io.plain_read import open_picture
+from napari_salt.io.plain_read import PICTURES, open_picture
 from napari_salt.io.plane_stack import PlaneStack, SinglePlane
 from napari_salt.io.probe import check_survives
 from napari_salt.io.tiff_read import open_tiff
@@ -99,7 +99,7 @@ def _header(file: Path, *, ids: bool) -> tuple[SinglePlane, _PixelSize, bool]:
 
 def _picture(file: Path, *, ids: bool) -> tuple[SinglePlane, _PixelSize, bool]:
     try:
-        with Image.open(file) as picture:
+        with Image.open(file, formats=PICTURES) as picture:
             columns, rows = picture.size
             # Pillow decodes a whole PNG only to look for EXIF at its end.
             has_exif = picture.format == "JPEG" or "exif" in picture.info

@@ -11,6 +11,10 @@ from napari_salt.errors import InputError
 from napari_salt.io.damage import UNREADABLE, check_room, one_line
 from napari_salt.io.opened import Opened
 
+PICTURES = ("PNG", "JPEG")
+"""What a picture may be, whatever its name says: of its own accord Pillow also takes the first page of a TIFF for all
+of it, and runs Ghostscript on PostScript."""
+
 _AXES = {2: "YX", 3: "ZYX", 4: "TZYX"}
 
 
@@ -23,7 +27,7 @@ def open_picture(path: Path, *, ids: bool = False) -> Opened:
         When the file is no such picture, or is damaged.
     """
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=PICTURES) as picture:
             check_room(picture.width * picture.height * len(picture.getbands()) * 4, path.name)
             picture.load()
             turned = ImageOps.exif_transpose(picture)

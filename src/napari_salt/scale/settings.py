@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,6 +11,8 @@ from urllib.parse import urlsplit
 from napari_salt.errors import InputError
 
 PROTOCOLS = ("tls", "tcp")
+LEAST_MOST, WORKERS_A_CORE = 16, 4
+"""How many workers of our own may be asked for: so many in any case, or so many for each core."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,13 @@ class ClusterSettings:
             if any(files.values()):
                 raise InputError(
                     "Workers on this computer get certificates of their own; leave the TLS files out."
+                )
+            cores = os.cpu_count() or 1
+            most = max(LEAST_MOST, WORKERS_A_CORE * cores)
+            if self.workers > most:
+                raise InputError(
+                    f"This computer has {cores} cores, and {self.workers} workers would only take its memory; give at "
+                    f"most {most}."
                 )
             return
         protocol, host = _parts(self.address)
