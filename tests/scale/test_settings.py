@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dask
+import distributed
 import pytest
 
 from napari_salt.errors import InputError
+from napari_salt.scale import cluster
 from napari_salt.scale.chunks import LONGEST, chunks_of
 from napari_salt.scale.settings import ClusterSettings, is_loopback
 
@@ -82,6 +85,16 @@ def test_no_more_workers_than_a_computer_has_use_for(monkeypatch):
     ClusterSettings(workers=16).check()
     with pytest.raises(InputError, match=r"has 2 cores, and 999999 workers .* at most 16"):
         ClusterSettings(workers=999_999).check()
+
+
+def test_an_encrypted_connection_without_any_certificates_is_refused_at_once():
+    settings = ClusterSettings("tls://head:8786")
+    settings.check()  # they may be in Dask's own configuration
+    with pytest.raises(InputError, match="give --tls-ca, --tls-cert and --tls-key, or set"):
+        cluster._security(settings, distributed)
+    place, own = "distributed.comm.tls", {"ca-file": "ca.pem", "client.cert": "c.pem"}
+    with dask.config.set({f"{place}.{name}": file for name, file in own.items()}):
+        assert cluster._security(settings, distributed).tls_client_cert == "c.pem"
 
 
 def test_loopback_is_told_without_asking_anyone():

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from napari_salt.errors import JobFailed
+from napari_salt.errors import InputError, JobFailed
 from napari_salt.optional import need
 from napari_salt.scale.settings import ClusterSettings
 
@@ -88,9 +88,13 @@ def _security(settings: ClusterSettings, distributed: Any) -> Any:
     if settings.address.startswith("tcp:"):
         return None
     if settings.tls_ca is None:
-        return distributed.Security(
-            require_encryption=True
-        )  # files as Dask's configuration has them
+        configured = distributed.Security(require_encryption=True)
+        if not (configured.tls_ca_file and configured.tls_client_cert):
+            raise InputError(
+                f"{settings.address} is encrypted, and Dask's own configuration names no certificates; give --tls-ca, "
+                "--tls-cert and --tls-key, or set distributed.comm.tls there."
+            )
+        return configured
     return distributed.Security(
         tls_ca_file=str(settings.tls_ca),
         tls_client_cert=str(settings.tls_cert),
