@@ -59,6 +59,12 @@ def test_a_file_that_may_not_be_read_is_no_damaged_one(tmp_path, monkeypatch, su
         read_stack(tmp_path / f"a{suffix}")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+def test_a_file_may_be_called_like_a_file_and_its_dataset(tmp_path):
+    np.save(tmp_path / "a::b.npy", VOLUME)
+    assert read_stack(tmp_path / "a::b.npy").info.name == "a::b"
+
+
 def test_levels_and_series_of_formats_without_them(tmp_path):
     np.save(tmp_path / "a.npy", VOLUME)
     with pytest.raises(InputError, match="no level 1; only pyramids"):

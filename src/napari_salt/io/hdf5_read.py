@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ _MOST_AXES = 5
 
 
 def split_dataset(path: str) -> tuple[Path, str | None]:
-    """File and dataset of ``file.h5::/dataset``; no dataset where none is named."""
+    """File and dataset of ``file.h5::/dataset``; no dataset where none is named, as by a file called ``a::b.tif``."""
+    if SEPARATOR in path and os.path.exists(path):
+        return Path(path), None
     file, separator, dataset = path.partition(SEPARATOR)
     return Path(file), dataset or None if separator else None
 
