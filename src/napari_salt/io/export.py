@@ -15,7 +15,7 @@ from napari_salt.optional import need
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from napari_salt.io.writing.source_slices import SourceSlice
     from napari_salt.records import Label, StackInfo
@@ -58,6 +58,16 @@ FORMATS = (
     Format("dicom-seg", "DICOM-SEG", (".dcm",)),
     Format("png", "Folder of PNG", ()),
 )
+_WRITERS: dict[
+    Kind, Callable[[str | os.PathLike[str], ArrayLike, StackInfo, Sequence[Label]], Path]
+] = {
+    "nifti": nifti.write_nifti,
+    "nrrd": nrrd.write_nrrd,
+    "metaimage": meta_image.write_meta_image,
+    "ome-zarr": ome_zarr.write_alone,
+    "dicom-seg": dicom_seg.write_dicom_seg,
+}
+"""Formats that need nothing but masks, geometry and labels."""
 BESIDE = Format("ome-zarr labels", "Labels inside the OME-Zarr image", ())
 """Has no name of its own: it goes where the image is."""
 
@@ -170,18 +180,10 @@ def export_masks(
         When it cannot be written; what was there is untouched.
     """
     chosen = check_target(path, info, kind)
-    if chosen == "nifti":
-        return nifti.write_nifti(path, masks, info, labels)
-    if chosen == "nrrd":
-        return nrrd.write_nrrd(path, masks, info, labels)
-    if chosen == "metaimage":
-        return meta_image.write_meta_image(path, masks, info, labels)
+    if chosen in _WRITERS:
+        return _WRITERS[chosen](path, masks, info, labels)
     if chosen == "ome-zarr labels":
         return ome_zarr.write_beside(info.origin.path, masks, info, labels, LABELS_NAME)
-    if chosen == "ome-zarr":
-        return ome_zarr.write_alone(path, masks, info, labels)
-    if chosen == "dicom-seg":
-        return dicom_seg.write_dicom_seg(path, masks, info, labels)
     if chosen == "png":
         return write_png_folder(path, masks, info, labels, slices)
     if chosen == "coco":
