@@ -6,6 +6,7 @@ import bz2
 import json
 import lzma
 import math
+import stat
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from napari_salt.io.zarr_chunks import MAGIC, zstd_size
 WIDEST_PIXEL = 16
 """Bytes of the widest type of numbers."""
 SLACK = 1 << 16
+LONGEST_METADATA = 1 << 28
 PIECE = 1 << 20
 """Bytes that are unpacked at a time, only to be counted."""
 _METADATA = ("zarr.json", ".zarray", ".zmetadata")
@@ -48,7 +50,8 @@ class BoundedStore(WrapperStore[LocalStore]):
         return BoundedStore(LocalStore(folder, read_only=read_only))
 
     async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
-        """As any store; ``ValueError`` for a chunk that would become too large."""
+        """As any store; ``ValueError`` for a chunk that is or would become too large, and for what is no plain file."""
+        self._check_file(key)
         value = await super().get(key, prototype, byte_range)
         if value is None:
             return None
@@ -58,6 +61,21 @@ class BoundedStore(WrapperStore[LocalStore]):
         elif (most := self._most_of(key)) is not None:
             check_unpacked(value.to_bytes(), most)
         return value
+
+    def _check_file(self, key: str) -> None:
+        """Before anything is read: a pipe is waited for without end, and a file is read as a whole."""
+        try:
+            found = (self._store.root / key).stat()
+        except (OSError, ValueError):
+            return  # nothing there, or nothing that can be: zarr itself knows what to do
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+            raise ValueError(f"{key} is no ordinary file")
+        most = self._most_of(key)
+        most = LONGEST_METADATA if most is None or key.endswith(_METADATA) else 2 * most + SLACK
+        if found.st_size > most:
+            raise ValueError(
+                f"{key} has {found.st_size} bytes, where at most {most} bytes make sense"
+            )
 
     def _learn(self, folder: str, text: bytes) -> None:
         """Note the chunk sizes of an array, or of all arrays whose metadata a group has gathered."""
