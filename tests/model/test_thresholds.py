@@ -15,6 +15,7 @@ from napari_salt.model.fit import fit
 from napari_salt.model.predict import predict, prepare, slices_to_prepare
 from napari_salt.model.thresholds import (
     MOST_PIXELS,
+    Thresholds,
     areas_told,
     choose_thresholds,
     rows_above,
@@ -75,10 +76,33 @@ def test_the_label_most_above_its_threshold_is_taken():
     seen = look([0.31, 0.30, 0.05], [0.36, 0.20, 0.10])
     assert rows_above(seen, (0.2, 0.3)).tolist() == [1, 1, 0]
     ids = np.array([0, 7, 9], np.uint8)
-    plain, chosen = decide(seen, ids), decide(seen, ids, (0.2, 0.3))
-    assert plain.labels.tolist() == [9, 0, 0]
-    assert chosen.labels.tolist() == [7, 7, 0]
+    plain, chosen = (
+        decide(seen[..., None], ids),
+        decide(seen[..., None], ids, Thresholds((0.2, 0.3), cores=False)),
+    )
+    assert plain.labels.ravel().tolist() == [9, 0, 0]
+    assert chosen.labels.ravel().tolist() == [7, 7, 0]
     assert np.array_equal(plain.uncertainty, chosen.uncertainty), "doubt is that of the network"
+
+
+def test_a_piece_without_a_core_is_as_probable_as_it_looks():
+    """Rows that begin early: one whose core is a third of it, one without, and one that is the most probable."""
+    label = np.zeros((9, 12), np.float32)
+    label[1:4, 1:4], label[2, 1:4] = 0.3, 0.6
+    label[1:4, 8:11] = 0.3
+    label[6:8, 1:3] = 0.9
+    seen = np.stack([1 - label, label])
+    ids = np.array([0, 5], np.uint8)
+    loose = decide(seen, ids, Thresholds((0.25,), cores=False)).labels > 0
+    cored = decide(seen, ids, Thresholds((0.25,))).labels > 0
+    assert np.array_equal(loose, label > 0.25)
+    assert np.array_equal(np.argwhere(loose & ~cored).min(0), [1, 8])
+    assert cored[1:4, 1:4].all()
+    assert cored[6:8, 1:3].all()
+    assert cored.sum() == loose.sum() - 9
+    label[2, 8:10] = 0.6  # less than a quarter of that piece
+    most = decide(np.stack([1 - label, label]), ids, Thresholds((0.25,))).labels[1:4, 8:11]
+    assert most.sum() == 2 * 5, "what is the most probable stays"
 
 
 def test_a_large_map_is_sampled_on_a_grid():

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_salt.model.thresholds import rows_above
+from napari_salt.model.thresholds import NO_THRESHOLDS, Thresholds
 from napari_salt.records import SliceSummary
 
 if TYPE_CHECKING:
@@ -32,12 +32,11 @@ class Decision:
 def decide(
     probabilities: NDArray[np.float32],
     ids: NDArray[np.unsignedinteger],
-    thresholds: Sequence[float] = (),
+    thresholds: Thresholds = NO_THRESHOLDS,
 ) -> Decision:
     """From probabilities (K + 1, h, w), row 0 the background, and the id of each row (K + 1,).
 
-    A pixel has the label that is most above its threshold, see `thresholds`, or, where there are none, the most
-    probable one. Doubt is that between the two most probable rows.
+    A pixel has the label that the ``thresholds`` give it. Doubt is that between the two most probable rows.
     """
     best, rows = probabilities[0].copy(), np.zeros(probabilities.shape[1:], np.intp)
     second = np.full_like(best, -np.inf)
@@ -47,8 +46,7 @@ def decide(
         rows[other > best] = row
         np.maximum(best, other, out=best)
     unsure = np.clip(1 - (best - second), 0, 1)
-    if thresholds:
-        rows = rows_above(probabilities, thresholds)
+    rows = thresholds.rows(probabilities, rows)
     return Decision(rows, ids[rows], unsure)
 
 

@@ -32,7 +32,7 @@ from napari_salt.model.segment_slices import (
     segment_steadied,
 )
 from napari_salt.model.segmenter import Segmenter
-from napari_salt.model.thresholds import choose_thresholds, sampled
+from napari_salt.model.thresholds import Thresholds, choose_thresholds, sampled
 from napari_salt.model.volume_filters import slices_around
 from napari_salt.records import SlicePrediction
 from napari_salt.regions import is_large
@@ -106,6 +106,7 @@ def predict(
         preparing = prepare(planes, adapter, device=device, cache=cache, tell=tell)
         conditions = yield from without_shares(preparing)
     seen, noise = conditions, conditions.noise
+    begin = Thresholds(seen.thresholds, cores=seen.kin != "other")
     left = deque(slices)
 
     def work(target: torch.device) -> Generator[SlicePrediction | None, None, None]:
@@ -123,7 +124,7 @@ def predict(
                     chosen,
                     noise,
                     beside,
-                    seen.thresholds,
+                    begin,
                 )
             else:
                 found = segment_slices(
@@ -134,7 +135,7 @@ def predict(
                     adapter.labels,
                     chosen,
                     tell,
-                    seen.thresholds,
+                    begin,
                 )
             for one in found:
                 if one is not None:

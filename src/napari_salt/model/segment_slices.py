@@ -17,6 +17,7 @@ from napari_salt.model.framing import resize
 from napari_salt.model.head import FrameMaps
 from napari_salt.model.noise import Seen, steady
 from napari_salt.model.segment_large import segment_large
+from napari_salt.model.thresholds import NO_THRESHOLDS, Thresholds
 from napari_salt.records import SlicePrediction, SliceSummary
 from napari_salt.regions import is_large
 
@@ -39,7 +40,7 @@ def segment_slices(
     labels: Sequence[Label],
     chosen: Sequence[Label] | None = None,
     tell: Callable[[str], None] | None = None,
-    thresholds: Sequence[float] = (),
+    thresholds: Thresholds = NO_THRESHOLDS,
 ) -> Generator[SlicePrediction | None, None, None]:
     """Masks of slices; those of a large one come from `segment_large`, which ``tell``s how far it is.
 
@@ -84,7 +85,7 @@ def _segment_together(
     indices: Sequence[int],
     labels: Sequence[Label],
     chosen: Sequence[Label] | None,
-    thresholds: Sequence[float],
+    thresholds: Thresholds,
 ) -> Generator[SlicePrediction | None, None, None]:
     """Masks of slices whose frames share batches, each by itself.
 
@@ -108,7 +109,7 @@ def segment_steadied(
     chosen: Sequence[Label] | None,
     noise: float,
     beside: dict[int, Kept],
-    thresholds: Sequence[float] = (),
+    thresholds: Thresholds = NO_THRESHOLDS,
 ) -> Generator[SlicePrediction | None, None, None]:
     """The same together with the slices ``beside``, where maps are kept for the next call that goes on from here."""
     for one in _steadied(segmenter, encoder, planes, indices, noise, beside):
@@ -229,7 +230,7 @@ def _prediction(
     of: _Map,
     labels: Sequence[Label],
     chosen: Sequence[Label] | None,
-    thresholds: Sequence[float],
+    thresholds: Thresholds,
 ) -> SlicePrediction:
     """From probabilities (K + 1, Y, X), row 0 the background."""
     decision = decide(probabilities, shown_ids(labels, chosen), thresholds)

@@ -10,9 +10,11 @@ probabilities say themselves, on a few slices of the stack that nobody painted.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from skimage.measure import label as pieces_of
 
 from napari_salt.records import UNLABELLED
 from napari_salt.sparse_plane import SparsePlane
@@ -33,6 +35,31 @@ ROUNDS = 6
 """The threshold changes the mask, and its expected Dice the threshold."""
 MOST_PIXELS = 1 << 16
 """Of one slice, on a grid."""
+CORE = 0.25
+"""Part of a piece of a label where that must be the most probable one, see `Thresholds`."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Where labels begin, ``labels`` in the order of the rows 1, 2, …; none = the most probable row is taken.
+
+    With ``cores`` a piece of a label must have some of which it is the most probable one, else the most probable rows
+    are taken there: on slices that do not show a label what little probability it has would make one up. On a stack of
+    another instrument that much is rare, and most of what is there would be lost.
+    """
+
+    labels: tuple[float, ...] = ()
+    cores: bool = True
+
+    def rows(self, probabilities: NDArray[np.float32], most: NDArray[Any]) -> NDArray[Any]:
+        """(h, w) rows of a map (K + 1, h, w), whose ``most`` probable ones are known."""
+        if not self.labels:
+            return most
+        rows = rows_above(probabilities, self.labels)
+        return with_cores(rows, most) if self.cores else rows
+
+
+NO_THRESHOLDS = Thresholds()
 
 
 def areas_told(painted: Sequence[AnnotatedSlice]) -> bool:
@@ -83,6 +110,16 @@ def choose_thresholds(looks: Sequence[NDArray[np.float32]]) -> tuple[float, ...]
         thresholds[~known] = thresholds[known].mean()
         rows = rows_above(seen, thresholds.tolist())
     return tuple(round(float(one), 4) for one in thresholds)
+
+
+def with_cores(rows: NDArray[Any], most: NDArray[Any]) -> NDArray[Any]:
+    """``rows`` (h, w) where enough of a piece of one has it as the ``most`` probable one too; else those."""
+    pieces = pieces_of(rows, background=0, connectivity=1)
+    size = np.bincount(pieces.ravel())
+    core = np.bincount(pieces[rows == most], minlength=len(size))
+    weak = core < CORE * size
+    weak[0] = False
+    return np.where(weak[pieces], most, rows)
 
 
 def rows_above(probabilities: NDArray[np.float32], thresholds: Sequence[float]) -> NDArray[Any]:
