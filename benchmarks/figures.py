@@ -40,6 +40,10 @@ TITLES = {
     "diffusion_fa": "nerve tracts (6 labels, diffusion MR)",
 }
 """What the rows are called: data sets, and what was made of them."""
+OLDER = (
+    "° stands for an older state of ours, which gave each pixel its most probable label (see *How it works*); "
+    "these are still to be run again."
+)
 MADE = "Scribbles, other stacks, other subjects, worse instruments"
 ROWS = tuple(
     name + variant
@@ -74,7 +78,10 @@ def figures(results: Sequence[Result]) -> str:
         ]
         tables.append(table(head, rows))
     own, made = tables
-    return f"{_sum(dice)}\n\n{own}\n\n<details><summary>{MADE}</summary>\n\n{made}\n\n</details>"
+    note = f"\n\n{OLDER}" if marked else ""
+    return (
+        f"{_sum(dice)}{note}\n\n{own}\n\n<details><summary>{MADE}</summary>\n\n{made}\n\n</details>"
+    )
 
 
 def _title(task: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from comparison import OURS
-from figures import AGAINST, ROWS, TITLES, cases, figures, write_figures
+from figures import AGAINST, OLDER, ROWS, TITLES, cases, figures, write_figures
 from methods import PENDING
 from results import Result
 
@@ -58,6 +58,7 @@ def test_a_result_that_lacks_the_latest_change_is_marked():
     assert "°" not in figures([replace(ours, recipe=newest), *others])
     old = [replace(ours, recipe=older), *others]
     assert "| **.900**° / .800 / .700 |" in figures(old)
+    assert OLDER in figures(old)
     mixed = [replace(ours, recipe=newest), *others, *other_choice]
     mixed[3] = replace(mixed[3], recipe=older)
     assert "°" in figures(mixed)

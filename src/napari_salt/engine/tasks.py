@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_salt.engine.preparing import prepared
 from napari_salt.engine.requests import (
     AdapterSaved,
     AdaptRequest,
@@ -34,7 +35,6 @@ from napari_salt.engine.requests import (
 )
 from napari_salt.model.adapter_info import read_info
 from napari_salt.model.input_checks import check_contrast
-from napari_salt.model.progress import reports
 from napari_salt.records import BACKGROUND_NAME, Planes, SlicePrediction, StepReport
 
 if TYPE_CHECKING:
@@ -137,16 +137,14 @@ def segment(
         check_contrast(planes, request.slices)
     yield StepReport("loading", 0, total, message="Loading the network")
     from napari_salt.model.feature_cache import FeatureCache
-    from napari_salt.model.predict import predict, prepare
+    from napari_salt.model.predict import predict
 
     read_info(request.adapter)
     adapter = _loaded_adapter(request.adapter, request.adapter.stat().st_mtime_ns)
     notes: list[str] = []
     cache, conditions = FeatureCache(), request.conditions
     if conditions is None:
-        preparing = prepare(planes, adapter, device=request.device, cache=cache, tell=notes.append)
-        # nothing is yielded while the adapter's own stack is prepared
-        conditions = yield from reports("comparing", preparing)
+        conditions = yield from prepared(request, planes, adapter, cache, notes)
         yield StackPrepared(conditions)
     predictions = predict(
         planes,

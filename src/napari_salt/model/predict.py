@@ -152,14 +152,16 @@ def prepare(
     device: str = "auto",
     cache: FeatureCache | None = None,
     tell: Callable[[str], None] | None = None,
+    limits: Limits | None = None,
 ) -> Generator[float, None, Conditions]:
     """Choose intensities, contrast and thresholds for a stack; yields the share done, 0..1, where a caller may stop.
 
-    Only the slices of `slices_to_prepare` are read. Parameters and errors as `predict`.
+    Only the slices of `slices_to_prepare` are read. ``limits`` are those of `measure_limits` where they are at hand;
+    other parameters and errors as `predict`.
     """
     check_channels(planes, adapter.info)
     choice = adapter.info.intensity_choice
-    limits = measure_limits(planes, choice)
+    limits = limits or measure_limits(planes, choice)
     check_unit(planes.info, limits, adapter.info)
     intensity = intensity_for(choice, limits)
     kin = _kin(planes, adapter, limits, intensity)
