@@ -1,10 +1,14 @@
-"""Small good files of the formats that need an extra package: NIfTI, DICOM, HDF5, OME-Zarr."""
+"""Small good files of the formats of other fields: NIfTI, NRRD, MetaImage, DICOM, HDF5, OME-Zarr."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+
+from napari_salt.io.writing.meta_image import write_meta_image
+from napari_salt.io.writing.nrrd import write_nrrd
+from napari_salt.records import Label, StackInfo
 
 PIXELS = np.arange(4 * 16 * 16, dtype=np.int16).reshape(4, 16, 16)
 
@@ -16,6 +20,16 @@ def make_nifti(folder: Path) -> Path:
     path = folder / "seed.nii"
     nibabel.save(nibabel.Nifti1Image(PIXELS.T, np.diag([1.0, 2.0, 3.0, 1.0])), path)
     return path
+
+
+def make_slicer(folder: Path) -> list[Path]:
+    """A segmentation of 3D Slicer in NRRD, and the same as a MetaImage."""
+    info = StackInfo(PIXELS.shape, channels=1, rgb=False, dtype="int16", name="seed")
+    masks, labels = (PIXELS % 3).astype(np.uint8), [Label(1, "nucleus"), Label(2, "axon")]
+    return [
+        write_nrrd(folder / "seed.seg.nrrd", masks, info, labels),
+        write_meta_image(folder / "seed.mha", masks, info, labels),
+    ]
 
 
 def make_dicom(folder: Path) -> Path:

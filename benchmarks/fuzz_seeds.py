@@ -13,7 +13,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from fuzz_formats import make_dicom, make_hdf5, make_nifti, make_zarr
+from fuzz_formats import make_dicom, make_hdf5, make_nifti, make_slicer, make_zarr
 from fuzz_mutations import mutate, mutate_json
 from napari_salt.io.session_folder import AGREED, JOURNAL, PAINT, STATE, SessionFolder
 from napari_salt.io.session_state import AgreedState, SessionState
@@ -51,6 +51,7 @@ def make_seeds(folder: Path) -> list[Seed]:
         *(*_adapters(folder), *_sessions(folder), *_tiffs(folder), *_plain(folder)),
         Seed("nifti", make_nifti(folder), _bytes),
         Seed("nifti", make_nifti(folder), _packed, ".gz"),
+        *(Seed(path.suffix[1:], path, _bytes) for path in make_slicer(folder)),
         Seed("dicom", make_dicom(folder), _bytes),
         Seed("hdf5", make_hdf5(folder), _bytes),
         Seed("zarr", make_zarr(folder), _zarr),

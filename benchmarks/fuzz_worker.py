@@ -154,10 +154,11 @@ def _image(path: Path) -> None:
         read_labels(path).plane(0)
 
 
+IMAGES = ("tiff", "npy", "png", "jpg", "nifti", "nrrd", "mha", "dicom", "hdf5", "zarr")
 OPEN = {
     "adapter": _adapter,
     "session": _session,
-    **dict.fromkeys(("tiff", "npy", "png", "jpg", "nifti", "dicom", "hdf5", "zarr"), _image),
+    **dict.fromkeys(IMAGES, _image),
 }
 """How a file of each kind is opened."""
 
