@@ -59,7 +59,7 @@ def strike(office: Office, fault: Fault) -> Iterator[str]:
     """Run the job that a fault strikes, then one that it does not; what was wrong, in words."""
     before = office.session.annotations.paint.copy()
     rounds = len(office.session.rounds)
-    segmenting = fault.stage == "segmenting"
+    segmenting = fault.stage in ("comparing", "segmenting")
     try:
         office.runner.fault = fault
         office.runner.engine._hang_seconds = (

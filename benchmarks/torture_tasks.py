@@ -190,6 +190,8 @@ def segment(request: Segment, planes: Planes) -> Generator[Report, None, Segment
     label = read_info(request.adapter).labels[0].label_id
     adapter = hashlib.sha256(request.adapter.read_bytes()).hexdigest()
     yield StepReport("loading", 0, 0)
+    yield StepReport("comparing", 0, 1)
+    _strike(request.fault, "comparing", planes)
     for done, index in enumerate(request.slices):
         yield StepReport("segmenting", done, len(request.slices))
         shape = planes.plane(index).shape

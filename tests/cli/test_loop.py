@@ -253,6 +253,7 @@ def test_a_stack_of_one_colour_plane(cli, data):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 def test_ctrl_c_keeps_the_first_fit(cli, data):
+    """Also of a command that was started in the background of a script, where a shell has it ignore Ctrl-C."""
     started = subprocess.Popen(
         [
             sys.executable,
@@ -270,6 +271,7 @@ def test_ctrl_c_keeps_the_first_fit(cli, data):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )
     # Past the first fit, whose adapter is on disk from then on.
     assert any("scoring" in line or "adapting" in line for line in started.stderr)

@@ -339,8 +339,8 @@ def test_a_prediction_goes_on_on_the_cpu(full_gpu, adapter, planes):
     told: list[str] = []
     found = [one for one in predict(planes, adapter, [5, 1, 7], tell=told.append) if one]
     assert [one.index for one in found] == [5, 1, 7]
-    assert full_gpu == ["cuda", "cpu"]
-    assert told == [ON_THE_CPU]
+    assert full_gpu == ["cuda", "cpu"] * 2, "once to prepare for the stack, once for its slices"
+    assert told == [ON_THE_CPU], "it is said once"
 
 
 def test_the_message_reaches_the_user(full_gpu, adapter, planes, tmp_path, monkeypatch):

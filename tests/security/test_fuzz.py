@@ -6,7 +6,9 @@ import random
 import shutil
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
+import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -77,7 +79,9 @@ def test_an_end_that_is_not_allowed_is_told_from_one_that_is(opener, tmp_path, m
     assert opener.open("no such kind", tmp_path).ending == "error"
     assert opener.open("tiff", tmp_path / "missing.tif").ending == "refused"
     monkeypatch.setattr(opener, "seconds", 0)
-    assert opener.open("tiff", tmp_path / "missing.tif").ending == "hang"
+    packed = tmp_path / "packed.tif"
+    tifffile.imwrite(packed, np.zeros((16, 16), np.uint8), compression="lzw")
+    assert opener.open("tiff", packed).ending == "hang", "it is tried in a process of its own first"
     monkeypatch.undo()
     opener._started()
     opener._process.kill()

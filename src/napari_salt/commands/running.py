@@ -73,10 +73,12 @@ def _interrupted_between_steps() -> Iterator[_Interrupted]:
         del frame
         interrupted.by = number
         interrupted.set()
-        signal.signal(number, before[number])
+        second = before[number]
+        signal.signal(number, second if callable(second) else signal.default_int_handler)
 
     for number, handler in before.items():
-        if callable(handler):  # not where it is ignored, as SIGHUP is under nohup
+        # not where it is ignored, as SIGHUP is under nohup; shells start what runs in the background without Ctrl-C
+        if number == signal.SIGINT or callable(handler):
             signal.signal(number, remember)
     try:
         yield interrupted

@@ -102,6 +102,7 @@ def predict(
         cache = (
             None  # a stack that outgrows the limit would only push out what the next round needs
         )
+    tell = _once(tell)
     if conditions is None:
         preparing = prepare(planes, adapter, device=device, cache=cache, tell=tell)
         conditions = yield from without_shares(preparing)
@@ -171,30 +172,40 @@ def prepare(
         volume=adapter.looks_along(kin, planes.info),
     )
 
-    def contrast(target: torch.device) -> Generator[float, None, Intensity]:
-        segmenter, encoder = _network(planes, adapter, seen, target, cache)
-        return (yield from matched_intensity(segmenter, encoder, planes, adapter, _teller(tell)))
-
-    def look(target: torch.device) -> Generator[float, None, tuple[float, ...]]:
-        segmenter, encoder = _network(planes, adapter, seen, target, cache)
-        return (yield from _thresholds(segmenter, encoder, planes, adapter, seen))
+    def look(target: torch.device) -> Generator[float, None, Conditions]:
+        return (yield from _looked(planes, adapter, seen, target, cache, _teller(tell)))
 
     def told(message: str) -> float:
         _teller(tell)(message)
         return 0.0
 
+    return (yield from with_fallback(pick_device(device), look, told))
+
+
+def _looked(
+    planes: Planes,
+    adapter: AdapterFile,
+    seen: Conditions,
+    device: torch.device,
+    cache: FeatureCache | None,
+    tell: Callable[[str], None],
+) -> Generator[float, None, Conditions]:
+    """What a few slices say of a stack that is ``seen`` by its own range; yields the share done, 0..1."""
     # absolute intensities mean the same everywhere
-    compare = seen.elsewhere and intensity.method != "window"
+    compare = seen.elsewhere and seen.method != "window"
     if compare:
-        work = with_fallback(pick_device(device), contrast, told)
-        intensity = yield from shares(work, 0.0, 1 - LOOK_SHARE)
-    noise = measure_noise(planes, intensity)
-    seen = replace(seen, low=intensity.low, high=intensity.high, gamma=intensity.gamma, noise=noise)
-    if adapter.info.areas_told and not is_large(planes.info):
-        looking = with_fallback(pick_device(device), look, told)
-        part = LOOK_SHARE if compare else 1.0
-        seen = replace(seen, thresholds=(yield from shares(looking, 1 - part, part)))
-    return seen
+        segmenter, encoder = _network(planes, adapter, seen, device, cache)
+        matching = matched_intensity(segmenter, encoder, planes, adapter, tell)
+        found = yield from shares(matching, 0.0, 1 - LOOK_SHARE)
+        seen = replace(seen, low=found.low, high=found.high, gamma=found.gamma)
+    noise = measure_noise(planes, Intensity(seen.low, seen.high, seen.method, seen.gamma))
+    seen = replace(seen, noise=noise)
+    if not adapter.info.areas_told or is_large(planes.info):
+        return seen
+    segmenter, encoder = _network(planes, adapter, seen, device, cache)
+    looking = _thresholds(segmenter, encoder, planes, adapter, seen)
+    part = LOOK_SHARE if compare else 1.0
+    return replace(seen, thresholds=(yield from shares(looking, 1 - part, part)))
 
 
 def _thresholds(
@@ -253,6 +264,18 @@ def _with_those_beside(slices: Sequence[int], count: int) -> set[int]:
 
 def _with_those_around(slices: Set[int], count: int) -> set[int]:
     return {index for one in slices for index in slices_around(one, count)}
+
+
+def _once(tell: Callable[[str], None] | None) -> Callable[[str], None]:
+    """``tell``, but nothing twice."""
+    known: set[str] = set()
+
+    def told(message: str) -> None:
+        if tell is not None and message not in known:
+            known.add(message)
+            tell(message)
+
+    return told
 
 
 def _teller(tell: Callable[[str], None] | None) -> Callable[[str], None]:
