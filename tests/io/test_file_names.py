@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_salt.io.file_names import LONGEST, safe_file_name
+from napari_salt.errors import InputError
+from napari_salt.io.file_names import LONGEST, check_ending, safe_file_name
 
 
 @pytest.mark.parametrize("name", ["t1_stack", "Zelle 3", "größe", "胸部", "a.b-c", "_x", "1"])
@@ -57,3 +58,14 @@ def test_such_a_name_can_be_written(tmp_path):
     path = tmp_path / safe_file_name("<b>ü</b>/../" + "長" * 300)
     path.write_text("x")
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("name", ["a.nrrd", "A.SEG.NRRD", ".nrrd"])
+def test_an_ending_is_known_in_any_case(name):
+    check_ending(Path(name), ".seg.nrrd", ".nrrd")
+
+
+@pytest.mark.parametrize("name", ["a.nrrd.gz", "nrrd", "a"])
+def test_another_ending_is_refused_by_name(name):
+    with pytest.raises(InputError, match=rf"^{name} should end in .seg.nrrd or .nrrd; rename it.$"):
+        check_ending(Path(name), ".seg.nrrd", ".nrrd")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from generators import run
+from napari_salt.errors import InputError
 from napari_salt.model import elsewhere
 from napari_salt.model.conditions import Conditions
 from napari_salt.model.decide import decide
@@ -166,23 +167,14 @@ def test_a_stack_is_looked_at_once_and_masks_follow(adapted, planes_of, image):
     assert Conditions.from_json(conditions.to_json()) == conditions
 
     def masks(seen):
-        found, _ = run(_listed(predict(planes, adapter, [5], device="cpu", conditions=seen)))
-        return found
+        _, yielded = run(predict(planes, adapter, [5], device="cpu", conditions=seen))
+        return [one for one in yielded if one is not None]
 
     (with_it,), (without,) = masks(conditions), masks(replace(conditions, thresholds=()))
     assert with_it.summary.areas[1] == np.count_nonzero(with_it.labels)
     assert np.count_nonzero(with_it.labels) >= np.count_nonzero(without.labels)
     (nothing,) = masks(replace(conditions, thresholds=(1.0,)))
     assert not nothing.labels.any(), "they decide"
-
-
-def _listed(work):
-    found = []
-    for one in work:
-        if one is not None:
-            found.append(one)
-        yield one
-    return found
 
 
 def test_painted_slices_are_not_looked_at_and_strokes_choose_nothing(adapted, planes_of, image):
@@ -198,6 +190,14 @@ def test_another_stack_has_thresholds_of_its_own(adapted, planes_of, image):
     conditions, _ = run(prepare(planes_of(darker), adapted(3), device="cpu"))
     assert conditions.elsewhere
     assert len(conditions.thresholds) == 1
+
+
+def test_thresholds_of_other_labels_are_refused(adapted, planes_of, image):
+    planes, adapter = planes_of(image), adapted(3)
+    conditions, _ = run(prepare(planes, adapter, device="cpu"))
+    wrong = replace(conditions, thresholds=(0.4, 0.4))
+    with pytest.raises(InputError, match="begin anew"):
+        run(predict(planes, adapter, [5], device="cpu", conditions=wrong))
 
 
 def test_runs_begun_before_there_were_any_go_on_without(adapted, planes_of, image):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from pathlib import Path
+
+from napari_salt.errors import InputError
 
 LONGEST = 100
 """Characters; file systems take 255 bytes, and suffixes and numbers are still to come."""
@@ -16,6 +19,12 @@ _RESERVED = re.compile(
 """Devices of Windows, whatever suffix follows."""
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """Unicode categories that show nothing, turn the direction of writing, or are half characters."""
+
+
+def check_ending(file: Path, *endings: str) -> None:
+    """InputError unless the name of ``file`` has one of these ``endings``, in any case."""
+    if not file.name.lower().endswith(endings):
+        raise InputError(f"{file.name} should end in {' or '.join(endings)}; rename it.")
 
 
 def safe_file_name(text: str, default: str = "stack") -> str:

@@ -9,6 +9,9 @@ from typing import Any, Literal, get_args
 from napari_salt.checked import one_of
 from napari_salt.errors import InputError
 
+NOT_OF_THIS = (
+    "What is kept of the stack's intensities is damaged; delete the unfinished run and begin anew."
+)
 Kin = Literal["painted", "alike", "other"]
 """What a stack is to an adapter: the one that was painted, one that shows things as that does (of the same instrument,
 say), or any other one."""
@@ -67,9 +70,7 @@ class Conditions:
                 raise ValueError("not probabilities")
             return Conditions(low, high, method, float(gamma), kin, noise, volume, thresholds)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(
-                "What is kept of the stack's intensities is damaged; delete the unfinished run and begin anew."
-            ) from error
+            raise InputError(NOT_OF_THIS) from error
 
 
 def _kin(content: dict[str, Any]) -> Kin:

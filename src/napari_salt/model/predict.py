@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_salt.errors import AdapterError, UnknownLabelName
+from napari_salt.errors import AdapterError, InputError, UnknownLabelName
 from napari_salt.model import elsewhere
 from napari_salt.model.adapter_file import DAMAGED, AdapterFile, build_segmenter
 from napari_salt.model.backbones.base import PretrainedTail
 from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.model.batches import with_fallback
-from napari_salt.model.conditions import Conditions, Kin
+from napari_salt.model.conditions import NOT_OF_THIS, Conditions, Kin
 from napari_salt.model.contrast import matched_intensity
 from napari_salt.model.device import pick_device, set_threads
 from napari_salt.model.encoder import Encoder
@@ -88,7 +88,7 @@ def predict(
     ------
     InputError
         Other channels than trained on, intensities of another unit than those of the adapter's window, an unknown
-        label name, a slice outside the stack.
+        label name, a slice outside the stack, ``conditions`` of another adapter.
     AdapterError
         The base weights are not the adapter's.
     JobFailed
@@ -106,6 +106,8 @@ def predict(
     if conditions is None:
         preparing = prepare(planes, adapter, device=device, cache=cache, tell=tell)
         conditions = yield from without_shares(preparing)
+    if len(conditions.thresholds) not in (0, len(adapter.labels)):
+        raise InputError(NOT_OF_THIS)
     seen, noise = conditions, conditions.noise
     begin = Thresholds(seen.thresholds, cores=seen.kin != "other")
     left = deque(slices)
@@ -143,7 +145,7 @@ def predict(
                     left.popleft()
                 yield one
 
-    yield from with_fallback(pick_device(device), work, _teller(tell))
+    yield from with_fallback(pick_device(device), work, tell)
 
 
 def prepare(
@@ -172,11 +174,13 @@ def prepare(
         volume=adapter.looks_along(kin, planes.info),
     )
 
+    telling = _once(tell)
+
     def look(target: torch.device) -> Generator[float, None, Conditions]:
-        return (yield from _looked(planes, adapter, seen, target, cache, _teller(tell)))
+        return (yield from _looked(planes, adapter, seen, target, cache, telling))
 
     def told(message: str) -> float:
-        _teller(tell)(message)
+        telling(message)
         return 0.0
 
     return (yield from with_fallback(pick_device(device), look, told))
@@ -193,19 +197,21 @@ def _looked(
     """What a few slices say of a stack that is ``seen`` by its own range; yields the share done, 0..1."""
     # absolute intensities mean the same everywhere
     compare = seen.elsewhere and seen.method != "window"
-    if compare:
-        segmenter, encoder = _network(planes, adapter, seen, device, cache)
+    choose = adapter.info.areas_told and not is_large(planes.info)
+    if not (compare or choose):
+        noise = measure_noise(planes, Intensity(seen.low, seen.high, seen.method, seen.gamma))
+        return replace(seen, noise=noise)
+    segmenter, encoder = _network(planes, adapter, seen, device, cache)
+    if compare:  # the encoder keeps what is found
         matching = matched_intensity(segmenter, encoder, planes, adapter, tell)
         found = yield from shares(matching, 0.0, 1 - LOOK_SHARE)
         seen = replace(seen, low=found.low, high=found.high, gamma=found.gamma)
-    noise = measure_noise(planes, Intensity(seen.low, seen.high, seen.method, seen.gamma))
-    seen = replace(seen, noise=noise)
-    if not adapter.info.areas_told or is_large(planes.info):
-        return seen
-    segmenter, encoder = _network(planes, adapter, seen, device, cache)
-    looking = _thresholds(segmenter, encoder, planes, adapter, seen)
-    part = LOOK_SHARE if compare else 1.0
-    return replace(seen, thresholds=(yield from shares(looking, 1 - part, part)))
+    seen = replace(seen, noise=measure_noise(planes, encoder.intensity))
+    if choose:
+        part = LOOK_SHARE if compare else 1.0
+        looking = _thresholds(segmenter, encoder, planes, adapter, seen)
+        seen = replace(seen, thresholds=(yield from shares(looking, 1 - part, part)))
+    return seen
 
 
 def _thresholds(
@@ -267,7 +273,7 @@ def _with_those_around(slices: Set[int], count: int) -> set[int]:
 
 
 def _once(tell: Callable[[str], None] | None) -> Callable[[str], None]:
-    """``tell``, but nothing twice."""
+    """``tell``, if there is one, but nothing twice: where two parts of the work move to the CPU, say."""
     known: set[str] = set()
 
     def told(message: str) -> None:
@@ -276,10 +282,6 @@ def _once(tell: Callable[[str], None] | None) -> Callable[[str], None]:
             tell(message)
 
     return told
-
-
-def _teller(tell: Callable[[str], None] | None) -> Callable[[str], None]:
-    return (lambda message: None) if tell is None else tell
 
 
 def _frames_of_large(planes: Planes, adapter: AdapterFile) -> int:

@@ -31,6 +31,7 @@ COUNTS = 0.1
 """Probability from which a pixel counts for the expected area of a label: the little that all of the background has
 would add up to more than a small label."""
 LEAST_DICE = 0.1
+"""That is expected of any label: what promises less is told by too few pixels."""
 ROUNDS = 6
 """The threshold changes the mask, and its expected Dice the threshold."""
 MOST_PIXELS = 1 << 16

@@ -9,8 +9,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from napari_salt import __version__
-from napari_salt.errors import InputError
 from napari_salt.io.atomic import atomic_write
+from napari_salt.io.file_names import check_ending
 from napari_salt.io.writing.ids import largest_id
 from napari_salt.io.writing.source_slices import numbered
 from napari_salt.session.objects import components
@@ -70,8 +70,7 @@ def write_coco(
         When it cannot be written; what was there is untouched.
     """
     file = Path(path)
-    if file.suffix.lower() != SUFFIX:
-        raise InputError(f"{file.name} should end in {SUFFIX}; rename it.")
+    check_ending(file, SUFFIX)
     largest_id(masks)
     places = numbered(info) if slices is None else slices
     categories = {label.label_id: label.name for label in labels}

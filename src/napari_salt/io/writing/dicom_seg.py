@@ -11,6 +11,7 @@ from napari_salt import __version__
 from napari_salt.errors import InputError
 from napari_salt.io.atomic import atomic_write
 from napari_salt.io.damage import one_line, unreadable
+from napari_salt.io.file_names import check_ending
 from napari_salt.io.writing.dicom_source import check_references, source_images
 from napari_salt.io.writing.ids import largest_id, smallest_type
 from napari_salt.optional import need
@@ -77,8 +78,7 @@ def write_dicom_seg(
         When it cannot be written; what was there is untouched.
     """
     file = Path(path)
-    if file.suffix.lower() != SUFFIX:
-        raise InputError(f"{file.name} should end in {SUFFIX}; rename it.")
+    check_ending(file, SUFFIX)
     check_source(info)
     highdicom = need("highdicom", "dicom", "Writing DICOM-SEG")
     if not labels:

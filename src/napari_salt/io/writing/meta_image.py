@@ -11,6 +11,7 @@ import numpy as np
 from napari_salt.errors import InputError
 from napari_salt.io import label_text
 from napari_salt.io.atomic import atomic_write
+from napari_salt.io.file_names import check_ending
 from napari_salt.io.meta_image_read import LABEL
 from napari_salt.io.units import convert, is_time
 from napari_salt.io.world import LPS_TO_RAS
@@ -52,8 +53,7 @@ def write_meta_image(
         When it cannot be written; what was there is untouched.
     """
     file = Path(path)
-    if not file.name.lower().endswith(SUFFIXES):
-        raise InputError(f"{file.name} should end in {' or '.join(SUFFIXES)}; rename it.")
+    check_ending(file, *SUFFIXES)
     dtype = smallest_type(largest_id(masks)).newbyteorder("<")
     before, after = _head(masks, info, dtype.name, labels)
     with atomic_write(file) as part, part.open("wb") as out:

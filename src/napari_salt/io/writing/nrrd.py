@@ -8,8 +8,8 @@ from typing import IO, TYPE_CHECKING, cast
 
 import numpy as np
 
-from napari_salt.errors import InputError
 from napari_salt.io.atomic import atomic_write
+from napari_salt.io.file_names import check_ending
 from napari_salt.io.units import convert, is_time
 from napari_salt.io.world import LPS_TO_RAS
 from napari_salt.io.writing.ids import largest_id, smallest_type
@@ -59,8 +59,7 @@ def write_nrrd(
         When it cannot be written; what was there is untouched.
     """
     file = Path(path)
-    if not file.name.lower().endswith(SUFFIXES):
-        raise InputError(f"{file.name} should end in {' or '.join(SUFFIXES)}; rename it.")
+    check_ending(file, *SUFFIXES)
     dtype = smallest_type(largest_id(masks)).newbyteorder("<")
     header = "\n".join([*_head(masks, info, dtype.name), *_segments(masks, labels), "", ""])
     with atomic_write(file) as part, part.open("wb") as raw:
