@@ -213,7 +213,12 @@ def test_all_text_is_as_large_as_napari_is_told_to_show_it(make_napari_viewer, q
     for table in (*panel.findChildren(QTableView), *panel.slices.findChildren(QTableView)):
         assert table.verticalHeader().defaultSectionSize() >= table.fontMetrics().height()
     (rounds,) = panel.findChildren(QTreeWidget)
-    assert rounds.visualItemRect(rounds.topLevelItem(0)).height() >= rounds.fontMetrics().height()
+
+    def row_fits():
+        row = rounds.visualItemRect(rounds.topLevelItem(0))
+        return row.height() >= rounds.fontMetrics().height()
+
+    qtbot.waitUntil(row_fits, timeout=5000)  # it has no place while its columns are laid out
     shown = panel.labels.findChild(QTableView)
     assert shown.height() >= 3 * shown.rowHeight(0)
 
