@@ -35,8 +35,8 @@ TITLES = {
     "epithelium": "cell borders and insides (confocal)",
     "light_sheet": "nuclei, noisy (light sheet)",
     "concrete": "aggregate and pores (X-ray tomography)",
-    "spine_mr": "spine (4 labels, T2 MRI, sagittal)",
-    "spine_ct": "spine (2 labels, CT, sagittal)",
+    "spine_mr": "spine in MR (4 labels, T2, sagittal)",
+    "spine_ct": "spine in CT (2 labels, sagittal)",
     "diffusion_fa": "nerve tracts (6 labels, diffusion MR)",
 }
 """What the rows are called: data sets, and what was made of them."""
@@ -88,7 +88,13 @@ def _title(task: str) -> str:
     name, _, variant = task.partition("/")
     if not variant:
         return TITLES[name]
-    return f"{TITLES[name].partition(' (')[0]}, {TITLES[variant]}"
+    return f"{_short_title(name)}, {TITLES[variant]}"
+
+
+def _short_title(task: str) -> str:
+    """Without what the brackets and the numbers say."""
+    parts = [TITLES[part].partition(" (")[0] for part in task.split("/")]
+    return ", ".join(part.partition(" on ≤")[0] for part in parts)
 
 
 def _means(results: Sequence[Result]) -> dict[tuple[str, int, str], float]:
@@ -142,13 +148,13 @@ def _sum(dice: Mapping[tuple[str, int, str], float]) -> str:
     others = [[dice[(*place, method)] for place in places] for method in AGAINST]
     above = [sum(a - b for a, b in zip(ours, other, strict=True)) / len(places) for other in others]
     best = [a >= max(b) - LEVEL for a, *b in zip(ours, *others, strict=True)]
-    behind = [
-        f"{task} with {n} ({a - max(b):+.3f})"
-        for (task, n), a, *b in zip(places, ours, *others, strict=True)
-        if a < max(b) - LEVEL
-    ]
+    behind: dict[str, list[str]] = {}
+    for (task, n), a, *b in zip(places, ours, *others, strict=True):
+        if a < max(b) - LEVEL:
+            behind.setdefault(_short_title(task), []).append(f"{n} ({a - max(b):+.3f})")
+    listed = "; ".join(f"{title}: {', '.join(counts)}" for title, counts in behind.items())
     return (
         f"On the mean over all {len(places)} cases ours is {above[0]:.3f} above the forest and {above[1]:.3f} above "
         f"the probe; it is the best of the three, or within {LEVEL} of the best, in {sum(best)}."
-        + (f" Behind: {'; '.join(behind)}." if behind else "")
+        + (f" Behind, by the number of painted slices: {listed}." if listed else "")
     )

@@ -38,7 +38,7 @@ def test_cells_name_the_best_and_leave_out_what_was_not_run():
     assert "| nuclei, scribbles on ≤ 5 % of the pixels | **.700** / .600 / – |  |  |  |" in text
     assert "stained" not in text
     assert "all 2 cases ours is -0.070 above the forest and 0.105 above the probe" in text
-    assert "best, in 1. Behind: coins with 3 (-0.200)." in text
+    assert "best, in 1. Behind, by the number of painted slices: coins: 3 (-0.200)." in text
 
 
 def test_other_methods_and_choices_that_not_all_have_run_do_not_count():

@@ -50,6 +50,15 @@ def test_the_more_doubt_the_earlier_a_label_begins():
     assert low < 0.4, "what is more probably background is found as well"
 
 
+def test_a_pixel_of_some_weight_is_as_many_pixels():
+    rng = np.random.default_rng(1)
+    seen = look(*rng.dirichlet((0.5, 0.5, 1.0), 200)[:, :2].T)
+    weights = rng.integers(1, 6, 200)
+    weighted = choose_thresholds([seen[:, :90], seen[:, 90:]], weights.astype(np.float32))
+    assert weighted == choose_thresholds([np.repeat(seen, weights, axis=1)])
+    assert weighted != choose_thresholds([seen])
+
+
 def test_dice_gains_where_probabilities_are_right():
     rng = np.random.default_rng(0)
     probability = rng.beta(0.3, 1.2, 40_000).astype(np.float32)

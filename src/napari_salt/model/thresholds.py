@@ -82,7 +82,9 @@ def sampled(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     return probabilities[:, step // 2 :: step, step // 2 :: step].reshape(len(probabilities), -1)
 
 
-def choose_thresholds(looks: Sequence[NDArray[np.float32]]) -> tuple[float, ...]:
+def choose_thresholds(
+    looks: Sequence[NDArray[np.float32]], weights: NDArray[np.floating] | None = None
+) -> tuple[float, ...]:
     """A threshold for each label, 0..0.5, from probabilities of some pixels; () where none of them has any.
 
     A label that is found nowhere there gets the mean of the others'.
@@ -91,21 +93,23 @@ def choose_thresholds(looks: Sequence[NDArray[np.float32]]) -> tuple[float, ...]
     ----------
     looks
         (K + 1, M) each, row 0 the background, every column adds up to 1.
+    weights
+        Of all these pixels (M,) one after the other: how many each stands for; by default one.
     """
     if not looks:
         return ()
     seen = np.concatenate(looks, axis=1)
-    area = np.where(seen >= COUNTS, seen, 0).sum(1, dtype=np.float64)[1:]
+    each = np.float32(1) if weights is None else weights
+    area = (np.where(seen >= COUNTS, seen, 0) * each).sum(1, dtype=np.float64)[1:]
     rows = seen.argmax(0)
     known = np.bincount(rows, minlength=len(seen))[1:] > 0
     if not known.any():
         return ()
     thresholds = np.full(len(seen) - 1, 0.5)
     for _ in range(ROUNDS):
-        found = np.bincount(rows, minlength=len(seen))[1:]
-        right = np.bincount(rows, np.take_along_axis(seen, rows[None], 0)[0], minlength=len(seen))[
-            1:
-        ]
+        found = np.bincount(rows, weights, minlength=len(seen))[1:]
+        right = np.take_along_axis(seen, rows[None], 0)[0] * each
+        right = np.bincount(rows, right, minlength=len(seen))[1:]
         dice = np.clip(2 * right / np.maximum(found + area, 1e-9), LEAST_DICE, 1)
         thresholds = dice**POWER / 2
         thresholds[~known] = thresholds[known].mean()

@@ -18,6 +18,7 @@ from napari_salt.model.features import Standard
 from napari_salt.model.head import LabelHead
 from napari_salt.model.probe import Begun, Fitted, Samples
 from napari_salt.model.segmenter import Segmenter, join_taps
+from napari_salt.model.thresholds import areas_told, choose_thresholds, rows_above
 from napari_salt.records import AnnotatedSlice, Label
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class TrainingSet:
         self._learned_from = frozenset(learned_from) if self.layers else frozenset()
         self.rows = len(embeddings)
         self.frames = drawn_frames(encoded, annotated, labels, seed)
+        # as for masks, see `predict`
+        self._has_thresholds = areas_told(annotated) and not isinstance(encoded, Painting)
         self.taps = head_taps(backbone)
         self.linear_share = mixing.LINEAR_SHARE
         self.row_scale: tuple[float, ...] = ()
@@ -207,8 +210,7 @@ class TrainingSet:
         """Dice by row of a fit on the samples of one fold, of the labels that occur in others too."""
         samples = samples or self.samples
         inside = samples.part((samples.fold == fold) & mixing.judged(samples))
-        rows = fitted.probabilities(inside).argmax(1)
-        return mixing.sampled_dice(rows, inside.targets, inside.weights)
+        return self._dice(fitted.probabilities(inside), inside.targets, inside.weights)
 
     def score(self, folds: Mapping[int, Fitted]) -> dict[int, float]:
         """Out-of-fold Dice by row on the `fresh` slices; empty where there are none.
@@ -220,8 +222,19 @@ class TrainingSet:
             return {}
         known = mixing.judged(self.samples)
         known &= torch.isin(self.samples.slice_of, torch.tensor(self.fresh))
-        rows = mixing.held_out(self.samples, folds)[known].argmax(1)
-        return mixing.sampled_dice(rows, self.samples.targets[known], self.samples.weights[known])
+        found = mixing.held_out(self.samples, folds)[known]
+        return self._dice(found, self.samples.targets[known], self.samples.weights[known])
+
+    def _dice(self, found: Tensor, targets: Tensor, weights: Tensor) -> dict[int, float]:
+        """Dice by row of probabilities (M, R), where labels begin as they do in masks; pieces need no core."""
+        thresholds: tuple[float, ...] = ()
+        if self._has_thresholds:
+            by_row = found.T.float().cpu().numpy()
+            thresholds = choose_thresholds([by_row], weights.cpu().numpy())
+        if not thresholds:
+            return mixing.sampled_dice(found.argmax(1), targets, weights)
+        rows = torch.from_numpy(rows_above(by_row, thresholds)).to(targets)
+        return mixing.sampled_dice(rows, targets, weights)
 
     def with_tail(self, tail: torch.nn.Module) -> Generator[float, None, Samples]:
         """The samples as another tail sees them."""
