@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 
 from napari_salt.errors import InputError
 from napari_salt.model import feature_cache
-from napari_salt.model.feature_cache import FeatureCache, rounded
+from napari_salt.model.feature_cache import FeatureCache, FeaturesInMemory, rounded
 
 CPU = torch.device("cpu")
 
@@ -54,6 +54,36 @@ def test_rounding_beforehand_gives_what_comes_back(cache):
     assert all(torch.equal(found[name], values) for name, values in rounded(stored).items())
     assert torch.isfinite(found["tail_input"]).all()
     assert rounded({"stage1": stored["stage1"].mT})["stage1"].is_contiguous()
+
+
+def test_a_cache_to_read_from_adds_nothing(cache):
+    cache.put("k", activations())
+    reading = cache.reading()
+    reading.put("other", activations())
+    assert reading.get("other", CPU) is None
+    assert reading.get("k", CPU).keys() == activations().keys()
+    assert len(files(cache)) == 1
+
+
+def test_memory_keeps_for_one_more_look_what_there_is_room_for():
+    stored = activations()
+    size = sum(values.numel() * 2 for values in stored.values())
+    memory = FeaturesInMemory(2 * size)
+    for key in "abc":
+        memory.put(key, stored)
+    assert memory.get("c", CPU) is None, "no room was left"
+    found = memory.get("a", CPU)
+    assert list(found) == ["stage1", "stage2", "tail_input"]
+    assert all(torch.equal(found[name], values) for name, values in rounded(stored).items())
+    assert memory.get("a", CPU) is not None
+    assert not memory.holds(1)
+    reading = memory.reading()
+    assert reading.get("a", CPU) is not None
+    assert reading.get("a", CPU) is None, "wanted once"
+    reading.put("d", stored)
+    assert reading.get("d", CPU) is None
+    memory.clear()
+    assert memory.get("b", CPU) is None
 
 
 def test_another_object_on_the_same_folder_finds_it(cache, tmp_path):

@@ -10,8 +10,10 @@ import pytest
 from generators import run
 from napari_salt.errors import InputError
 from napari_salt.model import elsewhere
+from napari_salt.model import predict as predict_module
 from napari_salt.model.conditions import Conditions
 from napari_salt.model.decide import decide
+from napari_salt.model.feature_cache import BYTES_A_FRAME, FeatureCache
 from napari_salt.model.fit import fit
 from napari_salt.model.predict import predict, prepare, slices_to_prepare
 from napari_salt.model.thresholds import (
@@ -184,6 +186,27 @@ def test_a_stack_is_looked_at_once_and_masks_follow(adapted, planes_of, image):
     assert np.count_nonzero(with_it.labels) >= np.count_nonzero(without.labels)
     (nothing,) = masks(replace(conditions, thresholds=(1.0,)))
     assert not nothing.labels.any(), "they decide"
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_what_a_stack_is_looked_at_for_is_not_seen_again_for_its_masks(
+    adapted, planes_of, image, small_network, tmp_path, monkeypatch, noisy
+):
+    monkeypatch.setattr(predict_module, "measure_noise", lambda *_: 9.0 if noisy else 0.0)
+    adapter, planes = adapted(3), planes_of(image)
+
+    def masks(**options):
+        small_network.passes.clear()
+        _, yielded = run(predict(planes, adapter, range(COUNT), device="cpu", **options))
+        return [one.labels for one in yielded if one is not None], sum(small_network.passes)
+
+    conditions, _ = run(prepare(planes, adapter, device="cpu"))
+    assert conditions.thresholds
+    expected, frames = masks(conditions=conditions)
+    for cache in (None, FeatureCache(tmp_path, 2 * BYTES_A_FRAME)):  # which does not hold them all
+        found, seen = masks(cache=cache)
+        assert seen == frames
+        assert np.array_equal(found, expected)
 
 
 def test_painted_slices_are_not_looked_at_and_strokes_choose_nothing(adapted, planes_of, image):

@@ -1,4 +1,4 @@
-"""Activations kept on disk under a size limit, least recently used out first."""
+"""Activations kept on disk under a size limit, least recently used out first, or for a while in memory."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 BYTES_A_FRAME = 13 * 1024**2
 """Rough size of one frame's activations of ``lite-medsam``, prefix and tail, in half precision."""
 DEFAULT_LIMIT = 3 * 1024**3
+MEMORY_LIMIT = 256 * 1024**2
+"""Of what `FeaturesInMemory` keeps, in bytes: some twenty frames."""
 FORMAT = "1"
 LIMIT_VARIABLE = "NAPARI_SALT_CACHE_MB"
 FOLDER_VARIABLE = "NAPARI_SALT_CACHE"
@@ -79,11 +81,8 @@ class FeatureCache:
 
     def put(self, key: str, tensors: Mapping[str, Tensor]) -> None:
         """Store; a full or read-only disk only costs the time saved."""
-        halves = {
-            name: values.detach().to("cpu", torch.float16).contiguous()
-            for name, values in tensors.items()
-        }
-        size = sum(values.numel() * 2 for values in halves.values())
+        halves = _halves(tensors)
+        size = _bytes(halves)
         if size > self.limit:
             return
         path = self._path(key)
@@ -101,6 +100,10 @@ class FeatureCache:
     def holds(self, frames: int) -> bool:
         """Whether so many frames fit into half of the limit."""
         return frames * BYTES_A_FRAME <= self.limit // 2
+
+    def reading(self) -> FeatureCache:
+        """The same to read from: nothing is added, and so nothing pushed out."""
+        return _Reading(self.folder.parent, self.limit)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -126,9 +129,69 @@ class FeatureCache:
             used -= freed
 
 
+class _Reading(FeatureCache):
+    """A cache that takes nothing."""
+
+    def put(self, key: str, tensors: Mapping[str, Tensor]) -> None:
+        """Drop them."""
+
+
+class FeaturesInMemory(FeatureCache):
+    """The same in memory, up to ``limit`` bytes, for what one job looks at before its turn; later ones are dropped.
+
+    What is read through `reading` goes: it is wanted once.
+    """
+
+    def __init__(self, limit: int = MEMORY_LIMIT) -> None:
+        self.limit, self._used, self._once = limit, 0, False
+        self._kept: dict[str, dict[str, Tensor]] = {}
+
+    def get(self, key: str, device: torch.device) -> dict[str, Tensor] | None:
+        """As `FeatureCache.get`."""
+        found = self._kept.get(key)
+        if found is None:
+            return None
+        if self._once:
+            del self._kept[key]
+        return {name: found[name].to(device, torch.float32) for name in sorted(found)}
+
+    def put(self, key: str, tensors: Mapping[str, Tensor]) -> None:
+        """Keep, where there is room."""
+        halves = _halves(tensors)
+        size = _bytes(halves)
+        if not self._once and self._used + size <= self.limit:
+            self._kept[key] = halves
+            self._used += size
+
+    def holds(self, frames: int) -> bool:
+        """No stack: it is for some of its slices."""
+        return False
+
+    def reading(self) -> FeatureCache:
+        """Itself: from now on nothing is added, and what is read goes."""
+        self._once = True
+        return self
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._kept.clear()
+        self._used = 0
+
+
 def rounded(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """As they come back from the disk: a result must not depend on whether the cache was filled before."""
     return {name: _through_half(values) for name, values in tensors.items()}
+
+
+def _halves(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name: values.detach().to("cpu", torch.float16).contiguous()
+        for name, values in tensors.items()
+    }
+
+
+def _bytes(tensors: Mapping[str, Tensor]) -> int:
+    return sum(values.nbytes for values in tensors.values())
 
 
 def _check(tensors: Mapping[str, Tensor]) -> str:

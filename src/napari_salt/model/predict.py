@@ -19,6 +19,7 @@ from napari_salt.model.conditions import NOT_OF_THIS, Conditions, Kin
 from napari_salt.model.contrast import matched_intensity
 from napari_salt.model.device import pick_device, set_threads
 from napari_salt.model.encoder import Encoder
+from napari_salt.model.feature_cache import FeaturesInMemory
 from napari_salt.model.framing import Intensity, intensity_for
 from napari_salt.model.input_checks import check_channels, check_slices, check_unit
 from napari_salt.model.limits import measure_limits, measured_slices
@@ -98,14 +99,14 @@ def predict(
     check_slices(planes, slices)
     check_channels(planes, adapter.info)
     frames = _frames_of_large(planes, adapter)
-    if cache is not None and not cache.holds(len(slices) * frames):
-        cache = (
-            None  # a stack that outgrows the limit would only push out what the next round needs
-        )
     tell = _once(tell)
     if conditions is None:
+        cache = cache or FeaturesInMemory()  # slices that are looked at now have their turn later
         preparing = prepare(planes, adapter, device=device, cache=cache, tell=tell)
         conditions = yield from without_shares(preparing)
+    if cache is not None and not cache.holds(len(slices) * frames):
+        # a stack that outgrows the limit would only push out what the next round needs
+        cache = cache.reading()
     if len(conditions.thresholds) not in (0, len(adapter.labels)):
         raise InputError(NOT_OF_THIS)
     seen, noise = conditions, conditions.noise
