@@ -65,10 +65,10 @@ def measure(*, quick: bool) -> tuple[list[Ratio], list[Fact]]:
     keep(*speed_parts.step_speed(backbone, repeats))
     keep(speed_parts.merged_speed(backbone, repeats), [])
     keep(speed_parts.decode_speed(backbone, planes, one, sixteen, repeats), [])
-    slices, few = (1, 1) if quick else (12, 3)
-    keep(*speed_parts.stack_speed(network, planes, [one, four], slices, few, "noisy stack"))
+    few = 1 if quick else 3
+    keep(*speed_parts.stack_speed(network, planes, [one, four], few, "noisy stack"))
     quiet = [speed_jobs.adapter_of(calm, 1)]
-    keep(*speed_parts.stack_speed(network, calm, quiet, slices, few, "calm stack"))
+    keep(*speed_parts.stack_speed(network, calm, quiet, few, "calm stack"))
     keep(*speed_jobs.round_speed(labels=6, steps=1 if quick else 4))
     keep(speed_jobs.memory((100, 1000 if quick else 10_000)), [])
     if not quick:

@@ -242,15 +242,15 @@ def stack_speed(
     network: Any,
     planes: Planes,
     adapters: list[AdapterFile],
-    slices: int,
     repeats: int,
     kind: str,
 ) -> tuple[list[Ratio], list[Fact]]:
-    """Slices a second against a loop that runs SAM's encoder and decoder for each label of each slice.
+    """Slices a second of a whole stack against a loop that runs SAM's encoder and decoder for each label of each slice.
 
-    ``kind`` says in words what stack it is.
+    What the stack is looked at for before the first mask is in it. ``kind`` says in words what stack it is.
     """
     ratios, facts = [], []
+    slices = planes.info.shape[0]
     indices = list(range(slices))
     for adapter in adapters:
         labels = len(adapter.labels)
