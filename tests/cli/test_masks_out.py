@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from napari_salt.cli import _parser
+from napari_salt.commands.arguments import build_parser
 from napari_salt.commands.masks_out import masks_out
 from napari_salt.errors import InputError, OutputError
 from napari_salt.records import Label, Origin
@@ -22,7 +22,7 @@ def asked(*more, folder: Path):
     """What the command line would ask for, with files in ``folder``."""
     words = ["segment", str(folder / "image.tif"), "a.salt.safetensors"]
     words += [str(folder / word) if "." in word and "-" not in word else word for word in more]
-    return masks_out(_parser().parse_args(words))
+    return masks_out(build_parser().parse_args(words))
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_labels_may_go_into_an_ome_zarr_image_but_not_over_another(tmp_path, sta
     image.mkdir()
     (image / "thing").touch()
     words = ["segment", str(image), "a.salt.safetensors", "--out", str(image)]
-    wanted = masks_out(_parser().parse_args(words))
+    wanted = masks_out(build_parser().parse_args(words))
     with pytest.raises(InputError, match="something else"):
         wanted.check(stack.info)
     with pytest.raises(InputError, match="no OME-Zarr image"):
