@@ -8,15 +8,8 @@ import numpy as np
 import pytest
 
 from napari_salt.records import FitRecord, SliceSummary
-from napari_salt.session.readiness import (
-    Facts,
-    JobState,
-    Offers,
-    Readiness,
-    facts_of,
-    readiness,
-    readiness_of,
-)
+from napari_salt.session.facts import Facts, JobState, Offers, facts_of
+from napari_salt.session.readiness import Readiness, readiness, readiness_of
 from napari_salt.session.session import Session
 from napari_salt.session.stack import Stack
 

@@ -14,7 +14,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_salt.session.readiness import Facts, readiness_of
+from napari_salt.session.facts import Facts
+from napari_salt.session.readiness import readiness_of
 from napari_salt.views import ComparisonState, ImageNote, ImageState, RoundRow, StatusState
 from napari_salt.widgets.coverage_strip import CoverageStrip
 from napari_salt.widgets.panel import Panel

@@ -9,7 +9,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QLabel
 
 from napari_salt.key_table import KEY_ACTIONS, KeysState, resolve
-from napari_salt.session.readiness import Action, Facts, Readiness, readiness_of
+from napari_salt.session.facts import Facts
+from napari_salt.session.readiness import Action, Readiness, readiness_of
 from napari_salt.views import SliceState
 from napari_salt.widgets.action_button import ActionButton
 from napari_salt.widgets.fill_buttons import FillButtons

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from qtpy.QtWidgets import QFileDialog
 
+from napari_salt.session.facts import Facts
 from napari_salt.session.objects import ObjectsChoice
-from napari_salt.session.readiness import Facts, readiness_of
+from napari_salt.session.readiness import readiness_of
 from napari_salt.widgets.objects_window import ObjectsWindow
 from napari_salt.widgets.panel import Panel
 

@@ -31,7 +31,8 @@ from napari_salt.control.score_controller import ScoreController
 from napari_salt.control.slices_controller import SlicesController
 from napari_salt.errors import NapariSaltError
 from napari_salt.io.session_store import SessionStore
-from napari_salt.session.readiness import JobKind, JobState, Offers, readiness
+from napari_salt.session.facts import JobKind, JobState, Offers
+from napari_salt.session.readiness import readiness
 from napari_salt.views import ImageNote, ImageState, LevelEntry, SliceState
 
 if TYPE_CHECKING:
