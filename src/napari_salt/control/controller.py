@@ -7,7 +7,7 @@ states and hands the view only those that differ from what it shows.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_salt import wording
 from napari_salt.control import telling
@@ -28,8 +28,10 @@ from napari_salt.control.loop_controller import LoopController
 from napari_salt.control.paint_controller import PaintController
 from napari_salt.control.saving_controller import SavingController
 from napari_salt.control.score_controller import ScoreController
+from napari_salt.control.shown import Shown
 from napari_salt.control.slices_controller import SlicesController
-from napari_salt.errors import NapariSaltError
+from napari_salt.control.slots import Slots
+from napari_salt.control.wiring import wired
 from napari_salt.io.session_store import SessionStore
 from napari_salt.session.facts import JobKind, JobState, Offers
 from napari_salt.session.readiness import readiness
@@ -96,12 +98,10 @@ class Controller:
         self.compare = CompareController(self.desk, self.jobs)
         self.intensities = IntensityController(self.desk, self.refresh)
         self._view, self._link = view, link
-        self._shown: dict[str, object] = {}
-        """What the view shows; entries are taken out when a widget may have run ahead of it."""
-        self._slots: list[tuple[Any, Callable[..., None]]] = []
+        self._shown = Shown(view)
+        self._slots = Slots(self.desk.fail, self.refresh)
+        self._slots.hear(wired(self, self._shown))
         self._closed = False
-        self._acting = 0
-        self._connect()
         self.keys.start()
         self.images_changed()
 
@@ -113,7 +113,7 @@ class Controller:
         self.compare.layers_changed()
         self.refresh()
 
-    def _pixels_replaced(self) -> None:
+    def pixels_replaced(self) -> None:
         """The image shows another array; where that is another stack, it is opened anew."""
         place = self.desk.place
         self.arrivals.pixels_replaced()
@@ -140,7 +140,7 @@ class Controller:
         self.desk.withdraw()
         self.desk.session = self.desk.place = self.desk.selected = None
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
         """Stop what the progress line shows."""
         if self.exports.busy:
             self.exports.stop()
@@ -180,26 +180,26 @@ class Controller:
         self.assist.follow()
         desk = self.desk
         progress = self.exports.progress() if self.exports.busy else self.jobs.progress()
-        index = self._link.current_slice()
-        self._show("keys", self._link.keys())
-        self._show("image", self._image_state(index))
-        self._show("labels", desk.rows())
-        self._show("selected_label", desk.selected)
-        self._show("slice", self._slice_state(index))
-        self._show("progress", progress)
-        self._show("curve", telling.curve(desk.session, self.jobs))
-        self._show("rounds", self.loop.rounds())
-        self._show("score", telling.score(desk.session))
-        self._show("display", self._link.display())
-        self._show("suggestion", self.loop.suggestion)
-        self._show("assist", self.assist.state())
-        self._show("coverage", self.slices.coverage(index, self.loop.suggestion.slices))
-        self._show("comparison", self.compare.state)
-        self._show("intensity", self.intensities.state())
-        self._show("readiness", self._readiness(index))
+        index, show = self._link.current_slice(), self._shown.show
+        show("keys", self._link.keys())
+        show("image", self._image_state(index))
+        show("labels", desk.rows())
+        show("selected_label", desk.selected)
+        show("slice", self._slice_state(index))
+        show("progress", progress)
+        show("curve", telling.curve(desk.session, self.jobs))
+        show("rounds", self.loop.rounds())
+        show("score", telling.score(desk.session))
+        show("display", self._link.display())
+        show("suggestion", self.loop.suggestion)
+        show("assist", self.assist.state())
+        show("coverage", self.slices.coverage(index, self.loop.suggestion.slices))
+        show("comparison", self.compare.state)
+        show("intensity", self.intensities.state())
+        show("readiness", self._readiness(index))
         ahead, unsaved = self.ahead.text(), self.saving.is_refused
         status = telling.status(desk.status, self.jobs, progress, ahead, unsaved=unsaved)
-        self._show("status", status)
+        show("status", status)
 
     def tick(self) -> None:
         """Once a second: keep on disk what has changed, show what was measured, and how far jobs and exports are."""
@@ -223,20 +223,13 @@ class Controller:
         self.levels.left()
         if self.desk.session is not None:
             self._forget(self.desk.session)
-        for signal, slot in self._slots:
-            signal.disconnect(slot)
-        self._slots.clear()
+        self._slots.close()
         self.assist.close()
         self.exports.close()
         self.saving.close()
         self.intensities.close()
         self.jobs.close()
         self._link.close()
-
-    def _show(self, name: str, state: object) -> None:
-        if name not in self._shown or self._shown[name] != state:
-            self._shown[name] = state
-            getattr(self._view, f"set_{name}")(state)
 
     def _image_state(self, index: int | None) -> ImageState:
         place, session = self.desk.place, self.desk.session
@@ -284,115 +277,6 @@ class Controller:
 
     # ---- wiring
 
-    def _connect(self) -> None:
-        wishes, viewer = self._view.wishes, self._link.signals
-        images, paint, loop = self.images, self.paint, self.loop
-        files, arrivals = self.files, self.arrivals
-        for signal, act in (
-            (wishes.image_chosen, self._then_show("image", images.choose)),
-            (wishes.axis_chosen, self._then_show("image", images.choose_axis)),
-            (wishes.level_chosen, self._then_show("image", images.choose_level)),
-            (wishes.full_resolution_set, self.set_full_resolution),
-            (wishes.image_offer_taken, arrivals.take_offer),
-            (wishes.label_added, self._in_table(paint.add_label)),
-            (wishes.label_renamed, self._in_table(paint.rename_label)),
-            (wishes.label_recoloured, self._in_table(paint.recolour_label)),
-            (wishes.label_removed, self._in_table(paint.remove_label)),
-            (wishes.label_selected, paint.select_label),
-            (wishes.complete_set, self._then_show("slice", paint.set_complete)),
-            (wishes.accept, paint.accept),
-            (wishes.accept_label, self.fill.accept_label),
-            (wishes.propagate, self.fill.propagate),
-            (wishes.interpolate, self.fill.interpolate),
-            (wishes.undo_accept, paint.undo_accept),
-            (wishes.adapt, loop.adapt),
-            (wishes.stop, self._stop),
-            (wishes.then_segment_set, self.set_then_segment),
-            (wishes.looking_ahead_set, self.set_looking_ahead),
-            (wishes.restore_round, loop.restore),
-            (wishes.segment_slice, loop.segment_slice),
-            (wishes.segment_all, loop.segment_all),
-            (wishes.prediction_shown, lambda shown: self._link.set_shown("prediction", shown)),
-            (wishes.prediction_opacity, self._link.set_opacity),
-            (wishes.uncertainty_shown, lambda shown: self._link.set_shown("uncertainty", shown)),
-            (wishes.next_slice, loop.next_slice),
-            (wishes.skip_slice, loop.skip_slice),
-            (wishes.export_masks, self.exports.export_masks),
-            (wishes.export_objects, self.exports.export_objects),
-            (wishes.export_table, self.exports.export_table),
-            (wishes.export_adapter, files.export_adapter),
-            (wishes.load_adapter, files.load_adapter),
-            (wishes.save_session, self.saving.save_as),
-            (wishes.open_session, self.saving.open_session),
-            (wishes.settings_changed, self.set_settings),
-            (wishes.show_like_this, self.intensities.show_like_this),
-            (wishes.offer_taken, self.take_offer),
-            (wishes.go_to_slice, self.slices.go_to),
-            (wishes.slices_wanted, self.slices.show_table),
-            (wishes.export_slices, self.slices.export),
-            (wishes.prediction_outlined, self._link.set_outline),
-            (wishes.compare_rounds, self.compare.compare),
-            (wishes.comparison_ended, self.compare.end),
-            (viewer.images_changed, self.images_changed),
-            (viewer.image_lost, images.lost),
-            (viewer.image_changed, arrivals.image_changed),
-            (viewer.pixels_replaced, self._pixels_replaced),
-            (viewer.adapter_dropped, arrivals.adapter_dropped),
-            (viewer.session_dropped, arrivals.session_dropped),
-            (viewer.paint_lost, paint.layer_lost),
-            (viewer.slice_changed, _only_refresh),
-            (viewer.display_changed, self.refresh),
-            (viewer.painted, paint.painted),
-            (viewer.stroke_made, paint.stroke_made),
-            (viewer.label_picked, paint.label_picked),
-            (viewer.label_key_pressed, paint.label_key),
-            (viewer.key_pressed, self.keys.pressed),
-            (viewer.keys_changed, self.keys.changed),
-            (viewer.undo_pressed, paint.undo),
-            (viewer.redo_pressed, paint.redo),
-        ):
-            self._hear(signal, act)
-        for signal, act in self.assist.slots():
-            self._hear(signal, act)
-
-    def _then_show(self, name: str, act: Callable[..., None]) -> Callable[..., None]:
-        """``act``, after which a state is shown whether or not it has changed: the widget has run ahead of it."""
-
-        def acted(*args: Any) -> None:
-            try:
-                act(*args)
-            finally:
-                self._shown.pop(name, None)
-
-        return acted
-
-    def _in_table(self, act: Callable[..., None]) -> Callable[..., None]:
-        """``act`` on the label table; what that refuses is said until labels or paint change."""
-
-        def acted(*args: Any) -> None:
-            try:
-                act(*args)
-            except NapariSaltError as error:
-                self.desk.refuse(str(error))
-
-        return acted
-
-    def _hear(self, signal: Any, act: Callable[..., None]) -> None:
-        """Do ``act`` when a wish comes; an error that is ours becomes a sentence on screen."""
-
-        def slot(*args: Any) -> None:
-            self._acting += 1
-            try:
-                act(*args)
-            except NapariSaltError as error:
-                self.desk.fail(str(error))
-            finally:
-                self._acting -= 1
-            self.refresh()
-
-        signal.connect(slot, check_nargs=False)
-        self._slots.append((signal, slot))
-
     def _hear_session(self, session: Session) -> None:
         self.slices.hear(session)
         session.labels.changed.connect(self._labels_changed)
@@ -419,9 +303,5 @@ class Controller:
     def _annotations_changed(self, index: int) -> None:
         self.desk.went_on()
         self.ahead.stirred()
-        if not self._acting:  # whoever acts shows it all when done, once
+        if not self._slots.acting:  # whoever acts shows it all when done, once
             self.refresh()
-
-
-def _only_refresh() -> None:
-    """Nothing to do but to show what is now: every wish is followed by that anyway."""
