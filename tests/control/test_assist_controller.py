@@ -20,7 +20,8 @@ from napari_salt.session.undo import STROKE, PaintStep
 from napari_salt.viewer_link import ViewerLink
 from napari_salt.viewer_link.box_tool import BoxTool
 from napari_salt.viewer_link.images import ViewerImages
-from napari_salt.views import AssistState, DisplayState, DockView, ViewerSignals, Wishes
+from napari_salt.viewer_link.signals import ViewerSignals
+from napari_salt.views import AssistState, DisplayState, DockView, Wishes
 from played_runner import PlayedRunner
 
 SHAPE = (6, 8, 8)

@@ -52,12 +52,12 @@ from napari_salt.session.undo import STROKE, PaintStep
 from napari_salt.viewer_link import ViewerLink
 from napari_salt.viewer_link.compare import CompareLayers
 from napari_salt.viewer_link.images import ViewerImages
+from napari_salt.viewer_link.signals import ViewerSignals
 from napari_salt.views import (
     DisplayState,
     DockView,
     ImageEntry,
     SuggestionState,
-    ViewerSignals,
     Wishes,
 )
 from played_runner import PlayedRunner

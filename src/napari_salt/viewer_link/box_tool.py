@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari_salt.geometry import Place
     from napari_salt.records import Color
     from napari_salt.viewer_link.images import ViewerImages
-    from napari_salt.views import ViewerSignals
+    from napari_salt.viewer_link.signals import ViewerSignals
 
 _LEAST_PIXELS = 2.0
 _LINE = 2.0

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_salt.key_table import KeysState
-    from napari_salt.views import ViewerSignals
+    from napari_salt.viewer_link.signals import ViewerSignals
 
 
 class ViewerKeys:

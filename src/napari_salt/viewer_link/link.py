@@ -23,9 +23,9 @@ from napari_salt.viewer_link.listening import Listening
 from napari_salt.viewer_link.making import LayerMaking
 from napari_salt.viewer_link.place_layers import PlaceLayers
 from napari_salt.viewer_link.selecting import no_status
+from napari_salt.viewer_link.signals import ViewerSignals
 from napari_salt.viewer_link.slices import show_slice, shows_volume, slice_at
 from napari_salt.viewer_link.stacking import single_images, stack_images
-from napari_salt.views import ViewerSignals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

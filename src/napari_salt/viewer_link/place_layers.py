@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from napari_salt.session.session import Session
     from napari_salt.viewer_link.making import LayerMaking
     from napari_salt.viewer_link.predicted import StackArray
+    from napari_salt.viewer_link.signals import ViewerSignals
     from napari_salt.viewer_link.strokes import Position
-    from napari_salt.views import LabelRow, ViewerSignals
+    from napari_salt.views import LabelRow
 
 _LEAST_3D_REFRESH = 1.0
 """Seconds between refreshes while volumes are shown: each one uploads the volume anew."""

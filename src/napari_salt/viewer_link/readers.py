@@ -21,7 +21,7 @@ from napari_salt.viewer_link.images import ORIGIN
 from napari_salt.viewer_link.registry import link_of
 
 if TYPE_CHECKING:
-    from napari_salt.views import ViewerSignals
+    from napari_salt.viewer_link.signals import ViewerSignals
 
 
 def folder_reader(path: str | Sequence[str]) -> Reader | None:

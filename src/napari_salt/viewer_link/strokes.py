@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_salt.geometry import StackGeometry
-    from napari_salt.views import ViewerSignals
+    from napari_salt.viewer_link.signals import ViewerSignals
 
 
 class Position(Protocol):
