@@ -10,7 +10,7 @@ from descriptions import described
 from napari_salt.cli import main
 from napari_salt.errors import AdapterError
 from napari_salt.model.adapter_file import load_adapter
-from napari_salt.model.adapter_info import HEADER_KEY
+from napari_salt.model.adapter_header import HEADER_KEY
 from napari_salt.records import FitRecord, Label
 
 

@@ -34,7 +34,8 @@ from napari_salt.errors import OutputError
 from napari_salt.geometry import Place, StackGeometry
 from napari_salt.intensity import AUTO, WINDOWS
 from napari_salt.key_table import resolve
-from napari_salt.model.adapter_info import HEADER_KEY, AdapterInfo, read_info
+from napari_salt.model.adapter_header import HEADER_KEY
+from napari_salt.model.adapter_info import AdapterInfo, read_info
 from napari_salt.records import (
     BACKGROUND,
     FitRecord,

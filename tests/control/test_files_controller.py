@@ -17,7 +17,8 @@ from napari_salt.control.files_controller import FilesController
 from napari_salt.control.job_controller import Job, JobController
 from napari_salt.engine.requests import AdaptRequest, ExtendRequest, SegmentRequest
 from napari_salt.errors import AdapterError, InputError, OutputError
-from napari_salt.model.adapter_info import HEADER_KEY, read_info
+from napari_salt.model.adapter_header import HEADER_KEY
+from napari_salt.model.adapter_info import read_info
 from napari_salt.records import FitRecord, Label
 from napari_salt.session.session import Session
 from napari_salt.session.stack import Stack

@@ -26,7 +26,8 @@ from napari_salt.model.adapter_file import (
     read_info,
     save_adapter,
 )
-from napari_salt.model.adapter_info import FORMAT_VERSION, HEADER_KEY, header_with
+from napari_salt.model.adapter_header import HEADER_KEY, header_with
+from napari_salt.model.adapter_info import FORMAT_VERSION
 from napari_salt.model.encoder import Encoder, head_taps
 from napari_salt.model.features import Standard, tap_length
 from napari_salt.model.filters import FILTERS_PER_CHANNEL

@@ -32,7 +32,8 @@ from napari_salt.io.session_folder import ADAPTERS, JOURNAL, PAINT, STATE, Sessi
 from napari_salt.io.session_state import SessionState
 from napari_salt.io.zarr_chunks import zstd_size
 from napari_salt.model.adapter_file import load_adapter, read_info
-from napari_salt.model.adapter_info import HEADER_KEY, LARGEST_HEADER, MOST_LABELS
+from napari_salt.model.adapter_header import HEADER_KEY, LARGEST_HEADER
+from napari_salt.model.adapter_info import MOST_LABELS
 from napari_salt.model.backbones import checkpoint
 from napari_salt.records import FitRecord, Round, SlicePrediction, SliceSummary, StackInfo
 

@@ -14,7 +14,8 @@ from napari_salt.control.rounds_folder import ADAPTER_SUFFIX, rounds_folder
 from napari_salt.engine.requests import ExtendRequest
 from napari_salt.errors import OutputError
 from napari_salt.io.file_names import safe_file_name
-from napari_salt.model.adapter_info import header_with, read_info
+from napari_salt.model.adapter_header import header_with
+from napari_salt.model.adapter_info import read_info
 from napari_salt.model.input_checks import check_channels
 
 if TYPE_CHECKING:

@@ -20,14 +20,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from napari_salt.errors import AdapterError, OutputError
-from napari_salt.model.adapter_info import (
-    SUFFIX,
-    AdapterInfo,
-    damaged,
-    metadata_of,
-    read_info,
-    seal,
-)
+from napari_salt.model.adapter_header import metadata_of, seal
+from napari_salt.model.adapter_info import SUFFIX, AdapterInfo, damaged, read_info
 from napari_salt.model.adapters import load_adapter_state, merge
 from napari_salt.model.elsewhere import as_fine, seen_alike_along
 from napari_salt.model.features import Standard, tap_length
