@@ -89,7 +89,7 @@ def fine_tune(
     last_loss: float | None = None
     good, done, faults = LastGood(trained), 0, 0
     for step in range(1, steps + 1):
-        share = min(1.0, step / WARM_UP) * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
+        share = _share(step, steps)
         for group, (_, rate) in zip(optimiser.param_groups, groups, strict=True):
             group["lr"] = rate * share * SLOWER**faults
         optimiser.zero_grad()
@@ -141,6 +141,11 @@ class LastGood:
         """``steps``, or those that remain where the last of them has left something that is no number."""
         finite = all(bool(torch.isfinite(one).all()) for one in self._parameters)
         return steps if finite else self.restore()
+
+
+def _share(step: int, steps: int) -> float:
+    """Part of the learning rates in a step, 1-based: `WARM_UP` steps up, then down along a cosine."""
+    return min(1.0, step / WARM_UP) * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
 
 
 def _loss(

@@ -138,12 +138,9 @@ def fit(
     """
     painted = check_annotations(planes, annotated, labels)
     check_choice(settings.intensity)
-    wanted = [one.index for one in painted] + ([] if preview is None else [preview])
-    check_slices(planes, wanted)
+    check_slices(planes, [one.index for one in painted] + ([] if preview is None else [preview]))
     if init is not None:
-        check_channels(planes, init.info)
-        check_kind(init, settings.kind)
-        check_start(init.info, settings.intensity)
+        _check_init(planes, init, settings)
     used = painted_labels(painted, labels)
     before = EarlierRound(init, used, len(painted), settings, score_later=score_later)
 
@@ -151,6 +148,13 @@ def fit(
         return _Fit(planes, painted, used, settings, before, preview, cache, device).run()
 
     return (yield from with_fallback(pick_device(settings.device), work, loading))
+
+
+def _check_init(planes: Planes, init: AdapterFile, settings: FitSettings) -> None:
+    """Raise where an earlier round's adapter is none to go on from with this stack and these settings."""
+    check_channels(planes, init.info)
+    check_kind(init, settings.kind)
+    check_start(init.info, settings.intensity)
 
 
 class _Fit:

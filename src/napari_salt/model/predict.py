@@ -98,55 +98,50 @@ def predict(
     chosen = _chosen(adapter, labels)
     check_slices(planes, slices)
     check_channels(planes, adapter.info)
-    frames = _frames_of_large(planes, adapter)
     tell = _once(tell)
     if conditions is None:
         cache = cache or FeaturesInMemory()  # slices that are looked at now have their turn later
         preparing = prepare(planes, adapter, device=device, cache=cache, tell=tell)
         conditions = yield from without_shares(preparing)
-    if cache is not None and not cache.holds(len(slices) * frames):
+    if cache is not None and not cache.holds(len(slices) * _frames_of_large(planes, adapter)):
         # a stack that outgrows the limit would only push out what the next round needs
         cache = cache.reading()
     if len(conditions.thresholds) not in (0, len(adapter.labels)):
         raise InputError(NOT_OF_THIS)
-    seen, noise = conditions, conditions.noise
-    begin = Thresholds(seen.thresholds, cores=seen.kin != "other")
-    left = deque(slices)
+    seen, left = conditions, deque(slices)
 
     def work(target: torch.device) -> Generator[SlicePrediction | None, None, None]:
         segmenter, encoder = _network(planes, adapter, seen, target, cache)
-        beside: dict[int, Kept] = {}
-        while left:
-            group = [left[i] for i in range(min(len(left), _slices_at_once(encoder, planes)))]
-            if noise:
-                found = segment_steadied(
-                    segmenter,
-                    encoder,
-                    planes,
-                    group,
-                    adapter.labels,
-                    chosen,
-                    noise,
-                    beside,
-                    begin,
-                )
-            else:
-                found = segment_slices(
-                    segmenter,
-                    encoder,
-                    planes,
-                    group,
-                    adapter.labels,
-                    chosen,
-                    tell,
-                    begin,
-                )
-            for one in found:
-                if one is not None:
-                    left.popleft()
-                yield one
+        yield from _segmented(segmenter, encoder, planes, adapter, left, chosen, seen, tell)
 
     yield from with_fallback(pick_device(device), work, tell)
+
+
+def _segmented(
+    segmenter: Segmenter,
+    encoder: Encoder,
+    planes: Planes,
+    adapter: AdapterFile,
+    left: deque[int],
+    chosen: list[Label] | None,
+    seen: Conditions,
+    tell: Callable[[str], None],
+) -> Generator[SlicePrediction | None, None, None]:
+    """The slices that are ``left``, as many at a time as fill a batch; each is taken out when it is segmented."""
+    begin = Thresholds(seen.thresholds, cores=seen.kin != "other")
+    beside: dict[int, Kept] = {}
+    while left:
+        group = [left[i] for i in range(min(len(left), _slices_at_once(encoder, planes)))]
+        asked = (segmenter, encoder, planes, group, adapter.labels, chosen)
+        found = (
+            segment_steadied(*asked, seen.noise, beside, begin)
+            if seen.noise
+            else segment_slices(*asked, tell, begin)
+        )
+        for one in found:
+            if one is not None:
+                left.popleft()
+            yield one
 
 
 def prepare(
