@@ -56,15 +56,12 @@ def test_embeddings_are_of_unit_length_and_computed_once(monkeypatch):
         ("grey matters", "gray matter"),
     ],
 )
-def test_a_near_name_is_found_and_the_notice_says_so(brain, asked, trained):
+def test_a_near_name_is_found_and_how_near_it_is(brain, asked, trained):
     (found,) = resolve_labels(brain, [asked])
     assert (found.asked, found.label.name, found.exact) == (asked, trained, False)
     assert label_prompts.NEAR <= found.similarity < 1
     expected = float(embed_names([asked])[0] @ embed_names([trained])[0])
     assert found.similarity == pytest.approx(expected, abs=1e-5)
-    assert found.notice() == (
-        f"Using the trained label '{trained}' for '{asked}' (similarity {expected:.2f})."
-    )
 
 
 @pytest.mark.parametrize(
@@ -77,7 +74,6 @@ def test_other_spellings_are_exact_and_load_no_text_model(no_text_model, asked):
     assert found.label.name == "gray matter"
     assert found.exact
     assert found.similarity == 1
-    assert found.notice() == ""
 
 
 def test_names_keep_their_order_and_may_repeat(no_text_model):

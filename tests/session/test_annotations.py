@@ -10,6 +10,7 @@ import pytest
 from napari_salt.errors import InputError
 from napari_salt.records import BACKGROUND, UNLABELLED
 from napari_salt.session.annotations import Annotations
+from napari_salt.session.undo import PaintStep
 
 SHAPE = (6, 4, 5)
 
@@ -141,9 +142,6 @@ def test_snapshot_of_chosen_slices():
         ((255, 0, 0, 0), (1, 1, 0, 0), {}, (255, 1, 0, 0), 1),
         ((0, 0, 0, 0), (1, 2, 0, 0), {"label_ids": [2]}, (0, 2, 0, 0), 1),
         ((1, 2, 0, 0), (0, 0, 0, 0), {}, (1, 2, 0, 0), 0),
-        ((2, 1, 255, 255), (1, 0, 1, 0), {"keep_paint": False}, (1, 0, 1, 255), 3),
-        ((2, 1, 1, 0), (1, 0, 2, 0), {"keep_paint": False, "label_ids": [1]}, (1, 0, 0, 0), 3),
-        ((2, 2, 0, 0), (1, 0, 0, 0), {"keep_paint": False, "label_ids": [1]}, (1, 2, 0, 0), 1),
     ],
 )
 def test_accept(paint, prediction, options, expected, changed):
@@ -265,7 +263,8 @@ def test_erasing_a_label():
 
 def test_undo_never_brings_an_erased_label_back():
     annotations = painted((1, 0, 7))
-    annotations.accept(1, rows(8, 8, 7, 0), keep_paint=False)
+    before, after = rows(7, 0, 0, 0).ravel(), rows(8, 8, 7, 0).ravel()
+    annotations.do(PaintStep(1, np.arange(before.size), before, after))
     annotations.accept(2, rows(7, 7, 0, 0))
     annotations.erase_label(7)
     assert annotations.undo() == 1

@@ -143,7 +143,6 @@ def test_predictions_of_an_older_adapter_are_out_of_date():
     predict(session, 3, 1)
     assert session.predicted_slices() == session.fresh_slices() == (1, 3)
     assert (session.predicted_count, session.fresh_count, session.outdated) == (2, 2, set())
-    assert session.missing_slices() == (0, 2, 4)
     session.add_round(RECORD, "b", 10)
     assert (session.predicted_slices(), session.fresh_slices()) == ((1, 3), ())
     assert (session.predicted_count, session.fresh_count, session.outdated) == (2, 0, {1, 3})
@@ -159,7 +158,7 @@ def test_a_provisional_prediction_is_shown_but_done_again():
     session = new_session()
     session.add_prediction(SliceSummary(2, 0.5), provisional=True)
     assert session.has_prediction(2)
-    assert 2 in session.missing_slices()
+    assert session.fresh_slices() == ()
 
 
 def test_the_same_path_may_hold_another_adapter():
@@ -211,14 +210,6 @@ def test_suggestions_leave_painted_and_skipped_slices_out():
     assert session.suggest() == []
     session.clear_skipped()
     assert len(session.suggest(3)) == 2
-
-
-def test_forgotten_predictions():
-    session = new_session()
-    predict(session, 0, 1)
-    session.forget_predictions()
-    assert session.predicted_slices() == ()
-    assert session.missing_slices() == (0, 1, 2, 3, 4)
 
 
 def test_going_on_with_earlier_work():

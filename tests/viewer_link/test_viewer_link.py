@@ -380,7 +380,6 @@ def test_removed_paint_layer_is_told_and_comes_back(link, viewer):
     paint_layer(viewer).paint((0, 4, 4), 1)
     viewer.layers.remove(paint_layer(viewer))
     assert heard.of("paint_lost") == [()]
-    assert not link.has_paint_layer()
     assert session.annotations.paint[0, 4, 4] == 1
     link.show_paint(session)
     link.set_labels(ROWS)

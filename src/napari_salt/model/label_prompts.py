@@ -99,15 +99,6 @@ class ResolvedName:
     similarity: float
     exact: bool
 
-    def notice(self) -> str:
-        """A sentence for the user, empty when the name was exact."""
-        if self.exact:
-            return ""
-        return (
-            f"Using the trained label '{self.label.name}' for '{self.asked}' "
-            f"(similarity {self.similarity:.2f})."
-        )
-
 
 def resolve_labels(adapter: AdapterFile, names: Sequence[str]) -> list[ResolvedName]:
     """Find the trained label of each name; the text model is loaded only for a name that is not exact.

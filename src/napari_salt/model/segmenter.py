@@ -34,10 +34,6 @@ class Segmenter(nn.Module):
         with on_spare_threads():
             return self.taps(activations)
 
-    def deep_at(self, encoded: EncodedSlice, rows: Tensor, columns: Tensor) -> Tensor:
-        """(M, C) standardised taps at pixels of the slice; differentiable in the tail."""
-        return self.head.tap_standard(encoded.view.taps_at(self.taps(encoded), rows, columns))
-
     def probabilities(self, encoded: EncodedSlice) -> Tensor:
         """(K + 1, *detail): background and every label in one pass."""
         return self.head.assemble(encoded.view, [self.head.frame_maps(self.taps(encoded))])

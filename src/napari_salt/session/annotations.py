@@ -179,7 +179,6 @@ class Annotations:
         prediction: NDArray[np.unsignedinteger],
         label_ids: Collection[int] | None = None,
         *,
-        keep_paint: bool = True,
         complete: bool = False,
         what: str = "prediction",
     ) -> int:
@@ -199,8 +198,6 @@ class Annotations:
             ``(Y, X)`` unsigned ids, 0 where none of the labels.
         label_ids
             Labels to take over; all when None.
-        keep_paint
-            False replaces paint of the labels, see `accepting.accepted`.
         complete
             Also tick the slice as complete, in the same step: what is now unlabelled is background.
         what
@@ -222,7 +219,7 @@ class Annotations:
                 f"The prediction has shape {prediction.shape}, but slice {index} has "
                 f"{plane.shape}; segment this slice again."
             )
-        after = accepted(plane, prediction, label_ids, keep_paint=keep_paint)
+        after = accepted(plane, prediction, label_ids)
         pixels = np.flatnonzero(after != plane)
         ticks = complete and index not in self._complete
         if not pixels.size and not ticks:

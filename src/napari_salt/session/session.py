@@ -249,17 +249,6 @@ class Session:
         """Predicted slices whose prediction an earlier adapter made, or is a first look."""
         return frozenset(self._outdated)
 
-    def missing_slices(self) -> tuple[int, ...]:
-        """Slices that the adapter now in use has not predicted yet; rising."""
-        fresh = set(self._summaries) - self._outdated
-        return tuple(i for i in range(len(self.stack)) if i not in fresh)
-
-    def forget_predictions(self) -> None:
-        """There are no predictions any more (their layer is gone)."""
-        self._summaries.clear()
-        self._outdated.clear()
-        self.predictions_outdated.emit()
-
     # ---- suggestions
 
     @property

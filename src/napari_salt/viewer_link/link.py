@@ -137,10 +137,6 @@ class ViewerLink:
         self._custody.shown(layer, session)
         self._layers.note_paint()
 
-    def has_paint_layer(self) -> bool:
-        """Whether the paint of the current place has its layer."""
-        return self._layers.has("paint")
-
     def set_labels(self, rows: tuple[LabelRow, ...]) -> None:
         """Names, colours and ids of all layers."""
         self._layers.set_labels(rows)

@@ -166,10 +166,6 @@ class PlaceLayers:
         if self._strokes is not None:
             self._strokes.note()
 
-    def has(self, role: Role) -> bool:
-        """Whether there is a layer of that role."""
-        return role in self._layers
-
     def set_labels(self, rows: tuple[LabelRow, ...]) -> None:
         """Names, colours and ids of all layers."""
         self._rows = rows

@@ -74,10 +74,6 @@ class AdaptPanel(QWidget):
         layout.addWidget(self._score)
         layout.addWidget(self._fold)
 
-    def thenSegment(self) -> bool:
-        """Whether the stack is segmented after Adapt."""
-        return self._then_segment.isChecked()
-
     def setKeys(self, keys: KeysState) -> None:
         """Name the keys in the tooltips."""
         self._adapt.setKey(keys.key("adapt"))

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FRAME_SIZE = 256
-GRID = 64
 DEFAULT_TAIL_BLOCKS = 2
 BLOCKS = (2, 2, 6, 2)
 CHANNELS = {"stage0": 64, "stage1": 128, "stage2": 160, "stage3": 320, "neck": 256}

@@ -14,7 +14,6 @@ from napari_salt.model.weights import (
     check_sha256,
     fetch,
     file_sha256,
-    weights_folder,
 )
 
 if TYPE_CHECKING:
@@ -85,12 +84,6 @@ def backbone_sha256(name_or_path: str | Path) -> str:
     """
     entry = BACKBONES.get(str(name_or_path))
     return entry.sha256 if entry else file_sha256(_local_path(name_or_path))
-
-
-def is_installed(name: str) -> bool:
-    """Whether the weights of a registry name are on this machine already."""
-    entry = BACKBONES[name]
-    return entry.download is None or (weights_folder() / entry.download.filename).exists()
 
 
 def load_backbone(
