@@ -32,6 +32,15 @@ def test_regions_are_cut_out_of_planes_that_come_whole_and_are_read_once():
     for rows, columns in ((slice(3, 9), slice(0, 40)), (slice(20, 30), slice(5, 6))):
         np.testing.assert_array_equal(regions.region(1, rows, columns), expected[rows, columns])
     assert planes.read == [1]
+    assert regions.region(0, slice(0, 1), slice(0, 2)).tolist() == [[0, 1]]
+    assert planes.read == [1, 0]
+
+
+def test_whole_planes_are_handed_on():
+    planes = WholePlanes()
+    regions = with_regions(planes)
+    assert regions.info is planes.info
+    assert regions.plane(1)[0, 0] == 1
 
 
 def test_channels_count_for_what_is_large():
