@@ -1,9 +1,21 @@
+"""Axes of images and stacks, levels of pyramids, edges of voxels: numbers only."""
+
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pytest
 
-from napari_salt.geometry import Place, StackGeometry, level_steps, unit_name
+from napari_salt.geometry import (
+    Place,
+    StackGeometry,
+    level_steps,
+    middles,
+    part_filled,
+    shown,
+    unit_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -75,3 +87,54 @@ def test_a_position_between_levels_is_counted_on_the_level():
 def test_levels_are_places_of_their_own():
     place = Place("image", StackGeometry(3))
     assert place.name != Place("image", StackGeometry(3), 1).name
+
+
+def test_axes_of_a_plane_and_of_a_stack():
+    plane, stack = StackGeometry(2), StackGeometry(4, 2, {0: 6})
+    assert (plane.plane_axes, plane.stack_axes, plane.at_slice(0)) == ((0, 1), (0, 1), {})
+    assert (stack.plane_axes, stack.stack_axes, stack.at_slice(5)) == ((1, 3), (2, 1, 3), {2: 5})
+
+
+def test_a_fixed_axis_is_one_voxel_thick_whatever_the_level():
+    geometry = StackGeometry(4, 1, {0: 6}, steps=(3.0, 2.0, 4.0, 4.0))
+    np.testing.assert_array_equal(geometry.sizes(), [1, 2, 4, 4])
+    assert geometry.offset()[0] == 6
+
+
+def along(*edges):
+    """An affine whose slices, rows and columns lie along these edges (x, y, z)."""
+    return (*zip(*edges, (7.0, 8.0, 9.0), strict=True), (0.0, 0.0, 0.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("edges", "volume", "area"),
+    [
+        (((0, 0, 5), (0, 2, 0), (3, 0, 0)), 1, 1),
+        (((0, 0.6, 0.8), (0, 2, 0), (3, 0, 0)), 0.8, 1),  # slices that lean over, as of a gantry
+        (((0, 0, 2), (0, 3, 0), (1, 1, 0)), 1 / math.sqrt(2), 1 / math.sqrt(2)),
+        (((0, 0, -1), (0, -1, 0), (1, 0, 0)), 1, 1),
+        # what is no voxel says nothing
+        (((0, 1, 0), (0, 2, 0), (3, 0, 0)), 1, 1),
+        (((0, 0, 0), (0, 2, 0), (1, 1, 0)), 1, 1 / math.sqrt(2)),
+        (((0, math.nan, 1), (0, 2, 0), (3, 0, 0)), 1, 1),
+    ],
+)
+def test_part_of_a_box_that_a_voxel_fills(edges, volume, area):
+    assert part_filled(along(*edges)) == pytest.approx(volume, abs=1e-6)
+    assert part_filled(along(*edges), 2) == pytest.approx(area, abs=1e-6)
+    assert part_filled(None) == part_filled(None, 2) == 1
+
+
+@pytest.mark.parametrize(
+    ("few", "many", "step", "coarse", "fine"),
+    [
+        (2, 4, 2.0, [0, 0, 1, 1], [1, 3]),
+        (2, 5, 2.0, [0, 0, 1, 1, 1], [1, 3]),  # the last one was dropped
+        (3, 5, 2.0, [0, 0, 1, 1, 2], [1, 3, 4]),  # or filled up
+        (3, 3, 2.0, [0, 1, 2], [0, 1, 2]),
+        (2, 6, 2.0, [0, 0, 0, 1, 1, 1], [1, 4]),  # no such step
+    ],
+)
+def test_places_on_a_level_and_their_middles(few, many, step, coarse, fine):
+    assert shown(few, many, step).tolist() == coarse
+    assert middles(few, many, step).tolist() == fine

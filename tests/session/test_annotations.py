@@ -10,7 +10,8 @@ import pytest
 from napari_salt.errors import InputError
 from napari_salt.records import BACKGROUND, UNLABELLED
 from napari_salt.session.annotations import Annotations
-from napari_salt.session.undo import PaintStep
+from napari_salt.session.undo import STROKE, PaintStep
+from napari_salt.sparse_plane import SparsePlane
 
 SHAPE = (6, 4, 5)
 
@@ -298,3 +299,53 @@ def test_filling_several_slices_is_one_step_and_keeps_paint():
     assert annotations.painted_slices(1) == (2, 3)
     annotations.erase_label(1)
     assert annotations.next_undo is None
+
+
+# ---- large slices, other paint, and who is told
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_large_slice_is_frozen_as_a_small_one_is(complete, monkeypatch):
+    annotations = painted((1, 0, 7), (1, 1, 9))
+    annotations.set_complete(1, complete)
+    (small,) = annotations.snapshot(label_ids=[7])
+    monkeypatch.setattr("napari_salt.session.annotations.LARGE", 4 * 5 - 1)
+    (large,) = annotations.snapshot(label_ids=[7])
+    assert isinstance(large.targets, SparsePlane)
+    assert (large.index, large.complete) == (small.index, small.complete) == (1, complete)
+    np.testing.assert_array_equal(np.asarray(large.targets), small.targets)
+    annotations.paint[1] = 7
+    np.testing.assert_array_equal(np.asarray(large.targets), small.targets)
+
+
+def test_other_paint_takes_the_place_of_all_that_was_there():
+    annotations = painted((1, 0, 7), (2, 1, 8))
+    annotations.set_complete(4, True)
+    array = annotations.paint
+    heard = listen(annotations)
+    annotations.replaced.connect(lambda: heard.append("replaced"))
+    annotations.replace({2: rows(0, 9, 0, 0), 3: rows(7, 0, 0, 0)}, [3])
+    assert annotations.paint is array
+    assert (annotations.painted_slices(), annotations.complete) == ((2, 3), {3})
+    assert (annotations.ids(1), annotations.ids(2), annotations.ids(3)) == (set(), {9}, {7})
+    np.testing.assert_array_equal(array[1], rows(0, 0, 0, 0))
+    assert heard == [*(("changed", index) for index in (1, 2, 3, 4)), "replaced"]
+    assert not annotations.can_undo, "no step goes back behind it"
+
+
+def test_steps_are_told_when_they_are_made_and_taken_back():
+    annotations = Annotations(SHAPE)
+    told = []
+    annotations.stepped.connect(lambda step, made: told.append((step.what, made)))
+    annotations.accept(1, rows(7, 0, 0, 0), what="box mask")
+    assert (annotations.can_redo, annotations.undo_fill()) == (False, 1)
+    assert (annotations.can_redo, annotations.undo_fill()) == (True, None)
+    annotations.redo()
+    assert told == [("box mask", True), ("box mask", False), ("box mask", True)]
+
+
+def test_a_stroke_that_says_nothing_is_no_step():
+    annotations = Annotations(SHAPE)
+    nothing = np.zeros(0, np.uint16)
+    annotations.stroke(PaintStep(1, np.zeros(0, np.intp), nothing, nothing, what=STROKE))
+    assert not annotations.can_undo

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -242,3 +243,59 @@ def test_the_same_image_opened_anew_keeps_the_paint():
     assert session.fresh_slices() == ()
     with pytest.raises(InputError, match="shape"):
         session.replace_stack(Stack(np.zeros((2, 4, 5), np.uint8)))
+
+
+def test_the_active_round_of_other_rounds_is_used():
+    session = new_session()
+    told = []
+    session.adapter_changed.connect(told.append)
+    predict(session, 1)
+    session.rounds.add(RECORD, "a", 10)
+    session.use_round()
+    assert (session.adapter_path, session.fresh_slices()) == ("a", ())
+    session.rounds.deactivate()
+    session.use_round()
+    assert session.adapter_path is None
+    assert told == ["a", None]
+
+
+def test_a_score_that_comes_later_is_told():
+    session = new_session()
+    session.add_round(RECORD, "a", 10)
+    told = []
+    session.scored.connect(told.append)
+    session.score_round(1, replace(RECORD, held_out_after=0.75))
+    assert told == [1]
+    assert session.rounds.active.record.held_out_after == 0.75
+    with pytest.raises(InputError, match="no round 2"):
+        session.score_round(2, RECORD)
+    assert told == [1]
+
+
+def test_what_has_changed_since_the_newest_round_can_be_told():
+    session = new_session()
+    paint(session, 1, 7)
+    session.changed_since_round([4, 2])
+    assert session.slices_since_round == (2, 4)
+    paint(session, 3, 7)
+    assert session.slices_since_round == (2, 3, 4)
+
+
+def test_skipping_is_told_once():
+    session = new_session()
+    told = []
+    session.skipped_changed.connect(lambda: told.append(set(session.skipped)))
+    session.clear_skipped()
+    session.skip(2)
+    session.skip(2)
+    session.clear_skipped()
+    assert told == [{2}, set()]
+
+
+def test_large_slices_are_not_read_to_be_suggested(monkeypatch):
+    data = Read()
+    session = Session(Stack(data))
+    monkeypatch.setattr("napari_salt.regions.LARGE", 4 * 5 - 1)
+    assert len(session.suggest()) == 1
+    assert data.reads == []
+    assert session.blank == set()

@@ -26,8 +26,12 @@ def test_memory_is_bounded_but_the_newest_step_is_kept():
     history.did(step(2, 10))
     assert [done.index for done in iter(history.undo, None)] == [2, 1]
     history.did(step(3, 1000))
-    assert history.next_undo is not None
-    assert history.next_undo.index == 3
+    assert [done.index for done in iter(history.undo, None)] == [3]
+
+
+def test_all_that_a_step_remembers_counts():
+    one = step(0, 10)
+    assert one.nbytes == 10 * (one.pixels.itemsize + 2 + 2)
 
 
 def test_strokes_are_no_fills():
@@ -63,6 +67,53 @@ def test_a_fill_taken_out_of_turn_is_not_brought_back_by_strokes_over_it():
         done.take_back(plane)
         seen.append(plane[0].tolist())
     assert seen == [[2, 0, 0], [1, 0, 0], [0, 0, 0]]
+
+
+def test_a_fill_of_several_slices_is_not_brought_back_by_strokes_over_all_of_them():
+    history, stack = PaintHistory(), np.zeros((3, 1, 3), np.uint16)
+
+    def do(slices, pixels, before, after, **kwargs):
+        parts = tuple(
+            PaintStep(index, np.array(pixels), np.array(before, "u2"), np.array(after, "u2"))
+            for index in slices
+        )
+        for part in parts:
+            part.make_again(stack[part.index])
+        history.did(PaintSteps(slices[0], parts, **kwargs))
+
+    do([2], [0, 1], [0, 0], [2, 2], what=STROKE)  # looks as the fill, and is none of it
+    do([0, 1], [0, 1], [0, 0], [2, 2])
+    do([2], [0], [2], [1], what=STROKE)
+    do([0, 1], [0], [2], [1], what=STROKE)
+    do([0, 1], [0], [1], [2], what=STROKE)
+    do([0, 1], [0, 1], [2, 2], [3, 3], what=STROKE)
+    fill = history.undo_fill()
+    assert fill.slices == (0, 1)
+    seen = []
+    for done in iter(history.undo, None):
+        for part in done.parts:
+            part.take_back(stack[part.index])
+        seen.append(stack[:, 0, :2].tolist())
+    assert seen == [
+        [[2, 0], [2, 0], [1, 2]],
+        [[1, 0], [1, 0], [1, 2]],
+        [[0, 0], [0, 0], [1, 2]],
+        [[0, 0], [0, 0], [2, 2]],
+        [[0, 0], [0, 0], [0, 0]],
+    ]
+
+
+def test_what_can_be_undone_and_redone_is_known():
+    history = PaintHistory()
+    assert (history.can_undo, history.can_redo) == (False, False)
+    assert (history.next_undo, history.next_redo, history.undo(), history.redo()) == (None,) * 4
+    history.did(step(1))
+    assert (history.can_undo, history.can_redo) == (True, False)
+    history.undo()
+    assert (history.can_undo, history.can_redo) == (False, True)
+    assert history.next_redo.slices == (1,)
+    history.did(step(2))
+    assert history.can_redo is False
 
 
 def test_several_slices_are_one_step():

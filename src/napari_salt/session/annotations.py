@@ -222,8 +222,6 @@ class Annotations:
         after = accepted(plane, prediction, label_ids)
         pixels = np.flatnonzero(after != plane)
         ticks = complete and index not in self._complete
-        if not pixels.size and not ticks:
-            return 0
         before = plane.ravel()[pixels]
         self.do(PaintStep(index, pixels, before, after.ravel()[pixels], ticks, what))
         return int(pixels.size)
