@@ -250,9 +250,10 @@ def test_escape_drops_the_mask_then_leaves_the_tool(bench):
     bench.link.signals.box_dropped.emit()
     assert not bench.state.can_take
     assert bench.state.on
+    bench.box.hide.reset_mock()
     bench.link.signals.box_dropped.emit()
     assert not bench.state.on
-    bench.box.hide.assert_called()
+    bench.box.hide.assert_called_once_with()
 
 
 def test_a_preview_follows_the_label_and_falls_with_its_slice(bench):
@@ -262,7 +263,7 @@ def test_a_preview_follows_the_label_and_falls_with_its_slice(bench):
     bench.answer()
     bench.wishes.label_selected.emit(1)
     assert bench.state.can_take
-    bench.box.set_color.assert_called()
+    bench.box.set_color.assert_called_with(bench.controller.desk.session.labels[1].color)
     bench.link.select_label.assert_called_with(1, brush=False)
     bench.go_to(3)
     assert not bench.state.can_take
@@ -323,9 +324,10 @@ def test_outside_the_stack_the_tool_stays_on_and_says_why_nothing_happens(bench)
 
 def test_closing_ends_the_engine(bench):
     bench.ready()
+    bench.box.hide.reset_mock()
     bench.controller.close()
     assert bench.engine.closed
-    bench.box.hide.assert_called()
+    bench.box.hide.assert_called_once_with()
 
 
 # ---- beside the jobs of the other engine
@@ -428,9 +430,10 @@ def test_another_image_turns_the_tool_off_and_a_new_one_starts_clean(bench):
     bench.ready()
     bench.draw()
     bench.answer()
+    bench.box.hide.reset_mock()
     bench.wishes.image_chosen.emit("b")
     assert not bench.state.on
-    bench.box.hide.assert_called()
+    bench.box.hide.assert_called_once_with()
     bench.ready()
     assert not bench.state.can_take
     assert bench.engine.requests[-1].stack_key != bench.engine.requests[0].stack_key

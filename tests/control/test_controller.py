@@ -243,6 +243,7 @@ def test_removing_a_painted_label_asks_first(bench):
     assert 1 in bench.session.labels
     assert "1 slice" in bench.view.confirm.call_args.args[0]
     bench.view.confirm.return_value = True
+    bench.link.refresh_paint.reset_mock()
     bench.wishes.label_removed.emit(1)
     assert 1 not in bench.session.labels
     assert not (bench.session.annotations.paint == 1).any()
@@ -358,9 +359,10 @@ def test_accept_is_one_step_and_undo_takes_strokes_first(bench):
     bench.link.current_slice.return_value = 4
     bench.link.predictions.return_value = np.full(SHAPE, 2, np.uint16)
     bench.session.add_prediction(SliceSummary(4, 0.1))
+    bench.link.refresh_paint.reset_mock()
     bench.wishes.accept.emit()
     assert (bench.session.annotations.paint[4] == 2).all()
-    bench.link.refresh_paint.assert_called()
+    bench.link.refresh_paint.assert_called_once_with()
     bench.stroke(4, 1)
     assert (bench.session.annotations.paint[4] == 1).any()
     said = bench.shown("status")
@@ -497,6 +499,7 @@ def test_a_finished_round_is_listed_and_the_stack_segmented(bench, tmp_path):
     assert (row.number, row.dice, row.active) == (1, "0.80 → 0.90", True)
     assert bench.shown("score") == "held-out Dice 0.90"
     bench.runner.report(*(prediction(index) for index in request.slices))
+    bench.link.draw_predictions.assert_not_called()
     bench.runner.end("on_done", SegmentResult(6, 1.0))
     assert bench.shown("status").text == "6 slices segmented"
     assert bench.shown("suggestion").index in {0, 1, 3, 4, 5}

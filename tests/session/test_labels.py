@@ -44,6 +44,12 @@ def test_what_changes_nothing_is_silent():
     assert heard == []
 
 
+def test_a_label_keeps_the_colour_that_it_comes_with():
+    table = LabelTable()
+    assert table.add("a", (0, 0.5, 1)).color == (0.0, 0.5, 1.0, 1.0)
+    assert table.add("b").color == PALETTE[0]
+
+
 def test_ids_are_never_given_away_twice():
     table = LabelTable()
     assert [table.add(name).label_id for name in "abc"] == [1, 2, 3]
