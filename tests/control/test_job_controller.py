@@ -10,9 +10,11 @@ import pytest
 
 from napari_salt.control.job_controller import PAUSE, Job, JobController, warm_up
 from napari_salt.engine.requests import SegmentRequest, WarmUpRequest
-from napari_salt.errors import JobFailed
-from napari_salt.records import FitSettings, StepReport
+from napari_salt.errors import JobFailed, OutputError
+from napari_salt.records import FitSettings, SlicePrediction, SliceSummary, StepReport
 from napari_salt.session.stack import Stack
+from napari_salt.views import CurveState, ProgressState
+from played_runner import PlayedRunner
 
 PLANES = Stack(np.zeros((2, 4, 4), np.uint8))
 
@@ -107,3 +109,107 @@ def test_a_waiting_job_starts_though_the_one_before_told_badly():
         runner.calls["on_done"](None)
     assert runner.submitted == 2
     assert jobs.busy
+
+
+def started(kind="segment", slices=(0, 1), **kwargs):
+    """A job that runs on a played runner, and what is said of its end."""
+    runner, said = PlayedRunner(), []
+    jobs = JobController(runner, lambda: None)
+    job = Job(
+        kind,
+        SegmentRequest(__file__, slices),
+        PLANES,
+        on_report=kwargs.pop("on_report", lambda report: None),
+        on_done=lambda result: said.append("done"),
+        on_failed=said.append,
+        on_stopped=lambda: said.append("stopped"),
+        **kwargs,
+    )
+    jobs.start(job)
+    return jobs, runner, said
+
+
+def predicted(index):
+    nothing = np.zeros((4, 4), np.uint8)
+    return SlicePrediction(index, nothing, nothing.astype(np.float16), SliceSummary(index, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("report", "shown"),
+    [
+        (StepReport("loading", 1, 3), ProgressState(True, "loading weights…", 1, 0)),
+        (StepReport("first fit", 1, 3), ProgressState(True, "first fit…", 1, 0)),
+        (StepReport("scoring", 1, 3), ProgressState(True, "scoring 1/3", 1, 3)),
+        (StepReport("segmenting", 0, 3), ProgressState(True, "segmenting 0/3", 0, 3)),
+    ],
+)
+def test_how_far_a_job_is(report, shown):
+    jobs, runner, _ = started()
+    assert jobs.progress() == ProgressState(True, "starting…")
+    runner.report(report)
+    assert jobs.progress() == shown
+    runner.end()
+    assert jobs.progress() == ProgressState()
+
+
+def test_slices_that_are_segmented_are_counted_and_what_is_unusual_is_told(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    jobs, runner, _ = started(slices=(0, 1, 2, 3))
+    runner.report(StepReport("segmenting", 0, 4, message="on the CPU"))
+    now[0] = 6.0
+    runner.report(predicted(0), predicted(1), StepReport("segmenting", 2, 4))
+    assert jobs.progress() == ProgressState(True, "segmenting 2/4 (6 s left) · on the CPU", 2, 4)
+
+
+def test_a_job_with_words_of_its_own_says_them_once_it_is_loaded():
+    jobs, runner, _ = started(doing="comparing")
+    runner.report(StepReport("loading", 0, 1))
+    assert jobs.progress().text == "loading weights…"
+    runner.report(StepReport("segmenting", 0, 2))
+    assert jobs.progress() == ProgressState(True, "comparing…")
+
+
+def test_the_curve_follows_the_fit():
+    jobs, runner, _ = started("adapt")
+    runner.report(
+        StepReport("scoring", 1, 9, held_out_dice=0.5, held_out_by_label=(("cell", 0.5),)),
+        StepReport("adapting", 1, 4, loss=0.9),
+        StepReport("adapting", 2, 4, loss=0.7, held_out_dice=0.6),
+        StepReport("scoring", 2, 9, loss=0.1),
+    )
+    curve = CurveState(((1, 0.9), (2, 0.7)), ((2, 0.6),), 4, (("cell", 0.5),))
+    assert jobs.curve == curve
+    runner.report(StepReport("scoring", 3, 9, held_out_by_label=(("cell", 0.7),)))
+    assert jobs.curve.live == (("cell", 0.7),)
+
+
+def test_what_cannot_be_taken_ends_the_job_with_the_reason():
+    tried = []
+
+    def full(report):
+        tried.append(report)
+        raise OutputError("The disk is full.")
+
+    jobs, runner, said = started(on_report=full)
+    runner.report(predicted(0))
+    assert runner.stops == 1
+    assert jobs.progress().text == "stopping…"
+    runner.report(predicted(1))
+    assert len(tried) == runner.stops == 1
+    runner.end("on_stopped")
+    assert said == ["The disk is full."]
+
+
+def test_stop_is_for_what_the_user_knows_of():
+    runner = PlayedRunner()
+    jobs = JobController(runner, lambda: None)
+    jobs.stop()
+    jobs.start(warm_up(WarmUpRequest(FitSettings()), PLANES))
+    jobs.stop()
+    assert (runner.stops, jobs.busy, jobs.running) == (0, False, True)
+    jobs, runner, said = started()
+    jobs.stop()
+    assert (runner.stops, jobs.job.stopping) == (1, True)
+    runner.end("on_stopped")
+    assert said == ["stopped"]

@@ -300,6 +300,19 @@ def test_a_tick_is_not_brought_to_a_slice_that_says_something_else():
     assert fine.annotations.complete == {2}
 
 
+def test_a_tick_that_was_taken_back_there_is_not_brought_again():
+    fine, coarse = fine_and_coarse()
+    paint(coarse, 1, np.s_[0, 0])
+    coarse.annotations.set_complete(1, True)
+    bring_all(coarse, fine)
+    watch = Watch(coarse)
+    fine.annotations.set_complete(1, False)
+    paint(coarse, 1, np.s_[3, 3], 2)
+    assert bring_changes(coarse, watch, fine).slices == (1,)
+    assert fine.annotations.paint[1, 13, 13] == 2
+    assert fine.annotations.complete == set()
+
+
 # ---- labels
 
 

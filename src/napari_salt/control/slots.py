@@ -8,7 +8,7 @@ from typing import Any
 from napari_salt.errors import NapariSaltError
 
 Wire = tuple[Any, Callable[..., None]]
-"""A signal, and what is done when it comes; the act may take fewer arguments than the signal has."""
+"""A signal, and what is done with its arguments when it comes."""
 
 
 class Slots:

@@ -73,10 +73,9 @@ def _carry(
     """Change paint and ticks where ``now`` differs from ``before``; with ``only_new`` nothing that is said there."""
     parts, unticked = [], []
     for place in grid.slices_there(slices):
-        silent = place not in target.complete and not target.ids(place)
         is_complete, was_complete = grid.complete(now, place), grid.complete(before, place)
-        ticks = is_complete and place not in target.complete and (silent or not only_new)
-        ticks &= not was_complete
+        ticks = is_complete and not was_complete and place not in target.complete
+        ticks &= not (only_new and target.ids(place))
         part = _part(now, before, target.paint[place], grid, place, ticks, only_new)
         if part.says_something:
             parts.append(part)
