@@ -83,7 +83,8 @@ def test_a_part_reads_its_own_slices_and_where_there_is_noise_those_beside(
 
 @pytest.mark.parametrize("kin", ["painted", "alike", "other"])
 def test_what_a_stack_is_to_an_adapter_travels(kin):
-    conditions = Conditions((0.5,), (1.0,), "percentile", 1.2, kin, 0.03, volume=True)
+    shown = ((0.5, 0.1), (1.0, 0.7), "percentile", 1.2)
+    conditions = Conditions(*shown, kin, 0.03, volume=True, thresholds=(0.0, 1.0, 1 / 3))
     assert Conditions.from_json(conditions.to_json()) == conditions
     assert conditions.elsewhere is (kin != "painted")
 
@@ -91,7 +92,8 @@ def test_what_a_stack_is_to_an_adapter_travels(kin):
 @pytest.mark.parametrize(("told", "kin"), [("false", "painted"), ("true", "other")])
 def test_runs_begun_by_earlier_versions_go_on(told, kin):
     scale = '"low":[0],"high":[1],"method":"window","gamma":1'
-    assert Conditions.from_json(f'{{{scale},"elsewhere":{told}}}').kin == kin
+    found = Conditions.from_json(f'{{{scale},"elsewhere":{told}}}')
+    assert found == Conditions((0.0,), (1.0,), "window", 1.0, kin)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +104,12 @@ def test_runs_begun_by_earlier_versions_go_on(told, kin):
         "{}",
         '{"low":[0],"high":[1],"method":"window","gamma":1,"kin":"mine"}',
         '{"low":[1],"high":[1,2],"method":"window","gamma":1,"kin":"painted"}',
+        '{"low":[0],"high":[1],"method":"guess","gamma":1,"kin":"painted"}',
+        '{"low":[0],"high":[1],"method":"window","gamma":"x","kin":"painted"}',
+        '{"low":[0],"high":[1],"method":"window","gamma":1,"kin":"painted","noise":-0.1}',
+        '{"low":[0],"high":[1],"method":"window","gamma":1,"kin":"painted","noise":NaN}',
+        '{"low":[0],"high":[1],"method":"window","gamma":1,"kin":"painted","thresholds":[0.5,1.1]}',
+        '{"low":[0],"high":[1],"method":"window","gamma":1,"kin":"painted","thresholds":[-0.1]}',
     ],
 )
 def test_damaged_conditions_are_a_sentence(text):
