@@ -15,6 +15,7 @@ from napari_salt.errors import OutputError
 from napari_salt.io import rescue_folders
 from napari_salt.io.session_folder import SessionFolder
 from napari_salt.records import BACKGROUND
+from napari_salt.session.stack import Stack
 from saving_office import Office, new_session, painted_in, worked
 
 
@@ -195,6 +196,26 @@ def test_where_nothing_can_be_written_the_user_decides(start, tmp_path, places, 
     refusing.clear()
     office.saving.close()  # whoever stayed, and made room
     assert [painted_in(path) for path in office.folders] == [(1, 4)]
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_work_on_an_image_that_nobody_can_read_is_not_given_up_without_asking(
+    start, places, monkeypatch, agreed
+):
+    def refuse(stack, index):
+        raise OSError("chunk is gone")
+
+    monkeypatch.setattr(Stack, "plane", refuse)
+    office = start()
+    office.paint(3, 1)
+    for _ in range(3):
+        office.tick()
+    assert told(office) == ["This image cannot be read, so your work on it is not being saved."]
+    assert office.saving.is_refused
+    office.view.confirm.return_value = agreed
+    assert office.saving.may_close() is agreed
+    assert office.view.confirm.call_args.args[0].startswith(NOWHERE)
+    assert rescued_in(office.store.folder, *places) == []
 
 
 def test_where_nothing_can_be_written_at_the_end_it_is_said(start, tmp_path, places, refusing):
