@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 import zipfile
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from pathlib import Path
 
 import numpy as np
@@ -409,6 +409,21 @@ def test_predicted_slices_are_on_disk_at_once_and_come_back(office, tmp_path):
     assert later.session.summaries[5].areas == {1: 16}
     assert "Segment all goes on with the other 3" in later.desk.status.text
     later.saving.close()
+
+
+def test_masks_wait_until_it_is_known_of_which_pixels_they_are(office, tmp_path):
+    worked(office, tmp_path)
+    kept = office.saving._kept
+    known, kept.known = kept.known, Future()
+    keep(office, 2)
+    office.saving.tick()
+    office.saving._mask_pool.submit(lambda: None).result()
+    assert kept.predictions.waiting
+    assert not (office.folders[0] / PREDICTIONS).exists()
+    kept.known = known
+    office.saving.tick()
+    office.saving._mask_pool.submit(lambda: None).result()
+    assert on_disk(office.folders[0]) == {2}
 
 
 def test_paint_does_not_wait_for_masks_that_the_disk_is_slow_to_take(office, tmp_path, monkeypatch):
@@ -882,6 +897,21 @@ def test_paint_that_cannot_be_saved_is_not_given_up_for_another_session(
         later.saving.go_on(path)
     assert later.session.annotations.painted_slices() == (0,)
     later.saving.close()
+
+
+def test_a_session_is_opened_while_what_was_painted_here_is_being_written(office, tmp_path):
+    worked(office, tmp_path)
+    office.saving.close()
+    (path,) = office.folders
+    later = Office(tmp_path / "store")
+    wait([later.saving._kept.known])
+    later.paint(0, 1)
+    later.saving.tick()  # hands slice 0 to the writer
+    later.paint(2, 1)
+    later.saving.go_on(path)
+    assert later.session.annotations.painted_slices() == (1, 4)
+    later.saving.close()
+    assert {painted_in(one) for one in later.folders} == {(0, 2), (1, 4)}
 
 
 def test_a_round_whose_adapter_is_gone_is_left_out_and_said(office, tmp_path):
