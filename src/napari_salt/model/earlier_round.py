@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from napari_salt.errors import AdapterError
+from napari_salt.model.input_checks import check_channels, check_start
 from napari_salt.model.tuning import TRY_AGAIN
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_salt.model.adapter_file import AdapterFile
-    from napari_salt.records import AdapterKind, FitRecord, FitSettings, Label
+    from napari_salt.records import AdapterKind, FitRecord, FitSettings, Label, Planes
 
 
 class EarlierRound:
@@ -118,7 +119,17 @@ class EarlierRound:
         return self._there.info.record
 
 
-def check_kind(adapter: AdapterFile, kind: AdapterKind) -> None:
+def check_init(planes: Planes, init: AdapterFile, settings: FitSettings) -> None:
+    """Raise where an earlier round's adapter is none to go on from, on this stack and with these settings.
+
+    InputError for a stack of other channels; AdapterError for another method, and for other intensities.
+    """
+    check_channels(planes, init.info)
+    _check_kind(init, settings.kind)
+    check_start(init.info, settings.intensity)
+
+
+def _check_kind(adapter: AdapterFile, kind: AdapterKind) -> None:
     """AdapterError when layers adapted with one method would have to be continued with another."""
     before = adapter.info.kind
     if kind not in ("none", before) and adapter.layer_state():

@@ -15,16 +15,14 @@ from napari_salt.model.backbones.registry import warm_backbone
 from napari_salt.model.batches import with_fallback
 from napari_salt.model.description import describe
 from napari_salt.model.device import pick_device, set_threads
-from napari_salt.model.earlier_round import EarlierRound, check_kind
+from napari_salt.model.earlier_round import EarlierRound, check_init
 from napari_salt.model.encode_painted import encode_painted
 from napari_salt.model.encoder import Encoder
 from napari_salt.model.framing import choose_framing, intensity_for
 from napari_salt.model.input_checks import (
     check_annotations,
-    check_channels,
     check_contrast,
     check_slices,
-    check_start,
     check_window,
     painted_labels,
 )
@@ -140,7 +138,7 @@ def fit(
     check_choice(settings.intensity)
     check_slices(planes, [one.index for one in painted] + ([] if preview is None else [preview]))
     if init is not None:
-        _check_init(planes, init, settings)
+        check_init(planes, init, settings)
     used = painted_labels(painted, labels)
     before = EarlierRound(init, used, len(painted), settings, score_later=score_later)
 
@@ -148,13 +146,6 @@ def fit(
         return _Fit(planes, painted, used, settings, before, preview, cache, device).run()
 
     return (yield from with_fallback(pick_device(settings.device), work, loading))
-
-
-def _check_init(planes: Planes, init: AdapterFile, settings: FitSettings) -> None:
-    """Raise where an earlier round's adapter is none to go on from with this stack and these settings."""
-    check_channels(planes, init.info)
-    check_kind(init, settings.kind)
-    check_start(init.info, settings.intensity)
 
 
 class _Fit:
