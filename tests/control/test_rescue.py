@@ -177,6 +177,20 @@ def kept_in(office):
     return office.folders
 
 
+def test_that_all_paint_was_erased_is_work_too(start, places, refusing):
+    office = start()
+    office.paint(3, 1)
+    office.tick()
+    office.paint(3, 0)
+    assert office.session.annotations.usable_slices() == ()
+    refusing.update([office.store.folder, *places])
+    office.view.confirm.return_value = False
+    assert not office.saving.may_close()
+    refusing.clear()
+    assert office.saving.may_close()
+    assert [painted_in(path) for path in kept_in(office)] == [()]
+
+
 def test_an_image_without_work_closes_without_a_word(start, refusing):
     office = start()
     refusing.add(office.store.folder)

@@ -424,6 +424,8 @@ def test_masks_wait_until_it_is_known_of_which_pixels_they_are(office, tmp_path)
     office.saving.tick()
     office.saving._mask_pool.submit(lambda: None).result()
     assert on_disk(office.folders[0]) == {2}
+    office.saving.tick()
+    office.view.notify.assert_not_called()
 
 
 def test_paint_does_not_wait_for_masks_that_the_disk_is_slow_to_take(office, tmp_path, monkeypatch):
