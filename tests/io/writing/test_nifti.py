@@ -28,7 +28,8 @@ def test_nibabel_finds_every_voxel_at_its_place(tmp_path, name):
         here = np.array(OBLIQUE) @ [*at, 1]
         there = image.affine @ [*at[::-1], 1]
         np.testing.assert_allclose(there, here, atol=1e-4)
-    assert image.header.get_xyzt_units()[0] == "mm"
+    assert image.header.get_xyzt_units() == ("mm", "unknown")
+    assert image.header.get_intent()[0] == "label"
     sizes = np.array(placed().spacing)[::-1]
     np.testing.assert_allclose(image.header.get_zooms(), sizes, rtol=1e-5)
 
@@ -39,7 +40,11 @@ def test_itk_finds_a_marked_voxel_at_its_place(tmp_path, name):
     there = replace(
         placed(), origin=replace(placed().origin, affine=upright), spacing=(2, 0.7, 0.9)
     )
-    image = SimpleITK.ReadImage(str(write_nifti(tmp_path / name, masks(), there, LABELS)))
+    path = write_nifti(tmp_path / name, masks(), there, LABELS)
+    header = nibabel.load(path).header
+    assert (int(header["qform_code"]), int(header["sform_code"])) == (1, 1)
+    np.testing.assert_allclose(header.get_qform(), header.get_sform(), atol=1e-6)
+    image = SimpleITK.ReadImage(str(path))
     assert image.GetPixelIDTypeAsString() == "8-bit unsigned integer"
     for at in np.argwhere(masks()):
         place = (np.array(upright) @ [*at, 1])[:3] * TO_LPS
@@ -99,6 +104,18 @@ def test_shear_is_kept(tmp_path):
     there = replace(placed(), origin=replace(placed().origin, affine=sheared), spacing=sizes)
     image = nibabel.load(write_nifti(tmp_path / "m.nii", masks(), there, LABELS))
     np.testing.assert_allclose(image.affine, np.array(sheared)[:, [2, 1, 0, 3]], atol=1e-6)
+    codes = int(image.header["qform_code"]), int(image.header["sform_code"])
+    assert codes == (0, 1), "no rotation and no sizes say where that lies"
+
+
+@pytest.mark.parametrize(("columns", "version"), [(32767, 1), (32768, 2)])
+def test_an_axis_longer_than_nifti_1_can_count_makes_it_nifti_2(tmp_path, columns, version):
+    wide = np.zeros((1, 1, columns), np.uint8)
+    wide[0, 0, -1] = 2
+    path = write_nifti(tmp_path / "m.nii", wide, info(shape=wide.shape), LABELS)
+    image = nibabel.load(path)
+    assert type(image) is {1: nibabel.Nifti1Image, 2: nibabel.Nifti2Image}[version]
+    assert np.flatnonzero(np.asarray(image.dataobj)).tolist() == [columns - 1]
 
 
 def test_time_points_are_the_fourth_axis(tmp_path):
