@@ -6,6 +6,7 @@ How it starts, fails and ends; ``commands`` holds what each subcommand takes (``
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -19,15 +20,15 @@ BAD_INPUT = 2
 FAILED = 1
 
 _LONGEST = 1000
-"""Letters of an error that are shown."""
+"""Letters of an error of no kind of ours that are shown."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand.
 
-    Returns the exit code: 0 when all went well, 2 for bad input and what cannot be written, 1 when
-    a job failed, 130 after Ctrl-C, 143 where a batch system ends it (SIGTERM). Errors are one sentence
-    on standard error; with ``--json`` also ``{"error": "…"}`` on standard output.
+    Returns the exit code: 0 when all went well, 2 for bad input and places that cannot be written to, 1 when
+    a job failed, or the system did (a full disk), 130 after Ctrl-C, 143 where a batch system ends it (SIGTERM).
+    Errors are one sentence on standard error; with ``--json`` also ``{"error": "…"}`` on standard output.
     """
     _open_streams()
     given = sys.argv[1:] if arguments is None else arguments
@@ -43,11 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run_told(given: Sequence[str]) -> int:
     """Run what was given; what goes wrong is said, to people and to programs that asked for it."""
     from napari_salt.errors import InputError, NapariSaltError, OutputError
+    from napari_salt.faults import is_fault, refusal
 
     try:
         _run(parsed(given))
     except (Misused, InputError, OutputError) as error:
-        sentence, code = str(error), BAD_INPUT
+        sentence, code = str(error), FAILED if is_fault(error) else BAD_INPUT
     except NapariSaltError as error:
         sentence, code = str(error), FAILED
     except KeyboardInterrupt as stop:
@@ -55,23 +57,21 @@ def _run_told(given: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        sentence, code = _refused(error), BAD_INPUT
+        sentence, code = refusal(error), FAILED if is_fault(error) else BAD_INPUT
     except Exception as error:
         if _for_programs(given):
             _tell_programs(f"napari-salt has a fault: {type(error).__name__}: {error}"[:_LONGEST])
         raise
     else:
         return 0
-    sys.stderr.write(f"napari-salt: {sentence}\n")
+    from napari_salt.checked import shown
+
+    with contextlib.suppress(OSError):  # where nobody reads any more, the exit code tells
+        sys.stderr.write(f"napari-salt: {shown(sentence)}\n")
+        sys.stderr.flush()
     if _for_programs(given):
         _tell_programs(sentence)
     return code
-
-
-def _refused(error: OSError) -> str:
-    """What the system said to a path that no check has a sentence for, such as one that is too long."""
-    about = "" if error.filename is None else f" of '{str(error.filename)[:_LONGEST]}'"
-    return f"The system refused the use{about} ({error.strerror or error}); check the path and the folder it is in."
 
 
 def _for_programs(given: Sequence[str]) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from napari_salt.errors import OutputError
+from napari_salt.faults import FULL, advice
 
 PREFIX = "napari-salt-scratch-"
 
@@ -72,9 +73,11 @@ def scratch(shape: tuple[int, ...], dtype: DTypeLike) -> Scratch:
     except OSError as error:
         if name is not None:
             _remove(name)
+        helps = advice(error)
+        if helps in (None, FULL):
+            helps = f"free {size // 2**20 + 1} MB there"
         raise OutputError(
-            f"'{tempfile.gettempdir()}' cannot hold what is being worked on ({error.strerror or error}); free "
-            f"{size // 2**20 + 1} MB there."
+            f"'{tempfile.gettempdir()}' cannot hold what is being worked on ({error.strerror or error}); {helps}."
         ) from error
     return _opened(name, shape, kind)
 

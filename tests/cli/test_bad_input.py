@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 
@@ -9,7 +10,7 @@ import pytest
 
 from napari_salt.cli import main
 from napari_salt.commands import info
-from napari_salt.errors import JobFailed
+from napari_salt.errors import JobFailed, OutputError
 
 NAMES = ("--names", "1=disk,2=box")
 ADAPT = ("adapt", "image.tif", "labels.tif", *NAMES, "--out", "a.salt.safetensors")
@@ -215,3 +216,35 @@ def test_help_is_there_for_every_command(cli):
         done = cli(command, "--help", light=True)
         assert done.returncode == 0
         assert "--json" in done.stdout
+
+
+def _from(number):
+    """An error of ours that was raised from one of the system's."""
+    try:
+        raise OSError(number, os.strerror(number))
+    except OSError as error:
+        sentence = OutputError("m.tif was not written.")
+        sentence.__cause__ = error
+        return sentence
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/data/a"), 1, "free some space"),
+        (OSError(errno.EIO, "Input/output error"), 1, "check the disk"),
+        (OSError(errno.EROFS, "Read-only file system", "/mnt/a"), 1, "mounted anew"),
+        (OSError(errno.EMFILE, "Too many open files"), 1, "ulimit -n"),
+        (_from(errno.ENOSPC), 1, "m.tif was not written."),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "nnn"), 2, "check the path"),
+        (PermissionError(errno.EACCES, "Permission denied", "/root/a"), 2, "check the path"),
+        (_from(errno.EACCES), 2, "m.tif was not written."),
+    ],
+)
+def test_a_disk_at_fault_is_no_bad_input(monkeypatch, capsys, error, code, says):
+    def run(*_):
+        raise error
+
+    monkeypatch.setattr(info, "run", run)
+    assert main(["info", "a.salt.safetensors", "--json"]) == code
+    assert says in json.loads(capsys.readouterr().out)["error"]

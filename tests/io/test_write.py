@@ -212,7 +212,7 @@ def failing(number, after=2):
         (errno.ENOSPC, "disk is full"),
         (errno.EDQUOT, "disk is full"),
         (errno.EACCES, "choose another place"),
-        (errno.EIO, "choose another place"),
+        (errno.EIO, "check the disk"),
     ],
 )
 def test_a_failed_write_leaves_what_was_there(tmp_path, number, word):

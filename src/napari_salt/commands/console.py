@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 import time
 import warnings
@@ -13,11 +14,14 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any, TextIO
 
 from napari_salt import wording
+from napari_salt.checked import shown
 from napari_salt.engine.quiet import quiet_libraries
 from napari_salt.errors import OutputError
 from napari_salt.records import StepReport
 
 SECONDS_BETWEEN_LINES = 5.0
+_STEERING = re.compile("[\x7f-\x9f]")
+"""Signs that steer some terminals, and that JSON does not write as numbers by itself."""
 
 
 class Console:
@@ -44,15 +48,13 @@ class Console:
     def note(self, sentence: str) -> None:
         """A sentence on standard error."""
         self._end_line()
-        self._err.write(sentence + "\n")
-        self._err.flush()
+        self._aside(shown(sentence) + "\n")
 
     def progress(self, step: StepReport, prefix: str = "") -> None:
         """One line that is rewritten in a terminal; else a line now and then."""
-        text = prefix + wording.report(step)
+        text = shown(prefix + wording.report(step))
         if self._err.isatty():
-            self._err.write(f"\r\x1b[K{text}")
-            self._err.flush()
+            self._aside(f"\r\x1b[K{text}")
             self._line = True
             return
         now = time.monotonic()
@@ -70,7 +72,7 @@ class Console:
         """
         self._end_line()
         try:
-            self._out.write((self._json(data) if self.as_json else text) + "\n")
+            self._out.write((self._json(data) if self.as_json else shown(text, "\n\t")) + "\n")
             self._out.flush()
         except BrokenPipeError:
             raise
@@ -87,12 +89,19 @@ class Console:
     def _json(self, data: dict[str, Any]) -> str:
         """Letters as they are where the stream has all of them; a pipe on Windows, for one, has 256."""
         has_all = (self._out.encoding or "utf-8").lower().startswith("utf")
-        return json.dumps(_plain(data), ensure_ascii=not has_all, allow_nan=False)
+        written = json.dumps(_plain(data), ensure_ascii=not has_all, allow_nan=False)
+        return _STEERING.sub(lambda sign: f"\\u{ord(sign[0]):04x}", written)
 
     def _end_line(self) -> None:
         if self._line:
-            self._err.write("\n")
+            self._aside("\n")
             self._line = False
+
+    def _aside(self, text: str) -> None:
+        """Text on standard error, which ends no job where nobody reads it any more or its disk is full."""
+        with suppress(OSError, ValueError):
+            self._err.write(text)
+            self._err.flush()
 
 
 @contextmanager

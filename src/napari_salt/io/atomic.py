@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from napari_salt.errors import OutputError
+from napari_salt.faults import FULL, advice
 
 
 @contextmanager
@@ -123,13 +123,12 @@ def _sync(path: Path) -> None:
 
 def refusal(error: OSError, target: Path) -> str:
     """A sentence for what the system said when ``target`` was to be written."""
-    # numpy does not hand on the number of the error: "16384 requested and 3456 written"
-    cut_short = re.fullmatch(r"\d+ requested and \d+ written", str(error))
-    if error.errno in (errno.ENOSPC, errno.EDQUOT) or cut_short:
+    helps = advice(error)
+    if helps == FULL:
         return f"The disk is full, so {target.name} was not written; free some space and try again."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY):
         return (
             f"{target} cannot be written (no permission, or open in another program); "
             "choose another place."
         )
-    return f"{target} could not be written ({error.strerror or error}); choose another place."
+    return f"{target} could not be written ({error.strerror or error}); {helps or 'choose another place'}."

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from napari_salt.errors import InputError
+from napari_salt.faults import advice
 from napari_salt.io import (
     dicom_series,
     hdf5_read,
@@ -97,7 +98,7 @@ def open_path(path: str | os.PathLike[str], wanted: Wanted | None = None) -> Ope
         opened = _open(file, dataset, wanted)
     except OSError as error:
         raise InputError(
-            f"{file} cannot be opened ({error.strerror or error}); check its permissions."
+            f"{file} cannot be opened ({error.strerror or error}); {advice(error) or 'check its permissions'}."
         ) from error
     except unreadable() as error:
         raise InputError(

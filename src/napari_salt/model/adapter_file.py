@@ -6,7 +6,6 @@ the text embeddings and the feature scaling, and its header holds an `AdapterInf
 
 from __future__ import annotations
 
-import errno
 import os
 import tempfile
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from napari_salt.errors import AdapterError, OutputError
+from napari_salt.faults import FULL, advice
 from napari_salt.model.adapter_header import metadata_of, seal
 from napari_salt.model.adapter_info import SUFFIX, AdapterInfo, damaged, read_info
 from napari_salt.model.adapters import load_adapter_state, merge
@@ -315,10 +315,10 @@ def save_adapter(path: str | Path, adapter: AdapterFile) -> None:
         temporary.chmod(0o644)  # mkstemp makes it private; an adapter is there to be shared
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
-        full = getattr(error, "errno", None) == errno.ENOSPC or "No space" in str(error)
-        reason = "the disk is full" if full else str(error)
+        helps = advice(error)
+        reason = "the disk is full" if helps == FULL else str(error)
         raise OutputError(
-            f"The adapter could not be written to '{path}': {reason}; free some space or choose another folder."
+            f"The adapter could not be written to '{path}': {reason}; {helps or 'choose another folder'}."
         ) from error
     finally:
         if temporary is not None:
