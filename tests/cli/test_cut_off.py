@@ -30,3 +30,45 @@ def test_the_first_fit_that_is_kept_is_told(
     assert main([str(argument) for argument in arguments]) == code
     told = capsys.readouterr().err
     assert (f"The first fit is kept in '{out}'." in told) is saved
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError("the drive is gone")])
+def test_an_adapter_that_is_there_stays_until_there_is_a_better_one(
+    data, tmp_path, monkeypatch, capsys, error
+):
+    out = tmp_path / "a.salt.safetensors"
+    out.write_text("the old one")
+    (tmp_path / "a.first-fit.salt.safetensors").write_text("of a run before")
+
+    def cut_off(request, planes, console, *, on_report):
+        assert request.out == out
+        request.first.write_text("the first fit")
+        on_report(AdapterSaved(request.first, 1000, provisional=True))
+        raise error
+
+    monkeypatch.setattr(adapt, "run_here", cut_off)
+    files = (data / "image.tif", data / "labels.tif")
+    arguments = ("adapt", *files, "--names", "1=disk,2=box", "--out", out)
+    assert main([str(argument) for argument in arguments]) != 0
+    first = tmp_path / "a.first-fit-2.salt.safetensors"
+    told = capsys.readouterr().err
+    assert f"The first fit is kept in '{first}'; '{out}' is as it was." in told
+    assert sorted(file.read_text() for file in tmp_path.iterdir()) == [
+        "of a run before",
+        "the first fit",
+        "the old one",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("a.salt.safetensors", "a.first-fit.salt.safetensors"),
+        ("a.b.SALT.safetensors", "a.b.first-fit.SALT.safetensors"),
+        ("a.safetensors", "a.first-fit.safetensors"),
+    ],
+)
+def test_a_first_fit_is_called_after_its_adapter(tmp_path, name, first):
+    assert adapt._first_beside(tmp_path / name) is None
+    (tmp_path / name).touch()
+    assert adapt._first_beside(tmp_path / name) == tmp_path / first

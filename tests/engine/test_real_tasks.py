@@ -101,6 +101,22 @@ def test_adapt_and_segment_in_the_child(engine, stack, tmp_path):
     assert "looking at a few slices" in wording.report(told[-1])
 
 
+def test_a_first_fit_with_a_place_of_its_own_spares_the_adapter_before(stack, tmp_path):
+    out, first = tmp_path / "a.salt.safetensors", tmp_path / "a.first-fit.salt.safetensors"
+    out.write_text("the old one")
+    asked = replace(request(stack, out), first=first)
+    task = run_task(asked, stack)
+    saved = next(one for one in task if isinstance(one, AdapterSaved))
+    task.close()
+    assert (saved.path, saved.provisional) == (first, True)
+    assert out.read_text() == "the old one"
+    assert read_info(first).labels == LABELS
+    _, result = finish(run_task(asked, stack))
+    assert result.adapter_path == out
+    assert read_info(out).labels == LABELS
+    assert not first.exists()
+
+
 def test_an_adapter_for_its_own_stack_is_extended_in_the_child(engine, stack, tmp_path):
     first, later = tmp_path / "a.salt.safetensors", tmp_path / "b.salt.safetensors"
     asked = request(stack, first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +17,10 @@ from napari_salt.commands.images import indices, open_image, open_labels
 from napari_salt.commands.parsing import listed, parse_names, parse_slices
 from napari_salt.commands.running import run_here
 from napari_salt.engine.requests import AdapterSaved, AdaptRequest, AdaptResult, Report
-from napari_salt.errors import InputError, NapariSaltError
+from napari_salt.errors import InputError
 from napari_salt.intensity import AUTO, parse_percentiles, parse_window
 from napari_salt.io.read import LabelImage
-from napari_salt.model.adapter_info import read_info
+from napari_salt.model.adapter_info import SUFFIX, read_info
 from napari_salt.model.backbones.registry import backbone_sha256
 from napari_salt.model.input_checks import (
     check_annotations,
@@ -50,7 +51,9 @@ def run(args: argparse.Namespace, console: Console) -> None:
     check_contrast(stack, [one.index for one in painted])
     for sentence in _notices(paint):
         console.note(sentence)
-    request = AdaptRequest(paint.annotated, paint.labels, settings, out, init=args.init)
+    request = AdaptRequest(
+        paint.annotated, paint.labels, settings, out, init=args.init, first=_first_beside(out)
+    )
     result = _adapt(request, stack, console)
     console.answer(
         _text(result),
@@ -122,6 +125,23 @@ def _notices(paint: Paint) -> list[str]:
     return sentences
 
 
+def _first_beside(out: Path) -> Path | None:
+    """Where the first fit stands until there is a better one; None where nothing is in the place of the result.
+
+    An adapter that is there is worth more than the first fit of a job that may never end. Nor does an earlier first
+    fit have to go: somebody may go on from it.
+    """
+    if not out.exists():
+        return None
+    ending = next(end for end in (SUFFIX, checks.ADAPTER_SUFFIX) if out.name.lower().endswith(end))
+    name, ending = out.name[: -len(ending)], out.name[-len(ending) :]
+    for number in itertools.count(1):
+        first = out.with_name(f"{name}.first-fit{'' if number == 1 else f'-{number}'}{ending}")
+        if not first.exists():
+            return first
+    raise AssertionError("numbers have no end")
+
+
 def _adapt(request: AdaptRequest, stack: Stack, console: Console) -> AdaptResult:
     saved: list[AdapterSaved] = []
 
@@ -131,9 +151,10 @@ def _adapt(request: AdaptRequest, stack: Stack, console: Console) -> AdaptResult
 
     try:
         result: AdaptResult = run_here(request, stack, console, on_report=keep)
-    except (KeyboardInterrupt, NapariSaltError):
-        if saved:
-            console.note(f"The first fit is kept in '{saved[-1].path}'.")
+    except BaseException:
+        if saved and saved[-1].provisional:
+            before = "" if request.first is None else f"; '{request.out}' is as it was"
+            console.note(f"The first fit is kept in '{saved[-1].path}'{before}.")
         raise
     return result
 

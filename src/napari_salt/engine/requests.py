@@ -49,7 +49,8 @@ class AdaptRequest:
 
     ``init`` is the adapter of an earlier round to go on from; ``preview`` is the slice to predict
     as soon as the first fit stands; ``score_later`` leaves the score for a ``ScoreRequest`` where it
-    can wait. Reports: ``StepReport``, ``SlicePrediction``, ``AdapterSaved``. Result: ``AdaptResult``.
+    can wait; ``first`` is where the first fit stands until the end, where that is not to be ``out``. Reports:
+    ``StepReport``, ``SlicePrediction``, ``AdapterSaved``. Result: ``AdaptResult``.
     """
 
     annotated: tuple[AnnotatedSlice, ...]
@@ -59,6 +60,7 @@ class AdaptRequest:
     init: Path | None = None
     preview: int | None = None
     score_later: bool = False
+    first: Path | None = None
 
     task: ClassVar[str] = "napari_salt.engine.tasks:adapt"
     title: ClassVar[str] = "Adapt"

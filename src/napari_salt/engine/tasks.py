@@ -8,6 +8,7 @@ tests; torch is imported on its first use.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import time
@@ -63,7 +64,10 @@ def finish(task: Generator[Any, None, Any]) -> tuple[list[Any], Any]:
 
 
 def adapt(request: AdaptRequest, planes: Planes) -> Generator[Report | None, None, AdaptResult]:
-    """Fit an adapter; it is on disk from the first fit on, and replaced at the end."""
+    """Fit an adapter; it is on disk from the first fit on, and replaced at the end.
+
+    Where the first fit has a place of its own, what stood at ``out`` stays until the end, when that place is cleared.
+    """
     yield StepReport("loading", 0, 0, message="Loading the network")
     from napari_salt.model.adapter_file import load_adapter
     from napari_salt.model.feature_cache import FeatureCache
@@ -88,12 +92,15 @@ def adapt(request: AdaptRequest, planes: Planes) -> Generator[Report | None, Non
                 outcome = end.value
                 break
             if isinstance(report, FirstFit):
-                yield _save(request.out, report.adapter, provisional=True)
+                yield _save(request.first or request.out, report.adapter, provisional=True)
             else:
                 yield report
     finally:
         fitting.close()
     saved = _save(request.out, outcome.adapter, provisional=False)
+    if request.first is not None:
+        with contextlib.suppress(OSError):  # it does no harm
+            request.first.unlink(missing_ok=True)
     yield saved
     return AdaptResult(outcome.record, saved.path, saved.size_bytes, outcome.score_waits)
 
