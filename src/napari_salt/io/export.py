@@ -114,7 +114,7 @@ def check_target(path: str | os.PathLike[str], info: StackInfo, kind: Kind | Non
     InputError
         When the name, the image or a missing package makes it impossible, or it would be a part of the image itself.
     OutputError
-        When a folder holds other things.
+        When a folder holds other things, or a file beside NIfTI would take the place of another one.
     """
     chosen = format_of(path).kind if kind is None else kind
     if chosen == "dicom-seg":
@@ -122,6 +122,7 @@ def check_target(path: str | os.PathLike[str], info: StackInfo, kind: Kind | Non
         need("highdicom", "dicom", "Writing DICOM-SEG")
     if chosen == "nifti":
         need("nibabel", "nifti", "Writing NIfTI")
+        nifti.check_beside(Path(path))
     if chosen == "metaimage":
         meta_image.check_place(info)
     if chosen == "ome-zarr" and is_image(path, info):

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from napari_salt.errors import InputError
+from napari_salt.errors import InputError, OutputError
 from napari_salt.io import label_text
+from napari_salt.io.export import check_target
 from napari_salt.io.writing.nifti import write_nifti
 from napari_salt.records import Origin
 from writing_data import LABELS, OBLIQUE, SHAPE, info, masks, placed
@@ -161,3 +162,28 @@ def test_what_cannot_be_placed_is_refused(tmp_path):
     with pytest.raises(InputError, match="rename it"):
         write_nifti(tmp_path / "m.img", masks(), info(), LABELS)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["m.nii", "m.nii.gz"])
+def test_a_label_file_of_somebody_else_is_no_place_for_names(tmp_path, name):
+    beside = tmp_path / "m.labels.txt"
+    beside.write_text("slice 3 is cell 7\n")
+    for refused in (
+        lambda: write_nifti(tmp_path / name, masks(), info(), LABELS),
+        lambda: check_target(tmp_path / name, info()),
+    ):
+        with pytest.raises(OutputError, match=r"m\.labels\.txt.*not of this program; rename it"):
+            refused()
+    assert beside.read_text() == "slice 3 is cell 7\n"
+    assert list(tmp_path.iterdir()) == [beside]
+
+
+def test_a_label_file_of_ours_is_written_anew(tmp_path):
+    write_nifti(tmp_path / "m.nii", masks(), info(), LABELS)
+    write_nifti(tmp_path / "m.nii", masks(), info(), LABELS[:1])
+    lines = (tmp_path / "m.labels.txt").read_text(encoding="utf-8").splitlines()
+    assert len([line for line in lines if not line.startswith("#")]) == 2
+    saved_by_snap = "\n".join(line + " " for line in lines)  # as ITK-SNAP ends its lines
+    (tmp_path / "m.labels.txt").write_text(saved_by_snap, encoding="utf-8")
+    with pytest.raises(OutputError, match="rename it"):
+        write_nifti(tmp_path / "m.nii", masks(), info(), LABELS)

@@ -9,12 +9,12 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from napari_salt.errors import InputError
+from napari_salt.errors import InputError, OutputError
 from napari_salt.io import label_text
 from napari_salt.io.atomic import atomic_write
 from napari_salt.io.units import convert, is_time
 from napari_salt.io.writing.ids import largest_id, smallest_type
-from napari_salt.io.writing.snap_labels import snap_text
+from napari_salt.io.writing.snap_labels import is_ours, snap_text
 from napari_salt.io.writing.world import affine_of
 from napari_salt.optional import need
 
@@ -46,7 +46,7 @@ def write_nifti(
     Parameters
     ----------
     path
-        The image; an old one is replaced.
+        The image; an old one is replaced, and so is a label file that was written here.
     masks
         ``(N, Y, X)`` whole numbers from 0 up; read one slice at a time, twice.
     info
@@ -64,13 +64,14 @@ def write_nifti(
     InputError
         When the name ends otherwise, or sizes make no place in the world.
     OutputError
-        When it cannot be written; what was there is untouched.
+        When it cannot be written, or the label file would replace another one; what was there is untouched.
     """
     file = Path(path)
     texts = label_file(file)
+    check_beside(file)
     header = _header(masks, info, labels)
     with atomic_write(file) as part, atomic_write(texts) as side, ExitStack() as closing:
-        side.write_text(snap_text(labels), encoding="utf-8")
+        side.write_text(snap_text(labels), encoding="utf-8", newline="\n")
         raw = closing.enter_context(part.open("wb"))
         out: IO[bytes] = raw
         if file.name.lower().endswith(".gz"):
@@ -83,6 +84,16 @@ def write_nifti(
         for index in range(masks.shape[0]):
             out.write(np.ascontiguousarray(masks[index], dtype).tobytes())
     return file
+
+
+def check_beside(path: Path) -> None:
+    """Raise ``OutputError`` where the file for ITK-SNAP would take the place of one that somebody else made."""
+    beside = label_file(path)
+    if beside.exists() and not is_ours(beside):
+        raise OutputError(
+            f"The names of the labels go into '{beside}', but that file is there and not of this program; rename it, "
+            "or give the masks another name."
+        )
 
 
 def label_file(path: Path) -> Path:

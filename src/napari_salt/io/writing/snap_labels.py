@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from napari_salt.records import Label
 
@@ -26,6 +27,16 @@ _HEAD = """\
 ################################################
     0     0    0    0        0  0  0    "Clear Label"
 """
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is one that `snap_text` made; ITK-SNAP's own end some of these lines otherwise."""
+    head = _HEAD.encode()
+    try:
+        with path.open("rb") as file:
+            return file.read(len(head)) == head
+    except OSError:
+        return False
 
 
 def snap_text(labels: Sequence[Label]) -> str:
