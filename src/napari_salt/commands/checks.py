@@ -14,6 +14,7 @@ from napari_salt.commands.images import open_image
 from napari_salt.commands.parsing import listed
 from napari_salt.errors import AdapterError, InputError, OutputError
 from napari_salt.io.atomic import check_ordinary
+from napari_salt.io.slicer_segments import is_segmentation
 from napari_salt.io.world import apart
 from napari_salt.model.adapter_info import AdapterInfo, read_info
 from napari_salt.model.backbones.registry import backbone_sha256
@@ -122,8 +123,8 @@ def check_pair(
     """
     if labels.shape != image.shape:
         raise InputError(
-            f"'{labels_path}' has {_shape(labels)} and '{image_path}' {_shape(image)}; give labels of the image's "
-            f"shape{_perhaps_slices(image, labels.shape[0])}."
+            f"'{labels_path}' has {_shape(labels)} and '{image_path}' {_shape(image)}; "
+            f"{_one_shape(labels, labels_path, image)}."
         )
     found = apart(labels, image)
     axes = found.mirrored or found.turned
@@ -131,14 +132,40 @@ def check_pair(
         how = "mirrored" if found.mirrored else "turned"
         raise InputError(
             f"'{labels_path}' lies {how} to '{image_path}' in the world, along its {listed(axes)}; "
-            "bring both into one orientation (nibabel.as_closest_canonical does it), or give both one "
-            "affine if only that is wrong."
+            f"{_one_orientation(labels, labels_path, image)}."
         )
     if found.moved:
         console.note(
             f"'{labels_path}' and '{image_path}' differ in {listed(found.moved)}; they are laid on "
             "each other voxel by voxel all the same."
         )
+
+
+_BY_SLICER = (
+    "open that image in 3D Slicer with the segmentation, choose it by “Specify geometry” in the Segment Editor, and "
+    "save the segmentation again"
+)
+
+
+def _one_shape(labels: StackInfo, path: Path, image: StackInfo) -> str:
+    """What to do where labels have other slices, rows or columns than the image."""
+    if is_segmentation(path):
+        return f"its voxels are no part of the image's: {_BY_SLICER}"
+    return f"give labels of the image's shape{_perhaps_slices(image, labels.shape[0])}"
+
+
+def _one_orientation(labels: StackInfo, path: Path, image: StackInfo) -> str:
+    """How to bring labels and image into one orientation, by whatever made these files."""
+    if is_segmentation(path):
+        return _BY_SLICER
+    if labels.origin.format == image.origin.format == "nifti":
+        how = "bring both into one orientation (nibabel.as_closest_canonical does it)"
+    else:
+        how = (
+            "lay the labels on the voxels of the image (SimpleITK.Resample(labels, image, "
+            "interpolator=SimpleITK.sitkNearestNeighbor) does it)"
+        )
+    return f"{how}, or give both one place in the world if only that is wrong"
 
 
 def _shape(info: StackInfo) -> str:
