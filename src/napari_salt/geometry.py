@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_salt.records import Affine
+from napari_salt.records import Origin
 
 _SHORT = {
     "meter": "m",
@@ -32,17 +32,31 @@ def unit_name(unit: object) -> str:
     return _SHORT.get(text, text)
 
 
-def part_filled(affine: Affine | None, axes: int = 3) -> float:
+def cosines_between(edges: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Cosines of the angles between (slices and rows, slices and columns, rows and columns).
+
+    ``edges`` ``(D, 3)`` has the steps of a voxel along these in its columns; 0 for one that has no length.
+    """
+    lengths = np.linalg.norm(edges, axis=0)
+    if not np.isfinite(lengths).all():
+        return (0.0, 0.0, 0.0)
+    units = edges / np.where(lengths > 0, lengths, 1.0)
+    (_, one, two), (_, _, three), _ = (units.T @ units).tolist()
+    return one, two, three
+
+
+def part_filled(origin: Origin, axes: int = 3) -> float:
     """Volume of a voxel by the product of its edges; with ``axes`` 2 area of a pixel; below 1 where they are askew.
 
-    ``affine`` is that of a `records.Origin`; 1 for none. Volume² is the determinant of Gram's matrix of the edges.
+    Its square is the determinant of Gram's matrix of unit vectors along the edges.
     """
-    edges = np.array(np.eye(4) if affine is None else affine, np.float64)[:3, 3 - axes : 3]
-    lengths = np.linalg.norm(edges, axis=0)
-    if not (np.isfinite(lengths).all() and lengths.all()):
-        return 1.0
-    edges /= lengths
-    return round(float(np.sqrt(max(np.linalg.det(edges.T @ edges), 0.0))), 6) or 1.0
+    cosines = origin.cosines
+    if cosines is None:
+        edges = np.array(np.eye(4) if origin.affine is None else origin.affine, np.float64)
+        cosines = cosines_between(edges[:3, :3])
+    one, two, three = cosines
+    gram = np.array([[1, one, two], [one, 1, three], [two, three, 1]])[3 - axes :, 3 - axes :]
+    return round(float(np.sqrt(max(np.linalg.det(gram), 0.0))), 6) or 1.0
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,9 @@ class Origin:
     offset
         Place of the middle of the first voxel along (slice axis, Y, X), in the stack's own units, for formats without
         an affine.
+    cosines
+        Of the angles that a viewer shows between (slices and rows, slices and columns, rows and columns), where it lays
+        the image askew by itself; None where ``affine`` has them, or they are right.
     """
 
     path: str = ""
@@ -73,6 +76,7 @@ class Origin:
     level: int = 0
     placed: bool = True
     offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    cosines: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)

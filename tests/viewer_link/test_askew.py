@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_salt.geometry import part_filled
+from napari_salt.records import Origin
 from napari_salt.session.session import Session
+from napari_salt.session.slice_table import pixel_area
+from napari_salt.viewer_link.images import ORIGIN
 
 TURN = np.array([[0.8, -0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 1.0]])
 
@@ -88,6 +92,47 @@ def test_voxels_are_as_large_as_scale_and_affine_make_them(link, viewer, place, 
     painted(link, viewer, **place)
     stack = link.images.open_stack(link.images.place(link.images.active()))
     assert stack.info.spacing == pytest.approx(sizes, rel=1e-12)
+
+
+def measured(link):
+    return link.images.open_stack(link.images.place(link.images.active())).info
+
+
+@pytest.mark.parametrize(
+    ("place", "area", "volume"),
+    [
+        ({"shear": (0, 0, 0.75)}, 0.8, 0.8),
+        ({"shear": (0, 0, 0.75), "scale": (3, 2, 2)}, 0.8, 0.8),
+        ({"affine": affine([[1, 0, 0], [0, 1, 0.75], [0, 0, 1]])}, 0.8, 0.8),
+        ({"affine": affine([[1, 0, 0.75], [0, 1, 0], [0, 0, 1]])}, 1, 0.8),
+        ({"rotate": TURN, "scale": (3, 1, 2)}, 1, 1),
+        ({"scale": (3, -1, 2)}, 1, 1),
+    ],
+)
+def test_what_a_pixel_fills_counts_its_shear(link, viewer, place, area, volume):
+    painted(link, viewer, **place, units="um")
+    info = measured(link)
+    assert part_filled(info.origin, 2) == pytest.approx(area, rel=1e-6)
+    assert part_filled(info.origin, 3) == pytest.approx(volume, rel=1e-6)
+    assert pixel_area(info)[0] == pytest.approx(info.spacing[1] * info.spacing[2] * area)
+
+
+def test_a_single_image_counts_its_shear_as_well(link, viewer):
+    viewer.add_image(np.ones((8, 8), np.uint8), shear=(0.75,), scale=(2, 2), units="um")
+    info = measured(link)
+    assert pixel_area(info) == (pytest.approx(4.0), "um"), "2 by 2.5 long, 0.8 of it filled"
+    assert part_filled(info.origin) == pytest.approx(0.8)
+
+
+def test_the_file_tells_where_the_viewer_lays_the_image_straight(link, viewer):
+    image, _ = painted(link, viewer, axis_labels=("z", "y", "x"))
+    tilted = ((0, 0, 1, 0), (0, 1, 0.75, 0), (1, 0, 0, 0), (0, 0, 0, 1))
+    image.metadata[ORIGIN] = Origin("a.nii", "nifti", tilted)
+    assert part_filled(measured(link).origin, 2) == pytest.approx(0.8)
+    image.shear = (0, 0, -0.75)
+    found = measured(link).origin
+    assert (found.path, found.affine) == ("a.nii", tilted)
+    assert found.cosines == pytest.approx((0, 0, -0.6))
 
 
 def test_no_boxes_either(link, viewer):

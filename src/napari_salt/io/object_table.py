@@ -61,7 +61,7 @@ def write_table(
         writer.writerow(_header(objects, image.info))
         tables = _in_volume if objects.choice.volume else _by_slice
         for index, table, means in tables(objects, image):
-            filled = part_filled(image.info.origin.affine, 3 if index is None else 2)
+            filled = part_filled(image.info.origin, 3 if index is None else 2)
             writer.writerows(_rows(index, table, means, objects, names, filled))
     return Path(path)
 

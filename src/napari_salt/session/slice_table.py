@@ -56,7 +56,7 @@ def pixel_area(info: StackInfo) -> tuple[float, str]:
     rows, columns = info.units[1:]
     if rows != columns or rows == "pixel":
         return 1.0, ""
-    return info.spacing[1] * info.spacing[2] * part_filled(info.origin.affine, 2), rows
+    return info.spacing[1] * info.spacing[2] * part_filled(info.origin, 2), rows
 
 
 class PaintedAreas:

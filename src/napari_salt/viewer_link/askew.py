@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_salt.geometry import cosines_between
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari.components import Dims
     from napari.layers import Layer
     from numpy.typing import NDArray
@@ -40,6 +44,15 @@ def voxel_sizes(layer: Layer) -> NDArray[Any]:
     scale, sizes = np.abs(layer.scale), np.linalg.norm(_linear(layer), axis=0)
     exact: NDArray[Any] = np.where(np.isclose(sizes, scale, rtol=_STRAIGHT, atol=0), scale, sizes)
     return exact
+
+
+def cosines(layer: Layer, axes: Sequence[int]) -> tuple[float, float, float] | None:
+    """As `records.Origin.cosines`, of a layer's (slices,) rows and columns; None where they are at right angles."""
+    edges = _linear(layer)[:, list(axes)]
+    if len(axes) == 2:  # the slice of a single image is at right angles to it
+        edges = np.column_stack([[*np.zeros(len(edges)), 1], np.vstack([edges, np.zeros(2)])])
+    found = cosines_between(edges)
+    return found if max(map(abs, found)) > _STRAIGHT else None
 
 
 def _linear(layer: Layer) -> NDArray[Any]:

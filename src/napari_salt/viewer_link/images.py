@@ -16,7 +16,7 @@ from napari_salt.io.units import PIXEL, is_known, tidy
 from napari_salt.records import Affine, Origin
 from napari_salt.regions import LARGE
 from napari_salt.session.stack import Stack
-from napari_salt.viewer_link.askew import voxel_sizes
+from napari_salt.viewer_link.askew import cosines, voxel_sizes
 from napari_salt.viewer_link.file_facts import VoxelSize, levels_of, size_in_file
 from napari_salt.viewer_link.ownership import is_ours, levels
 from napari_salt.views import AxisEntry, ImageEntry
@@ -208,17 +208,19 @@ def _handy_level(image: Image, geometry: StackGeometry) -> int:
 
 
 def origin_at(image: Image, place: Place) -> Origin:
-    """Where a stack comes from; its affine holds for slices along z only."""
+    """Where a stack comes from, and how its voxels lie; an affine of its file holds for slices along z only."""
     found = image.metadata.get(ORIGIN)
     axes = place.geometry.stack_axes
-    offset = _offset(image, place)
+    offset, angles = _offset(image, place), cosines(image, axes)
     if not isinstance(found, Origin):
-        return Origin(path=str(image.source.path or ""), level=place.level, offset=offset)
+        path = str(image.source.path or "")
+        return Origin(path=path, level=place.level, offset=offset, cosines=angles)
     along = [image.axis_labels[axis] for axis in axes]
     affine = found.affine if along in (["z", "y", "x"], ["y", "x"]) else None
     if affine is not None and place.level:
         affine = _coarse(affine, [place.geometry.step(axis) for axis in axes])
-    return replace(found, affine=affine, level=place.level or found.level, offset=offset)
+    level = place.level or found.level
+    return replace(found, affine=affine, level=level, offset=offset, cosines=angles)
 
 
 def _offset(image: Image, place: Place) -> tuple[float, float, float]:
