@@ -53,6 +53,22 @@ def is_plain(value: str) -> bool:
     return not any(unicodedata.category(sign) in _UNSEEN for sign in value)
 
 
+def shown(text: str, keep: str = "") -> str:
+    """Text for a terminal: signs that could steer it, or cannot be written, as Python writes them; but for ``keep``."""
+    return "".join(
+        sign if sign in keep or is_plain(sign) else sign.encode("unicode_escape").decode()
+        for sign in text
+    )
+
+
+def name_key(name: str) -> str:
+    """What two names have in common that are the same to a reader: case, blanks and forms of Unicode aside.
+
+    A Mac takes "é" of a file name apart into a letter and an accent, which other keyboards write as one.
+    """
+    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
+
+
 def truth(value: object) -> bool:
     """True or False."""
     if not isinstance(value, bool):

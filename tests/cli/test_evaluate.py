@@ -46,6 +46,13 @@ def test_names_bring_other_ids_together(capsys, reference, tmp_path):
     assert evaluate(capsys, masks, reference)["dice"] == 0.0
 
 
+def test_names_that_a_mac_took_apart_are_the_same_names(capsys, tmp_path):
+    reference = write_masks(tmp_path / "r.tif", LABELS, names={1: "K\u00f6rper", 2: "box"})
+    swapped = np.array([0, 2, 1], np.uint8)[LABELS]
+    masks = write_masks(tmp_path / "m.tif", swapped, names={1: "box", 2: "Ko\u0308rper"})
+    assert evaluate(capsys, masks, reference)["dice"] == 1.0
+
+
 def test_ids_that_never_meet_are_told_with_the_way_out(capsys, tmp_path):
     reference = write_masks(tmp_path / "r.tif", np.where(LABELS == 1, 255, 0).astype(np.uint8))
     masks = write_masks(tmp_path / "m.tif", np.where(LABELS == 1, 1, 0), names={1: "cell"})

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from napari_salt.checked import name_key
 from napari_salt.commands.parsing import listed, parse_list, parse_names, parse_slices
 from napari_salt.errors import InputError
+from napari_salt.session.labels import LabelTable
 
 
 @pytest.mark.parametrize(
@@ -76,3 +78,18 @@ def test_a_comma_of_a_known_name_separates_nothing(text, names):
 )
 def test_listed(values, text):
     assert listed(values) == text
+
+
+NFC, NFD = "Zellk\u00f6rper", "Zellko\u0308rper"
+
+
+def test_a_name_is_the_same_in_every_form_of_unicode():
+    assert NFC != NFD
+    assert name_key(NFC) == name_key(f"  {NFD.upper()} ")
+    assert name_key("cell") != name_key("cel l")
+    assert parse_list(f"{NFD}, rund,axon", [f"{NFC}, rund"]) == (f"{NFD}, rund", "axon")
+    table = LabelTable()
+    table.add(NFC)
+    assert table.by_name(NFD) is not None
+    with pytest.raises(InputError, match="already"):
+        table.add(NFD)

@@ -76,6 +76,12 @@ def test_other_spellings_are_exact_and_load_no_text_model(no_text_model, asked):
     assert found.similarity == 1
 
 
+def test_a_name_is_exact_in_every_form_of_unicode(no_text_model):
+    adapter = adapter_of("Zellk\u00f6rper", "nucleus", embeddings=torch.eye(3))
+    (found,) = resolve_labels(adapter, ["zellko\u0308rper"])
+    assert found.exact
+
+
 def test_names_keep_their_order_and_may_repeat(no_text_model):
     adapter = adapter_of("a cell", "b cell", embeddings=torch.eye(3))
     found = resolve_labels(adapter, ["b cell", "a cell", "b cell"])

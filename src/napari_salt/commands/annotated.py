@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_salt.checked import name_key
 from napari_salt.commands.parsing import listed
 from napari_salt.errors import InputError
 from napari_salt.io.read import LabelImage
@@ -106,7 +107,7 @@ def _numbering(names: Mapping[int, str]) -> tuple[dict[int, int], tuple[Label, .
     targets: dict[int, int] = {}
     table = LabelTable()
     for label_id, name in sorted(names.items(), key=lambda item: item[0] == BACKGROUND):
-        if name.casefold() == BACKGROUND_NAME:
+        if name_key(name) == BACKGROUND_NAME:
             targets[label_id] = BACKGROUND
         elif label_id == BACKGROUND:
             # The commonest mask of all is 0 and 255, and 255 means background to us.

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_salt.checked import name_key
 from napari_salt.commands import checks
 from napari_salt.commands.console import Console
 from napari_salt.commands.images import places_asked, tell_places
@@ -166,7 +167,7 @@ def _labels(
     labels = [
         _ToScore(label_id, name, _id_in_masks(label_id, name, wanted, masks.names))
         for label_id, name in sorted(wanted.items())
-        if name.casefold() != BACKGROUND_NAME
+        if name_key(name) != BACKGROUND_NAME
     ]
     strange = [
         f"{one.label_id} ({one.name})"
@@ -184,11 +185,11 @@ def _id_in_masks(
     label_id: int, name: str, wanted: Mapping[int, str], in_masks: Mapping[int, str]
 ) -> int | None:
     """The id of the same name in the masks; else the same id, unless that is another label's."""
-    ids = {other.casefold(): own for own, other in in_masks.items()}
-    if name.casefold() in ids:
-        return ids[name.casefold()]
-    taken = in_masks.get(label_id, "").casefold()
-    return None if taken in {other.casefold() for other in wanted.values()} else label_id
+    ids = {name_key(other): own for own, other in in_masks.items()}
+    if name_key(name) in ids:
+        return ids[name_key(name)]
+    taken = name_key(in_masks.get(label_id, ""))
+    return None if taken in map(name_key, wanted.values()) else label_id
 
 
 def _text(scores: Sequence[LabelScore], names: Mapping[int, str], unit: str) -> str:

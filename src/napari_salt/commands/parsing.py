@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from napari_salt.checked import name_key
 from napari_salt.errors import InputError
+
+_NUMBER = r"\d{1,18}"
+"""Python refuses to read numbers of thousands of digits, by an error of its own."""
 
 
 def parse_names(text: str) -> dict[int, str]:
@@ -17,7 +21,7 @@ def parse_names(text: str) -> dict[int, str]:
     _check_text(text)
     names: dict[int, str] = {}
     for part in re.split(r",(?=\s*\d+\s*=)", text):
-        found = re.fullmatch(r"\s*(\d+)\s*=\s*(.*?)\s*", part, re.DOTALL)
+        found = re.fullmatch(rf"\s*({_NUMBER})\s*=\s*(.*?)\s*", part, re.DOTALL)
         if found is None or not found[2]:
             raise InputError(
                 f"Cannot read the names '{text}'; write them like \"1=gray matter,2=white matter\"."
@@ -36,7 +40,7 @@ def parse_slices(text: str, count: int) -> tuple[int, ...]:
     """
     found: set[int] = set()
     for part in text.split(","):
-        ends = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        ends = re.fullmatch(rf"\s*({_NUMBER})\s*(?:-\s*({_NUMBER})\s*)?", part)
         if ends is None:
             raise InputError(f"Cannot read the slices '{text}'; write them like 10,40,70 or 10-20.")
         first, last = int(ends[1]), int(ends[2] or ends[1])
@@ -56,12 +60,12 @@ def parse_list(text: str, known: Iterable[str] = ()) -> tuple[str, ...]:
     A comma belongs to a name where the longest of the ``known`` ones, whatever its case, holds it.
     """
     _check_text(text)
-    whole = {name.casefold() for name in known}
+    whole = set(map(name_key, known))
     parts = text.split(",")
     names: list[str] = []
     while parts:
         joined = [",".join(parts[:end]).strip() for end in range(len(parts), 1, -1)]
-        name = next((name for name in joined if name.casefold() in whole), parts[0].strip())
+        name = next((name for name in joined if name_key(name) in whole), parts[0].strip())
         del parts[: name.count(",") + 1]
         names.append(name)
     if not all(names):

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
+from napari_salt.checked import name_key
 from napari_salt.control.job_controller import Job
 from napari_salt.control.rounds_folder import ADAPTER_SUFFIX, rounds_folder
 from napari_salt.engine.requests import ExtendRequest
@@ -139,13 +140,13 @@ class FilesController:
         trained = read_info(source).labels
         present = {label.label_id: label for label in session.labels}
         now = [present.get(label.label_id) for label in trained]
-        taken = {label.name.casefold() for label in now if label is not None}
+        taken = {name_key(label.name) for label in now if label is not None}
         labels, deleted = [], []
         for was, label in zip(trained, now, strict=True):
             if label is not None:
                 labels.append(replace(was, name=label.name, color=label.color))
                 continue
-            name = f"{was.name} (deleted)" if was.name.casefold() in taken else was.name
+            name = f"{was.name} (deleted)" if name_key(was.name) in taken else was.name
             labels.append(replace(was, name=name))
             deleted.append(f"“{name}”")
         return tuple(labels), " and ".join(deleted)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from napari_salt.checked import name_key
 from napari_salt.errors import UnknownLabelName, WeightsError
 from napari_salt.model.text_folder import text_folder
 
@@ -146,7 +147,7 @@ def _contradict(first: str, second: str) -> bool:
 
 
 def _plain(name: str) -> str:
-    return _spoken(name).casefold().replace("grey", "gray")
+    return name_key(_spoken(name)).replace("grey", "gray")
 
 
 def _spoken(name: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from psygnal import Signal
 
-from napari_salt.checked import is_plain
+from napari_salt.checked import is_plain, name_key
 from napari_salt.errors import InputError
 from napari_salt.records import BACKGROUND, BACKGROUND_NAME, UNLABELLED, Color, Label
 
@@ -102,8 +102,8 @@ class LabelTable:
 
     def by_name(self, name: str) -> Label | None:
         """The label of a name, ignoring case and outer blanks; None when there is none."""
-        key = _key(name)
-        return next((label for label in self if _key(label.name) == key), None)
+        key = name_key(name)
+        return next((label for label in self if name_key(label.name) == key), None)
 
     def add(self, name: str, color: Color | None = None, *, label_id: int | None = None) -> Label:
         """Add a label with the next free id, or with ``label_id`` (of an adapter, say).
@@ -182,7 +182,7 @@ class LabelTable:
             raise InputError(
                 f"A label's name has at most {LONGEST_NAME} characters; shorten “{usable[:30]}…”."
             )
-        if _key(usable) == BACKGROUND_NAME:
+        if name_key(usable) == BACKGROUND_NAME:
             raise InputError(
                 f"“{BACKGROUND_NAME}” is there already, for what is none of the labels; "
                 "choose another name."
@@ -200,10 +200,6 @@ class LabelTable:
         if not self._labels:
             return "add a label first"
         return "the ids are " + ", ".join(str(label_id) for label_id in self._labels)
-
-
-def _key(name: str) -> str:
-    return " ".join(name.split()).casefold()
 
 
 def _skip_reserved(label_id: int) -> int:
