@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run_told(given: Sequence[str]) -> int:
     """Run what was given; what goes wrong is said, to people and to programs that asked for it."""
     from napari_salt.errors import InputError, NapariSaltError, OutputError
-    from napari_salt.faults import is_fault, refusal
+    from napari_salt.faults import is_fault, refusal, starved
 
     try:
         _run(parsed(given))
@@ -58,6 +58,8 @@ def _run_told(given: Sequence[str]) -> int:
         raise
     except OSError as error:
         sentence, code = refusal(error), FAILED if is_fault(error) else BAD_INPUT
+    except (ImportError, MemoryError) as error:
+        sentence, code = starved(error), FAILED
     except Exception as error:
         if _for_programs(given):
             _tell_programs(f"napari-salt has a fault: {type(error).__name__}: {error}"[:_LONGEST])

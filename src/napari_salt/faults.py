@@ -68,3 +68,11 @@ def refusal(error: OSError) -> str:
     about = "" if error.filename is None else f" of '{str(error.filename)[:LONGEST]}'"
     helps = advice(error) or "check the path and the folder it is in"
     return f"The system refused the use{about} ({error.strerror or error}); {helps}."
+
+
+def starved(error: ImportError | MemoryError) -> str:
+    """A sentence for a process that has not got what it needs to run."""
+    if isinstance(error, MemoryError):
+        return f"Memory has run out; {_BY_NUMBER[errno.ENOMEM]}."
+    told = " ".join(str(error).split())[:LONGEST]
+    return f"A package cannot be loaded ({told}); allow more memory (ulimit -v), or install napari-salt again."

@@ -248,3 +248,21 @@ def test_a_disk_at_fault_is_no_bad_input(monkeypatch, capsys, error, code, says)
     monkeypatch.setattr(info, "run", run)
     assert main(["info", "a.salt.safetensors", "--json"]) == code
     assert says in json.loads(capsys.readouterr().out)["error"]
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (MemoryError(), "Memory has run out; close other programs"),
+        (ImportError("libtorch_cpu.so: failed to map segment"), "allow more memory (ulimit -v)"),
+    ],
+)
+def test_a_process_that_starves_says_so(monkeypatch, capsys, error, says):
+    def run(*_):
+        raise error
+
+    monkeypatch.setattr(info, "run", run)
+    assert main(["info", "a.salt.safetensors", "--json"]) == 1
+    told = capsys.readouterr()
+    assert says in json.loads(told.out)["error"]
+    assert len(told.err.splitlines()) == 1

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from napari_salt.cli import main
 from napari_salt.commands import adapt
+from napari_salt.commands.console import Console
+from napari_salt.commands.unfinished import unfinished_masks
 from napari_salt.engine.requests import AdapterSaved
 from napari_salt.errors import OutputError
+from napari_salt.io.mask_store import MadeOf, MaskStore
+from napari_salt.records import Label, StackInfo
 
 
 @pytest.mark.parametrize(
@@ -72,3 +78,17 @@ def test_a_first_fit_is_called_after_its_adapter(tmp_path, name, first):
     assert adapt._first_beside(tmp_path / name) is None
     (tmp_path / name).touch()
     assert adapt._first_beside(tmp_path / name) == tmp_path / first
+
+
+def test_masks_that_cannot_be_begun_leave_no_folder(tmp_path, monkeypatch):
+    def full(path, made_of, info):
+        (path / "half").touch()
+        raise OutputError("The disk is full; free some.")
+
+    monkeypatch.setattr(MaskStore, "begin", full)
+    made_of = MadeOf("a" * 64, "b" * 64, (2, 3, 4), (Label(1, "disk"),), uncertainty=False)
+    console = Console(as_json=False, out=io.StringIO(), err=io.StringIO())
+    run = unfinished_masks(tmp_path / "m.tif", made_of, StackInfo((2, 3, 4)), console, resume=False)
+    with pytest.raises(OutputError), run:
+        pass
+    assert list(tmp_path.iterdir()) == []

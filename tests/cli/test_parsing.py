@@ -15,6 +15,7 @@ from napari_salt.session.labels import LabelTable
         (" 1 = gray matter , 255=background", {1: "gray matter", 255: "background"}),
         ("1=cell, round,2=cell=flat", {1: "cell, round", 2: "cell=flat"}),
         ("300=Zellkern µ", {300: "Zellkern µ"}),
+        ("\ufeff1=disk,\r\n2=box\r\n", {1: "disk", 2: "box"}),
     ],
 )
 def test_names(text, names):

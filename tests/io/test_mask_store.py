@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -208,6 +210,20 @@ def test_a_slice_is_not_done_before_its_pixels_are_on_the_disk(store, monkeypatc
     with pytest.raises(OutputError, match="disk is full"):
         store.put(prediction(2))
     assert MaskStore.open_store(store.path).done() == frozenset()
+
+
+def test_a_log_that_the_disk_refuses_is_closed_all_the_same(store, monkeypatch):
+    store.put(prediction(1))
+    monkeypatch.setattr("napari_salt.io.done_log.os.fsync", refused := Mock())
+    refused.side_effect = OSError(errno.EFBIG, "File too large")
+    with pytest.raises(OutputError, match="allow larger files"):
+        store.put(prediction(2))
+    full = Mock()
+    full.close.side_effect = OSError(errno.ENOSPC, "No space left on device")
+    store._log._file.close()
+    store._log._file = full
+    store.close()
+    full.close.assert_called_once()
 
 
 @pytest.mark.parametrize("cut", [1, 20, 100])

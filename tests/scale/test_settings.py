@@ -6,7 +6,7 @@ import dask
 import distributed
 import pytest
 
-from napari_salt.errors import InputError
+from napari_salt.errors import InputError, JobFailed
 from napari_salt.scale import cluster
 from napari_salt.scale.chunks import LONGEST, chunks_of
 from napari_salt.scale.settings import ClusterSettings, is_loopback
@@ -125,3 +125,13 @@ def test_chunks_of_slices_that_decide_together_are_long_and_as_many_for_each_wor
 def test_chunks_of_large_planes_that_are_sent_are_short():
     assert max(map(len, chunks_of(range(300), 2, 30_000_000))) == 2
     assert max(map(len, chunks_of(range(300), 2, 10**9))) == 1
+
+
+def test_workers_that_do_not_start_are_a_sentence(monkeypatch):
+    def refuse(**_):
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr(distributed, "LocalCluster", refuse)
+    told = r"Workers cannot be started .*\(Nanny failed to start\.\); take fewer"
+    with pytest.raises(JobFailed, match=told), cluster.open_client(ClusterSettings(workers=2)):
+        pass

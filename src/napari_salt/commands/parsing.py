@@ -15,12 +15,13 @@ _NUMBER = r"\d{1,18}"
 def parse_names(text: str) -> dict[int, str]:
     """``"1=gray matter,2=white matter"`` as names by id, in the order given.
 
-    A comma belongs to a name unless a number and ``=`` follow it. Raises ``InputError`` for
+    A comma belongs to a name unless a number and ``=`` follow it; the mark at the start of some text files (BOM) counts
+    for nothing. Raises ``InputError`` for
     anything else, and for an id that comes twice.
     """
     _check_text(text)
     names: dict[int, str] = {}
-    for part in re.split(r",(?=\s*\d+\s*=)", text):
+    for part in re.split(r",(?=\s*\d+\s*=)", text.removeprefix("\ufeff")):
         found = re.fullmatch(rf"\s*({_NUMBER})\s*=\s*(.*?)\s*", part, re.DOTALL)
         if found is None or not found[2]:
             raise InputError(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_salt import wording
-from napari_salt.errors import InputError
+from napari_salt.errors import InputError, OutputError
 from napari_salt.io.mask_store import MaskStore, claimed
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def unfinished_masks(
             store = MaskStore.open_store(path)
             console.note(f"Going on with {_so_far(store)} done.")
         else:
-            store = MaskStore.begin(path, made_of, info)
+            store = _begun(path, made_of, info)
         try:
             yield store
         except BaseException:
@@ -60,6 +61,15 @@ def unfinished_masks(
                 console.note(f"{_so_far(store)} are kept; add --resume to go on with them.")
             raise
         store.remove()
+
+
+def _begun(path: Path, made_of: MadeOf, info: StackInfo) -> MaskStore:
+    """A new store; where the disk refuses it, no folder is left either."""
+    try:
+        return MaskStore.begin(path, made_of, info)
+    except OutputError:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
 
 
 def _so_far(store: MaskStore) -> str:

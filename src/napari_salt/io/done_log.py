@@ -13,6 +13,7 @@ import os
 import secrets
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +65,10 @@ class DoneLog:
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Close this writer's file."""
+        """Close this writer's file; a line that the disk refused was told by ``add``, and is not written now either."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):
+                self._file.close()
             self._file = None
 
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from napari_salt.errors import InputError, JobFailed
+from napari_salt.faults import advice
 from napari_salt.optional import need
 from napari_salt.scale.settings import ClusterSettings
 
@@ -66,20 +67,26 @@ def _own_workers(count: int, distributed: Any, stack: ExitStack) -> tuple[Any, A
     stack.enter_context(
         dask.config.set({f"distributed.{side}.http.routes": [] for side in ("scheduler", "worker")})
     )
-    cluster = distributed.LocalCluster(
-        n_workers=count,
-        threads_per_worker=1,
-        processes=True,
-        protocol="tls",
-        host=LOOPBACK,
-        security=security,
-        dashboard_address=f"{LOOPBACK}:0",
-        worker_dashboard_address=f"{LOOPBACK}:0",
-        scheduler_kwargs={"dashboard": False},
-        memory_limit=0,
-        silence_logs=logging.CRITICAL,
-        env={name: os.environ.get(name, threads) for name in names},
-    )
+    try:
+        cluster = distributed.LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            processes=True,
+            protocol="tls",
+            host=LOOPBACK,
+            security=security,
+            dashboard_address=f"{LOOPBACK}:0",
+            worker_dashboard_address=f"{LOOPBACK}:0",
+            scheduler_kwargs={"dashboard": False},
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+            env={name: os.environ.get(name, threads) for name in names},
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        helps = advice(error) or "take fewer of them, or allow more open files (ulimit -n)"
+        raise JobFailed(
+            f"Workers cannot be started on this computer ({_short(error)}); {helps}."
+        ) from error
     stack.callback(_close, cluster, 30)
     return cluster, security
 
