@@ -179,3 +179,10 @@ def test_indexing_as_numpy_does(tmp_path):
 
 def test_other_arrays_have_no_names_of_planes():
     assert Stack(np.zeros((3, 4, 5))).plane_name(1) == ""
+
+
+def test_a_folder_of_folders_names_one_of_them(tmp_path):
+    for name in ("series 2", "series 1"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=r"choose one of the folders in it, such as series 1\."):
+        read_stack(tmp_path)

@@ -13,6 +13,7 @@ from format_data import marked_volume, world_of
 from napari_salt.errors import InputError
 from napari_salt.io import label_text, nifti_read
 from napari_salt.io.read import read_labels, read_stack
+from napari_salt.io.writing.nifti import write_nifti
 
 OBLIQUE = np.array(
     [[-1.6, 0.3, 0.2, 30.0], [0.35, 1.1, -0.5, -20.0], [0.1, 0.4, 2.8, 12.0], [0, 0, 0, 1]]
@@ -176,5 +177,33 @@ PACKED = gzip.compress(b"nor here", mtime=0)
 def test_what_is_no_nifti(tmp_path, content, suffix):
     path = tmp_path / f"x{suffix}"
     path.write_bytes(content)
+    if suffix == ".hdr":
+        (tmp_path / "x.img").write_bytes(content)
     with pytest.raises(InputError, match="cannot be read as NIfTI"):
         read_stack(path)
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan, 1.0])
+def test_a_place_that_is_none_is_told_and_harms_nobody(tmp_path, value):
+    image = nibabel.Nifti1Image(np.zeros((5, 4, 3), np.uint8), np.diag([0.5, 0.75, 2, 1]))
+    image.set_sform(np.diag([0.5, 0.75, 2, 1]), code=1)
+    nibabel.save(image, tmp_path / "a.nii")
+    content = bytearray((tmp_path / "a.nii").read_bytes())
+    content[280:328] = np.full(12, value, "<f4").tobytes()
+    (tmp_path / "a.nii").write_bytes(content)
+    stack = read_stack(tmp_path / "a.nii")
+    assert stack.info.origin.affine is None
+    assert stack.info.spacing == (2.0, 0.75, 0.5)
+    assert "in the world cannot be used" in stack.note
+    write_nifti(tmp_path / "m.nii", np.ones((3, 4, 5), np.uint8), stack.info, ())
+    assert nibabel.load(tmp_path / "m.nii").header.get_zooms() == pytest.approx((0.5, 0.75, 2))
+
+
+@pytest.mark.parametrize(("kept", "missing"), [("a.hdr", "a.img"), ("a.img", "a.hdr")])
+def test_one_file_of_two_says_which_is_missing(tmp_path, kept, missing):
+    pair = nibabel.Nifti1Pair(np.zeros((5, 4, 3), np.uint8), np.eye(4))
+    nibabel.save(pair, tmp_path / "a.img")
+    assert read_stack(tmp_path / kept).info.shape == (3, 4, 5)
+    (tmp_path / missing).unlink()
+    with pytest.raises(InputError, match=rf"{missing} is not beside it"):
+        read_stack(tmp_path / kept)

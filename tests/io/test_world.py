@@ -68,7 +68,9 @@ def test_the_identity_is_told_and_contradicts_nothing():
 def test_translations_of_two_ome_zarr_are_compared(offset, unit, found):
     def lies(offset, unit, kind="ome-zarr"):
         origin = Origin(format=kind, offset=offset)
-        return StackInfo((5, 6, 7), spacing=(2, 0.5, 0.5), units=(unit,) * 3, origin=origin)
+        size = 0.001 if unit == "mm" else 1.0
+        sizes = (2 * size, 0.5 * size, 0.5 * size)
+        return StackInfo((5, 6, 7), spacing=sizes, units=(unit,) * 3, origin=origin)
 
     image = lies((100.0, 50.0, 0.0), "um")
     assert apart(lies(offset, unit), image) == found
@@ -86,3 +88,20 @@ def test_nifti_without_a_form_does_not_say_where_it_lies(tmp_path, affine, place
     origin = read_stack(tmp_path / "a.nii").info.origin
     assert origin.placed is placed
     assert np.array_equal(origin.affine, NO_PLACE) is placed
+
+
+@pytest.mark.parametrize(
+    ("spacing", "units", "found"),
+    [
+        ((2.0, 0.5, 0.5), ("mm",) * 3, Apart()),
+        ((2000.0, 500.0, 501.0), ("um",) * 3, Apart()),
+        ((2.0, 0.5, 0.5), ("um",) * 3, Apart(moved=("voxel size",))),
+        ((2.0, 0.5, 0.55), ("mm",) * 3, Apart(moved=("voxel size",))),
+        ((5.0, 0.5, 0.5), ("s", "mm", "mm"), Apart()),
+        ((1.0, 1.0, 1.0), ("pixel",) * 3, Apart()),
+    ],
+)
+def test_sizes_are_compared_where_nobody_says_where_voxels_lie(spacing, units, found):
+    sized = StackInfo((5, 6, 7), spacing=(2.0, 0.5, 0.5), units=("mm",) * 3)
+    other = StackInfo((5, 6, 7), spacing=spacing, units=units)
+    assert apart(other, sized) == apart(sized, other) == found

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_salt.errors import InputError
 from napari_salt.io.dicom_frames import Frame
 from napari_salt.io.units import PIXEL, tidy
-from napari_salt.io.world import LPS_TO_RAS, as_affine, from_columns
+from napari_salt.io.world import LPS_TO_RAS, from_columns, usable
 from napari_salt.records import Affine
 
 _SAME_PLACE = 1e-3
@@ -155,9 +155,9 @@ def _slice_vector(first: Frame, last: Frame, count: int) -> NDArray[np.float64]:
 
 
 def _affine(first: Frame, slices: NDArray[np.float64]) -> Affine | None:
-    """(slice, row, column) to RAS+ mm; None where the size of a pixel is unknown."""
+    """(slice, row, column) to RAS+ mm; None where the size of a pixel is unknown, or all slices lie at one place."""
     if first.position is None or first.orientation is None or first.pixel is None:
         return None
     down, across = first.pixel
     rows, columns = first.orientation[3:] * down, first.orientation[:3] * across
-    return as_affine(LPS_TO_RAS @ from_columns(slices, rows, columns, first.position))
+    return usable(LPS_TO_RAS @ from_columns(slices, rows, columns, first.position))

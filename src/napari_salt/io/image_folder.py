@@ -70,7 +70,11 @@ def stack_of(folder: Path, files: Sequence[Path], *, ids: bool = False) -> Opene
     found = [_header(file, ids=ids) for file in files]
     if not found:
         what = "label images (PNG or TIFF)" if ids else "images (PNG, JPEG or TIFF)"
-        raise InputError(f"The folder {folder.name} holds no {what}; choose another one.")
+        inner = min((one.name for one in folder.iterdir() if one.is_dir()), default="")
+        helps = (
+            f"choose one of the folders in it, such as {inner}" if inner else "choose another one"
+        )
+        raise InputError(f"The folder {folder.name or folder} holds no {what}; {helps}.")
     for index in sorted({0, len(files) // 2}):
         if found[index][2]:
             check_survives(open_tiff, files[index])

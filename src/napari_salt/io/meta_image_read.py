@@ -17,7 +17,7 @@ from napari_salt.io import label_text
 from napari_salt.io.opened import Opened
 from napari_salt.io.raw_voxels import RawVoxels, file_beside
 from napari_salt.io.units import convert, normalise_unit, tidy
-from napari_salt.io.world import LPS_TO_RAS, as_affine, from_columns
+from napari_salt.io.world import LPS_TO_RAS, as_affine, from_columns, usable
 from napari_salt.records import Affine, Color, Origin
 
 SUFFIXES = (".mha", ".mhd")
@@ -152,7 +152,7 @@ def _affine(steps: Any, first: list[float], unit: str) -> Affine | None:
         return None
     columns, rows, slices = steps[:3, :3]
     matrix = from_columns(slices, rows, columns, np.array(first[:3]))
-    if not np.isfinite(matrix).all() or not np.linalg.norm(matrix[:3, :3], axis=0).all():
+    if usable(matrix) is None:
         return None
     matrix[:3] *= convert(1.0, unit, "mm") or 1.0
     return as_affine(LPS_TO_RAS @ matrix)

@@ -18,7 +18,7 @@ from napari_salt.io.opened import Opened
 from napari_salt.io.planewise import PlanewiseArray
 from napari_salt.io.rescale import real_dtype, to_real
 from napari_salt.io.units import PIXEL, convert
-from napari_salt.io.world import as_affine
+from napari_salt.io.world import usable
 from napari_salt.optional import need
 from napari_salt.records import Color, Origin
 
@@ -27,6 +27,7 @@ IN_MEMORY = 512 * 2**20
 """Compressed pixels up to this many bytes, unpacked, are kept in memory once a slice is asked for."""
 
 _AXES = "XYZTC"
+_NOWHERE = "The place of the file in the world cannot be used (its axes have no length, or lie along one line)."
 _COMMENT = 6
 """Code of a header extension that is text."""
 _UNITS = {"meter": "m", "mm": "mm", "micron": "um", "sec": "s", "msec": "ms", "usec": "us"}
@@ -53,6 +54,7 @@ def open_nifti(path: Path) -> Opened:
         Without nibabel.
     """
     nibabel = need("nibabel", "nifti", "Reading NIfTI")
+    _check_both(path)
     try:
         image = nibabel.load(path)
         proxy, affine = image.dataobj, image.affine
@@ -64,8 +66,9 @@ def open_nifti(path: Path) -> Opened:
         raise InputError(f"{path.name} is no image of voxels (its shape is {image.shape}).")
     data = _Slices(proxy, path.name)
     axes = _AXES[: len(data.stored_shape)][::-1] + "S" * data.color
-    sizes, units = _sizes(image.header, affine, axes)
-    place = None if affine is None else _in_mm(affine, units.get("X", "mm"))[:, [2, 1, 0, 3]]
+    fine = affine is not None and usable(affine) is not None
+    sizes, units = _sizes(image.header, affine if fine else None, axes)
+    place = _in_mm(affine, units.get("X", "mm"))[:, [2, 1, 0, 3]] if fine else None
     return Opened(
         data,
         axes,
@@ -76,10 +79,26 @@ def open_nifti(path: Path) -> Opened:
         Origin(
             str(path.absolute()),
             "nifti",
-            None if place is None else as_affine(place),
+            None if place is None else usable(place),
             placed=_says_its_place(image.header),
         ),
+        note="" if fine or affine is None else _NOWHERE,
     )
+
+
+def _check_both(path: Path) -> None:
+    """``InputError`` where one file of a pair (``.hdr``, ``.img``) is without the other."""
+    packed = path.suffix.lower() == ".gz"
+    bare = path.with_suffix("") if packed else path
+    other = {".hdr": ".img", ".img": ".hdr"}.get(bare.suffix.lower())
+    if other is None:
+        return
+    endings = (other, other.upper(), f"{other}.gz", f"{other.upper()}.GZ")
+    if not any(bare.with_suffix(ending).exists() for ending in endings):
+        raise InputError(
+            f"{path.name} is one of two files, and {bare.with_suffix(other).name} is not beside it; put both into one "
+            "folder."
+        )
 
 
 class _Slices(PlanewiseArray):

@@ -15,7 +15,7 @@ from napari_salt.io.damage import one_line, unreadable
 from napari_salt.io.opened import Opened
 from napari_salt.io.raw_voxels import Packing, RawVoxels, file_beside
 from napari_salt.io.units import PIXEL, convert, normalise_unit, tidy
-from napari_salt.io.world import LPS_TO_RAS, as_affine, from_columns
+from napari_salt.io.world import LPS_TO_RAS, as_affine, from_columns, usable
 from napari_salt.optional import need
 from napari_salt.records import Origin
 
@@ -272,7 +272,7 @@ def _affine(
         return None
     columns, rows, slices = vectors
     matrix = from_columns(slices, rows, columns, first)
-    if not np.isfinite(matrix).all() or not np.linalg.norm(matrix[:3, :3], axis=0).all():
+    if usable(matrix) is None:
         return None
     matrix[:3] *= convert(1.0, unit, "mm") or 1.0
     space = str(header.get("space", "")).lower().removesuffix("-time").removesuffix("t")

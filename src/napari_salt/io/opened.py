@@ -14,6 +14,8 @@ from napari_salt.records import Color, Origin
 from napari_salt.session.stack import ArrayLike, Stack
 
 _CHANNELS = "SC"
+_LEAST = 1e-12
+"""Sizes below it, and above its reciprocal, are a mistake in whatever unit, and no format has room for them."""
 _ON_ITS_SIDE = (
     "The file has columns before rows (its axes run X, Y), so slices lie on their side here, and so will their masks; "
     "labels must be turned the same way."
@@ -117,7 +119,7 @@ class Opened:
 
     def _size(self, letter: str) -> float:
         size = self.sizes.get(letter, 1.0)
-        return size if isfinite(size) and size > 0 else 1.0
+        return size if isfinite(size) and _LEAST < size < 1 / _LEAST else 1.0
 
 
 def axis_letter(name: str) -> str:

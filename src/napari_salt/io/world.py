@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_salt.io.units import convert
+from napari_salt.io.units import PIXEL, convert, normalise_unit
 from napari_salt.records import Affine
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ _AXES = ("slices", "rows", "columns")
 _SAME_AXIS, _SAME_DIRECTION = np.cos(np.deg2rad((45, 1)))
 _SAME_SIZE, _SAME_START = 0.01, 0.5
 """Part of the size of a voxel by which sizes, and first voxels, may differ; what is less comes of rounding."""
+
+_SHORTEST, _FLAT = 1e-12, 1e-6
+"""Millimetres, and the volume of a voxel by the product of its edges, below which there is none."""
 
 NO_PLACE = np.eye(4)[:, [2, 1, 0, 3]]
 """What whoever saves a bare array as NIfTI says of its place: the identity."""
@@ -30,6 +33,15 @@ def as_affine(matrix: ArrayLike) -> Affine:
     """A 4 × 4 matrix as plain numbers."""
     rows = np.asarray(matrix, np.float64)
     return tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in rows)
+
+
+def usable(matrix: NDArray[np.float64]) -> Affine | None:
+    """A 4 × 4 matrix as plain numbers; None where it places nothing: with steps of no length, or along one line."""
+    lengths = np.linalg.norm(matrix[:3, :3], axis=0)
+    if not (np.isfinite(matrix).all() and (lengths > _SHORTEST).all()):
+        return None
+    flat = abs(np.linalg.det(matrix[:3, :3] / lengths)) < _FLAT
+    return None if flat else as_affine(matrix)
 
 
 def from_columns(
@@ -62,13 +74,14 @@ class Apart:
 
 
 def apart(one: StackInfo, other: StackInfo) -> Apart:
-    """How ``one`` lies apart from ``other``; where either does not say where it lies, nothing is known to differ.
+    """How ``one`` lies apart from ``other``; where either does not say where it lies, only sizes can differ.
 
     Of an axis with one voxel only its direction tells nothing. Of two OME-Zarr, which have no directions, translations
     are compared.
     """
+    sized = ("voxel size",) if _sized_apart(one, other) else ()
     if one.origin.format == other.origin.format == "ome-zarr":
-        return Apart(moved=("first voxel",) if _translated(one, other) else ())
+        return Apart(moved=(*sized, "first voxel") if _translated(one, other) else sized)
     places = [
         np.array(info.origin.affine)
         for info in (one, other)
@@ -76,7 +89,7 @@ def apart(one: StackInfo, other: StackInfo) -> Apart:
     ]
     sizes = [np.linalg.norm(place[:3, :3], axis=0) for place in places]
     if len(places) < 2 or not all(np.isfinite(a).all() for a in places) or not np.all(sizes):
-        return Apart()
+        return Apart(moved=sized)
     if sum(np.array_equal(place, NO_PLACE) for place in places) == 1:
         return Apart(moved=("their affine, which only one of them has set",))
     axes = [place[:3, :3] / size for place, size in zip(places, sizes, strict=True)]
@@ -93,6 +106,17 @@ def apart(one: StackInfo, other: StackInfo) -> Apart:
         tuple(name for name, cosine in told.items() if abs(cosine) < _SAME_AXIS),
         tuple(name for name, differs in moved.items() if differs),
     )
+
+
+def _sized_apart(one: StackInfo, other: StackInfo) -> bool:
+    """Whether voxels differ along an axis of which both know the size in units that measure the same."""
+    axes = zip(one.spacing, one.units, other.spacing, other.units, strict=True)
+    for here, unit, there, as_unit in axes:
+        size = convert(here, unit, as_unit)
+        known = size is not None and normalise_unit(unit) != PIXEL
+        if known and abs(size / there - 1) > _SAME_SIZE:
+            return True
+    return False
 
 
 def _translated(one: StackInfo, other: StackInfo) -> bool:
