@@ -113,8 +113,9 @@ def _sized_apart(one: StackInfo, other: StackInfo) -> bool:
     axes = zip(one.spacing, one.units, other.spacing, other.units, strict=True)
     for here, unit, there, as_unit in axes:
         size = convert(here, unit, as_unit)
-        known = size is not None and normalise_unit(unit) != PIXEL
-        if known and abs(size / there - 1) > _SAME_SIZE:
+        if size is None or normalise_unit(unit) == PIXEL:
+            continue
+        if abs(size / there - 1) > _SAME_SIZE:
             return True
     return False
 
