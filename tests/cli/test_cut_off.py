@@ -11,7 +11,7 @@ from napari_salt.commands import adapt
 from napari_salt.commands.console import Console
 from napari_salt.commands.unfinished import unfinished_masks
 from napari_salt.engine.requests import AdapterSaved
-from napari_salt.errors import OutputError
+from napari_salt.errors import InputError, OutputError
 from napari_salt.io.mask_store import MadeOf, MaskStore
 from napari_salt.records import Label, StackInfo
 
@@ -90,5 +90,23 @@ def test_masks_that_cannot_be_begun_leave_no_folder(tmp_path, monkeypatch):
     console = Console(as_json=False, out=io.StringIO(), err=io.StringIO())
     run = unfinished_masks(tmp_path / "m.tif", made_of, StackInfo((2, 3, 4)), console, resume=False)
     with pytest.raises(OutputError), run:
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_run_that_goes_on_is_not_called_an_earlier_one(tmp_path, resume):
+    made_of = MadeOf("a" * 64, "b" * 64, (2, 3, 4), (Label(1, "disk"),), uncertainty=False)
+    console = Console(as_json=False, out=io.StringIO(), err=io.StringIO())
+
+    def begun(resume):
+        info = StackInfo((2, 3, 4))
+        return unfinished_masks(tmp_path / "m.tif", made_of, info, console, resume=resume)
+
+    with (
+        begun(False),
+        pytest.raises(InputError, match="Another run is writing"),
+        begun(resume),
+    ):
         pass
     assert list(tmp_path.iterdir()) == []

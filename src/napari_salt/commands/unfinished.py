@@ -37,17 +37,15 @@ def unfinished_masks(
         There is an unfinished run and ``resume`` is not set; it was made of something else; or it is still running.
     """
     path = store_beside(out)
-    if MaskStore.is_store(path):
-        earlier = MaskStore.open_store(path)
-        if not resume:
-            raise InputError(
-                f"An earlier run left {_so_far(earlier)} of '{out}' unfinished; add --resume to go on with it, or "
-                f"delete the folder '{path}' to begin anew."
-            )
-        earlier.check(made_of)
-    with claimed(path):
+    with claimed(path):  # first of all, for a run that is not over is none to begin anew
         if MaskStore.is_store(path):
             store = MaskStore.open_store(path)
+            if not resume:
+                raise InputError(
+                    f"An earlier run left {_so_far(store)} of '{out}' unfinished; add --resume to go on with it, or "
+                    f"delete the folder '{path}' to begin anew."
+                )
+            store.check(made_of)
             console.note(f"Going on with {_so_far(store)} done.")
         else:
             store = _begun(path, made_of, info)

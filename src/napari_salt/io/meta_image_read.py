@@ -1,7 +1,7 @@
 """MetaImage in (``.mha``, ``.mhd``), the format of ITK: voxels lazily, with their place in the world.
 
-Its header, lines of ``Key = value``, is read here, and tests hold the result against SimpleITK. That package reads slices
-lazily, too, but has 260 MB, and ends the process on damaged headers (9 of 11,000 that the fuzzer made, by segfault).
+Its header, lines of ``Key = value``, is read here, and tests hold the result against SimpleITK. That reads slices
+lazily, too, but has 260 MB, and ends the process on damaged headers (a segfault in 9 of 11,000 that the fuzzer made).
 """
 
 from __future__ import annotations
