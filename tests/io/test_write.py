@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from xml.etree import ElementTree
 
 import numpy as np
@@ -284,3 +285,15 @@ def test_writing_over_the_file_that_is_being_read(tmp_path):
     lazy = read_labels(path)
     write_masks(path, 2 * lazy.labels)
     assert (lazy.plane(2).max(), read_labels(path).plane(2).max()) == (2, 4)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file names are text there")
+@pytest.mark.parametrize(
+    ("name", "told"), [("日本", "日本"), (os.fsdecode(b"caf\xe9"), "caf\ufffd"), ("a\x1bb", "a_b")]
+)
+def test_any_file_name_is_told_in_ome_xml(tmp_path, name, told):
+    path = write_masks(tmp_path / f"{name}.ome.tif", ids(1), names=NAMES)
+    with tifffile.TiffFile(path) as tif:
+        (image,) = ElementTree.fromstring(tif.ome_metadata).findall("{*}Image")
+    assert image.get("Name") == f"{told}.ome.tif"
+    assert read_labels(path).names == NAMES

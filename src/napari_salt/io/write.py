@@ -13,6 +13,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from napari_salt.checked import is_plain
 from napari_salt.errors import InputError
 from napari_salt.io import label_text
 from napari_salt.io.atomic import atomic_write
@@ -209,7 +210,7 @@ def _imagej_unit(unit: str) -> str:
 
 
 def _ome_metadata(file: Path, sizes: _Sizes, text: _LabelText) -> dict[str, Any]:
-    metadata: dict[str, Any] = {"axes": f"{sizes.axis}YX", "Name": file.name}
+    metadata: dict[str, Any] = {"axes": f"{sizes.axis}YX", "Name": _told(file.name)}
     for letter, size, unit in zip((sizes.axis, *"YX"), sizes.spacing, sizes.units, strict=True):
         if letter == "T":
             metadata |= {"TimeIncrement": size, "TimeIncrementUnit": "µs" if unit == "us" else unit}
@@ -228,6 +229,12 @@ def _ome_metadata(file: Path, sizes: _Sizes, text: _LabelText) -> dict[str, Any]
     if maps:
         metadata["MapAnnotation"] = maps
     return metadata
+
+
+def _told(name: str) -> str:
+    """A file name as XML may have it; one in another encoding than the terminal's comes as halves of letters."""
+    text = os.fsencode(name).decode("utf-8", "replace")
+    return "".join(sign if is_plain(sign) else "_" for sign in text)
 
 
 def _planes(array: ArrayLike, dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
