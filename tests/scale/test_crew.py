@@ -106,3 +106,16 @@ def test_what_workers_say_in_between_is_no_answer_of_a_task():
         crew.ask(print, what="Slices 4 to 7")
         assert crew.answer() == UnderWay((4, 5))
         assert (crew.busy, crew.answer(), crew.busy) == (1, "done", 0)
+
+
+def test_a_scheduler_that_goes_while_workers_are_waited_for_is_told():
+    client = Client()
+
+    def gone(*_, **__):
+        raise OSError("Timed out trying to connect to tls://127.0.0.1:1 after 10 s")
+
+    client.nthreads = client.run = gone
+    crew = Crew(client)
+    for ask in (crew.size, lambda: crew.look_around(None)):
+        with pytest.raises(JobFailed, match="connection to the scheduler is lost"):
+            ask()

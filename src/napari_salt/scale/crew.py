@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import queue
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -73,7 +73,8 @@ class Crew:
 
     def size(self) -> int:
         """How many workers there are now."""
-        return len(self._client.nthreads())
+        with _connected():
+            return len(self._client.nthreads())
 
     @property
     def busy(self) -> int:
@@ -83,7 +84,9 @@ class Crew:
     def look_around(self, order: Order) -> list[Ready]:
         """Whether each worker of the moment can work; JobFailed, with its own words, when one cannot."""
         ready = []
-        for answer in self._client.run(look_around, order, on_error="return").values():
+        with _connected():
+            answers = self._client.run(look_around, order, on_error="return")
+        for answer in answers.values():
             if isinstance(answer, Ready):
                 ready.append(answer)
             elif not isinstance(answer, OSError):  # lost since: its tasks go to another one
@@ -144,6 +147,15 @@ class Crew:
     def _check_connection(self) -> None:
         if self._client.status not in ("running", "connecting"):
             raise _disconnected()
+
+
+@contextmanager
+def _connected() -> Iterator[None]:
+    """What the library raises where a scheduler does not answer any more, as our own error."""
+    try:
+        yield
+    except OSError as error:
+        raise _disconnected() from error
 
 
 def _disconnected() -> JobFailed:
