@@ -31,6 +31,14 @@ class ChoiceNeeded(InputError):
         self.choices = tuple(choices)
 
 
+class UnreadableSlice(InputError):
+    """Pixels of slice ``index`` cannot be read; those of others may be."""
+
+    def __init__(self, sentence: str, index: int = -1) -> None:
+        super().__init__(sentence)
+        self.index = index
+
+
 class WeightsError(InputError):
     """Backbone or text weights are missing, unknown, or not the file they claim to be."""
 

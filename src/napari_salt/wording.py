@@ -35,6 +35,14 @@ def slices(indices: Sequence[int]) -> str:
     return f"{len(indices)} slices from {first} to {last}"
 
 
+def left_out(indices: Sequence[int]) -> str:
+    """``slice 4 cannot be read and was left out``; empty where all can be read."""
+    if not indices:
+        return ""
+    was = "was" if len(indices) == 1 else "were"
+    return f"{slices(indices)} cannot be read and {was} left out"
+
+
 def duration(seconds: float) -> str:
     """``9 s``, ``1 min 20 s``, ``1 h 5 min``; never a negative time."""
     whole = max(round(seconds), 0)

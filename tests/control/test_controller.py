@@ -506,6 +506,27 @@ def test_a_finished_round_is_listed_and_the_stack_segmented(bench, tmp_path):
     bench.link.draw_predictions.assert_called()
 
 
+def test_slices_that_cannot_be_read_are_told_of_and_cost_no_others(bench, tmp_path):
+    bench.ready()
+    bench.wishes.adapt.emit()
+    path = tmp_path / "round.salt.safetensors"
+    path.write_bytes(b"x" * 10)
+    bench.controller.set_then_segment(False)
+    bench.runner.end("on_done", AdaptResult(RECORD, path, 10, left_out=(4,)))
+    status = bench.shown("status")
+    assert status.text == "round 1 done in 12 s · slice 4 cannot be read and was left out"
+    assert status.level == "warning"
+    bench.wishes.segment_all.emit()
+    request = bench.runner.requests[-1]
+    assert request.leave_out
+    bench.runner.report(*(prediction(index) for index in request.slices if index != 4))
+    bench.runner.end("on_done", SegmentResult(5, 1.0, (4,)))
+    status = bench.shown("status")
+    assert status.text == "5 slices segmented · slice 4 cannot be read and was left out"
+    bench.wishes.segment_slice.emit()
+    assert not bench.runner.requests[-1].leave_out, "one that is asked for alone must be there"
+
+
 def test_without_the_tick_nothing_is_segmented(bench, tmp_path):
     bench.ready()
     bench.wishes.then_segment_set.emit(False)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from napari_salt.errors import UnreadableSlice
 from napari_salt.io import identity as identity_module
 from napari_salt.io.identity import closer_identity, identity
 from napari_salt.session.stack import Stack
@@ -37,3 +39,25 @@ def test_of_large_slices_three_are_read(monkeypatch):
     assert closer_identity(Stack(image)) == closer_identity(Stack(seen))
     seen[32] = 1
     assert closer_identity(Stack(image)) != closer_identity(Stack(seen))
+
+
+class Torn:
+    """An array of which some slices cannot be read."""
+
+    def __init__(self, data, *torn):
+        self.data, self.torn, self.shape, self.dtype = data, torn, data.shape, data.dtype
+
+    def __getitem__(self, key):
+        if key[0] in self.torn:
+            raise OSError("cut off")
+        return self.data[key]
+
+
+def test_a_stack_whose_last_page_is_cut_off_is_known_by_the_others():
+    image = np.random.default_rng(0).integers(0, 255, (5, 4, 4), np.uint8)
+    torn = Stack(Torn(image, 4))
+    assert identity(torn) == identity(Stack(Torn(image, 4)))
+    assert identity(torn) != identity(Stack(image))
+    assert closer_identity(torn) != closer_identity(Stack(Torn(image + 1, 4)))
+    with pytest.raises(UnreadableSlice):
+        identity(Stack(Torn(image, *range(5))))

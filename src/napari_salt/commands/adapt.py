@@ -55,6 +55,8 @@ def run(args: argparse.Namespace, console: Console) -> None:
         paint.annotated, paint.labels, settings, out, init=args.init, first=_first_beside(out)
     )
     result = _adapt(request, stack, console)
+    if result.left_out:
+        console.note(f"{wording.left_out(result.left_out).capitalize()}.")
     console.answer(
         _text(result),
         _data(result, paint)
@@ -182,6 +184,7 @@ def _data(result: AdaptResult, paint: Paint) -> dict[str, Any]:
         "size_bytes": result.size_bytes,
         "labels": {label.label_id: label.name for label in paint.labels},
         "left_out": list(paint.missing),
+        "unreadable": list(result.left_out),
         "slices": list(record.slices),
         "kind": record.kind,
         "backbone": record.backbone,

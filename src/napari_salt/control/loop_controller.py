@@ -10,7 +10,7 @@ from napari_salt import wording
 from napari_salt.control.job_controller import Job, JobController
 from napari_salt.control.present_labels import only_present
 from napari_salt.control.rounds_folder import ADAPTER_SUFFIX, rounds_folder
-from napari_salt.engine.requests import AdaptRequest, AdaptResult, SegmentRequest
+from napari_salt.engine.requests import AdaptRequest, AdaptResult, SegmentRequest, SegmentResult
 from napari_salt.errors import OutputError
 from napari_salt.model.adapter_info import read_info
 from napari_salt.records import SlicePrediction
@@ -109,13 +109,20 @@ class LoopController:
             else:
                 self._scores.forget()
             session.clear_skipped()
-            self._desk.say(f"round {number} done in {wording.duration(record.seconds)}", "good")
+            self._say_done(
+                f"round {number} done in {wording.duration(record.seconds)}", result.left_out
+            )
             if self._desk.then_segment:
                 self.segment_all()
             else:
                 self._desk.link.drop_empty_prediction()
 
         return done
+
+    def _say_done(self, text: str, left_out: tuple[int, ...]) -> None:
+        """Say that something is done, and what could not be read of the image meanwhile."""
+        told = wording.noted(text, wording.left_out(left_out))
+        self._desk.say(told, "warning" if left_out else "good")
 
     def _adapt_stopped(self, session: Session, number: int, job: Job) -> None:
         self._desk.link.drop_empty_prediction()
@@ -173,7 +180,7 @@ class LoopController:
         if session is None or session.adapter_path is None:
             return
         request = self._segment_request(session, Path(session.adapter_path), slices)
-        job = self._job("segment", request, session, lambda result: self._segmented(slices, job))
+        job = self._job("segment", request, session, lambda result: self._segmented(result, job))
         job.on_stopped = lambda: self._segment_stopped(job)
         self._start(job)
 
@@ -183,7 +190,8 @@ class LoopController:
         """On this computer, or on the cluster of the settings where it is worth the way."""
         settings = session.settings
         if not settings.cluster or len(slices) == 1:
-            return SegmentRequest(adapter, slices, device=settings.device)
+            several = len(slices) > 1
+            return SegmentRequest(adapter, slices, device=settings.device, leave_out=several)
         cluster = ClusterSettings(settings.cluster)
         cluster.check()
         return ClusterSegmentRequest(
@@ -197,11 +205,14 @@ class LoopController:
             show=True,
         )
 
-    def _segmented(self, slices: tuple[int, ...], job: Job) -> None:
+    def _segmented(self, result: Result, job: Job) -> None:
         self._desk.link.draw_predictions()
         self.suggest()
-        text = f"{wording.count(len(slices), 'slice')} segmented"
-        self._desk.say(wording.noted(text, job.note), "good")
+        assert isinstance(job.request, SegmentRequest)
+        left_out = result.left_out if isinstance(result, SegmentResult) else ()
+        done = len(set(job.request.slices).difference(left_out))
+        text = f"{wording.count(done, 'slice')} segmented"
+        self._say_done(wording.noted(text, job.note), left_out)
 
     def _segment_stopped(self, job: Job) -> None:
         self._desk.link.drop_empty_prediction()

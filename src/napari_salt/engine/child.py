@@ -23,7 +23,7 @@ from napari_salt.engine.messages import (
     StopJob,
 )
 from napari_salt.engine.tasks import run_task
-from napari_salt.errors import InputError, JobStopped, NapariSaltError
+from napari_salt.errors import JobStopped, NapariSaltError, UnreadableSlice
 from napari_salt.memory_use import used_up
 from napari_salt.records import StackInfo
 from napari_salt.scratch import handing_over
@@ -51,7 +51,7 @@ class RemotePlanes:
         self.info = info
 
     def plane(self, index: int) -> NDArray[Any]:
-        """Slice ``index``; raises ``JobStopped`` when a stop comes instead of the plane."""
+        """Slice ``index``; ``JobStopped`` when a stop comes instead, ``UnreadableSlice`` when it cannot be read."""
         return self._ask(NeedPlane(self._job, index))
 
     def region(self, index: int, rows: slice, columns: slice) -> NDArray[Any]:
@@ -68,7 +68,7 @@ class RemotePlanes:
                 raise JobStopped("Stopped.")
             if isinstance(message, HerePlane):
                 if message.plane is None:
-                    raise InputError(message.problem)
+                    raise UnreadableSlice(message.problem, need.index)
                 return message.plane
 
 

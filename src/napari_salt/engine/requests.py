@@ -111,8 +111,8 @@ class SegmentRequest:
     """Predict ``slices`` in the given order with the adapter in a file.
 
     ``labels`` are exact trained names, None means all. ``conditions`` are those that a job which
-    this one goes on with has reported. Reports: ``StackPrepared``, ``SlicePrediction``. Result:
-    ``SegmentResult``.
+    this one goes on with has reported. With ``leave_out`` slices that cannot be read are left out, else they end the
+    job. Reports: ``StackPrepared``, ``SlicePrediction``. Result: ``SegmentResult``.
     """
 
     adapter: Path
@@ -120,6 +120,7 @@ class SegmentRequest:
     labels: tuple[str, ...] | None = None
     device: str = "auto"
     conditions: Conditions | None = None
+    leave_out: bool = False
 
     task: ClassVar[str] = "napari_salt.engine.tasks:segment"
     title: ClassVar[str] = "Segment"
@@ -197,20 +198,25 @@ class SliceStored:
 
 @dataclass(frozen=True)
 class AdaptResult:
-    """Result of an ``AdaptRequest``: how the adapter came to be, where it is, its size, and whether its score waits."""
+    """Result of an ``AdaptRequest``: how the adapter came to be, where it is, its size, and whether its score waits.
+
+    ``left_out`` are slices that could not be read; none that was painted.
+    """
 
     record: FitRecord
     adapter_path: Path
     size_bytes: int
     score_waits: bool = False
+    left_out: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class SegmentResult:
-    """Result of a ``SegmentRequest``: slices predicted, and the wall time in seconds."""
+    """Result of a ``SegmentRequest``: slices predicted, the wall time in seconds, and slices that could not be read."""
 
     slices: int
     seconds: float
+    left_out: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -34,12 +34,17 @@ from napari_salt.engine.requests import (
     StackPrepared,
     WarmUpRequest,
 )
+from napari_salt.errors import UnreadableSlice
 from napari_salt.model.adapter_info import read_info
 from napari_salt.model.input_checks import check_contrast
+from napari_salt.model.readable import ReadablePlanes
 from napari_salt.records import BACKGROUND_NAME, Planes, SlicePrediction, StepReport
+from napari_salt.regions import is_large, with_regions
 
 if TYPE_CHECKING:
     from napari_salt.model.adapter_file import AdapterFile
+    from napari_salt.model.conditions import Conditions
+    from napari_salt.model.feature_cache import FeatureCache
 
 LOOK_SECONDS = 1.0
 """How long a look ahead goes on before it begins another pass through the network."""
@@ -74,13 +79,14 @@ def adapt(request: AdaptRequest, planes: Planes) -> Generator[Report | None, Non
     from napari_salt.model.fit import FirstFit, fit
 
     init = load_adapter(request.init) if request.init is not None else None
+    seen = ReadablePlanes(planes, (one.index for one in request.annotated))
     fitting = fit(
-        planes,
+        seen,
         request.annotated,
         request.labels,
         request.settings,
         init=init,
-        preview=request.preview,
+        preview=_to_preview(request, planes),
         cache=FeatureCache(),
         score_later=request.score_later,
     )
@@ -102,7 +108,21 @@ def adapt(request: AdaptRequest, planes: Planes) -> Generator[Report | None, Non
         with contextlib.suppress(OSError):  # it does no harm
             request.first.unlink(missing_ok=True)
     yield saved
-    return AdaptResult(outcome.record, saved.path, saved.size_bytes, outcome.score_waits)
+    return AdaptResult(
+        outcome.record, saved.path, saved.size_bytes, outcome.score_waits, seen.unreadable
+    )
+
+
+def _to_preview(request: AdaptRequest, planes: Planes) -> int | None:
+    """The slice to show first, unless it cannot be read; of a large one a corner is looked at."""
+    if request.preview is None:
+        return None
+    part = slice(0, 1 if is_large(planes.info) else None)
+    try:
+        with_regions(planes).region(request.preview, part, part)
+    except UnreadableSlice:
+        return None
+    return request.preview
 
 
 def score(request: ScoreRequest, planes: Planes) -> Generator[Report | None, None, ScoreResult]:
@@ -113,8 +133,9 @@ def score(request: ScoreRequest, planes: Planes) -> Generator[Report | None, Non
     from napari_salt.model.score import score
 
     adapter = load_adapter(request.adapter)
+    seen = ReadablePlanes(planes, (one.index for one in request.annotated))
     record = yield from score(
-        planes, request.annotated, adapter, request.settings, cache=FeatureCache()
+        seen, request.annotated, adapter, request.settings, cache=FeatureCache()
     )
     return ScoreResult(record)
 
@@ -128,8 +149,9 @@ def extend(request: ExtendRequest, planes: Planes) -> Generator[Report | None, N
 
     adapter = load_adapter(request.adapter)
     adapter = replace(adapter, info=replace(adapter.info, record=request.record))
+    seen = ReadablePlanes(planes, (one.index for one in request.annotated))
     extended = yield from extend(
-        planes, request.annotated, adapter, request.settings, cache=FeatureCache()
+        seen, request.annotated, adapter, request.settings, cache=FeatureCache()
     )
     save_adapter(request.out, extended)
 
@@ -140,29 +162,21 @@ def segment(
     """Predict slices in the order asked for."""
     started = time.monotonic()
     total = len(request.slices)
+    seen = ReadablePlanes(planes, request.slices)
     if request.conditions is None:
         check_contrast(planes, request.slices)
     yield StepReport("loading", 0, total, message="Loading the network")
     from napari_salt.model.feature_cache import FeatureCache
-    from napari_salt.model.predict import predict
 
     read_info(request.adapter)
     adapter = _loaded_adapter(request.adapter, request.adapter.stat().st_mtime_ns)
     notes: list[str] = []
     cache, conditions = FeatureCache(), request.conditions
     if conditions is None:
-        conditions = yield from prepared(request, planes, adapter, cache, notes)
+        # of what is asked for, too, only the look at it must do without a slice that cannot be read
+        conditions = yield from prepared(request, ReadablePlanes(planes), adapter, cache, notes)
         yield StackPrepared(conditions)
-    predictions = predict(
-        planes,
-        adapter,
-        request.slices,
-        labels=request.labels,
-        device=request.device,
-        cache=cache,
-        tell=notes.append,
-        conditions=conditions,
-    )
+    predictions = _predictions(request, seen, adapter, cache, notes, conditions)
     begun = time.monotonic()  # what came before is no part of a slice's time
     try:
         done = 0
@@ -175,7 +189,46 @@ def segment(
                 yield _segmenting(done, total, time.monotonic() - begun)
     finally:
         predictions.close()
-    return SegmentResult(total, time.monotonic() - started)
+    left_out = tuple(index for index in seen.unreadable if index in request.slices)
+    return SegmentResult(done, time.monotonic() - started, left_out)
+
+
+def _predictions(
+    request: SegmentRequest,
+    seen: ReadablePlanes,
+    adapter: AdapterFile,
+    cache: FeatureCache,
+    notes: list[str],
+    conditions: Conditions,
+) -> Generator[SlicePrediction | None, None, None]:
+    """Those of `predict`; goes on without a slice that cannot be read where the request says so."""
+    from napari_salt.model.predict import predict
+
+    left = list(request.slices)
+    while left:
+        predictions = predict(
+            seen,
+            adapter,
+            tuple(left),
+            labels=request.labels,
+            device=request.device,
+            cache=cache,
+            tell=notes.append,
+            conditions=conditions,
+        )
+        try:
+            for prediction in predictions:
+                if prediction is not None:
+                    left.remove(prediction.index)
+                yield prediction
+            return
+        except UnreadableSlice as error:
+            if not request.leave_out or error.index not in left:
+                raise
+            left.remove(error.index)
+            seen.leave_out(error.index)
+        finally:
+            predictions.close()
 
 
 def warm_up(request: WarmUpRequest, planes: Planes | None) -> Generator[Report, None, None]:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Set
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from napari_salt.errors import UnreadableSlice
 
 if TYPE_CHECKING:
     from napari_salt.records import Planes
 
 SLICES_COMPARED, BYTES_COMPARED = 64, 2**28
 """How many slices tell one stack from another that is nearly the same, and how much is read of them."""
+_UNREADABLE = b"a slice that cannot be read"
 
 
 def identity(planes: Planes) -> str:
     """Tells a stack by its geometry and the pixels of its first, middle and last slice.
 
-    Reads those slices; safe to run beside the viewer.
+    Reads those slices; safe to run beside the viewer. One that cannot be read counts as just that;
+    ``UnreadableSlice`` where none can.
     """
     count = planes.info.shape[0]
     return _digest(planes, {0, count // 2, count - 1})
@@ -29,15 +34,22 @@ def closer_identity(planes: Planes) -> str:
 
     For masks of a stack whose file may have changed between two parts of a run.
     """
-    count = planes.info.shape[0]
-    first = np.ascontiguousarray(planes.plane(0)).nbytes
-    many = max(3, min(SLICES_COMPARED, BYTES_COMPARED // max(1, first)))
+    count, *size = planes.info.shape
+    plane = prod(size) * planes.info.channels * np.dtype(planes.info.dtype).itemsize
+    many = max(3, min(SLICES_COMPARED, BYTES_COMPARED // max(1, plane)))
     return _digest(planes, {round(place) for place in np.linspace(0, count - 1, many).tolist()})
 
 
 def _digest(planes: Planes, slices: Set[int]) -> str:
     info = planes.info
     digest = hashlib.sha256(repr((info.shape, info.channels, info.rgb, info.dtype)).encode())
+    problems = []
     for index in sorted(slices):
-        digest.update(np.ascontiguousarray(planes.plane(index)).tobytes())
+        try:
+            digest.update(np.ascontiguousarray(planes.plane(index)).tobytes())
+        except UnreadableSlice as error:
+            digest.update(_UNREADABLE)
+            problems.append(error)
+    if len(problems) == len(slices):
+        raise problems[0]
     return digest.hexdigest()

@@ -11,6 +11,7 @@ from napari_salt.checked import LONGEST_TEXT, is_plain
 from napari_salt.errors import AdapterError, InputError
 from napari_salt.intensity import why_outside, words
 from napari_salt.model.limits import measured_slices
+from napari_salt.model.readable import readable
 from napari_salt.records import BACKGROUND, UNLABELLED, AnnotatedSlice, Label, Planes
 from napari_salt.regions import is_large
 from napari_salt.sparse_plane import ids_of
@@ -84,9 +85,10 @@ def check_contrast(planes: Planes, slices: Sequence[int]) -> None:
     """InputError when these ``slices``, and those that intensities are measured on, show nothing at all.
 
     That is one finite value of each channel, or none. Reading ends where two values differ, in the first slice as a
-    rule. Large slices are not read: between small samples of them there may be something to see.
+    rule. Large slices are not read: between small samples of them there may be something to see. Nor are those told of
+    here that cannot be read.
     """
-    info = planes.info
+    info, planes = planes.info, readable(planes)
     if is_large(info):
         return
     found: dict[int, set[float]] = {}

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_salt.intensity import AUTO, Limits
+from napari_salt.model.readable import readable
 from napari_salt.regions import is_large, with_regions
 
 if TYPE_CHECKING:
@@ -24,10 +25,13 @@ SAMPLED_BLOCKS, SAMPLED_BLOCK = 12, 24
 def measure_limits(planes: Planes, choice: IntensityChoice = AUTO) -> Limits:
     """Percentiles (of ``choice``; of the default one for a window) and extremes over evenly spaced slices.
 
-    Pixels that are not finite do not count; a colour image has one scale for its channels, alpha left out.
+    Pixels that are not finite do not count; a colour image has one scale for its channels, alpha left out. A slice
+    nearby stands for one that cannot be read; ``UnreadableSlice`` where most cannot.
     """
-    info = planes.info
-    pixels = sampled_pixels(planes, measured_slices(info.shape[0]))
+    info, planes = planes.info, readable(planes)
+    slices = measured_slices(info.shape[0])
+    pixels = sampled_pixels(planes, slices)
+    planes.check(slices)
     if info.rgb:
         pixels = pixels[:, :3].reshape(-1, 1)
     percentile = choice if choice.method == "percentile" else AUTO

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_salt.errors import InputError
+from napari_salt.errors import InputError, UnreadableSlice
 from napari_salt.records import Origin, StackInfo
 
 LONGEST = 2**31 - 1
@@ -162,6 +162,8 @@ class Stack:
         ------
         InputError
             When there is no such slice.
+        UnreadableSlice
+            When its pixels cannot be read.
         """
         return self.region(index, slice(None), slice(None))
 
@@ -172,6 +174,8 @@ class Stack:
         ------
         InputError
             When there is no such slice.
+        UnreadableSlice
+            When its pixels cannot be read.
         """
         count = len(self)
         if not 0 <= index < count:
@@ -187,13 +191,29 @@ class Stack:
             key[self._slice_axis] = int(index)
         if self._channel_axis is not None and self._info.channels == 1:
             key[self._channel_axis] = 0
-        plane = np.asarray(self._data[tuple(key)])
+        plane = self._read(tuple(key), index)
         if plane.ndim == 3:
             kept = [axis for axis, part in enumerate(key) if isinstance(part, slice)]
             plane = np.moveaxis(plane, kept.index(self._channel_axis or 0), -1)
         plane = plane.astype(self._dtype, copy=False)[...]
         plane.flags.writeable = False
         return plane
+
+    def _read(self, key: tuple[int | slice, ...], index: int) -> NDArray[Any]:
+        """What the array gives; whatever it raises instead becomes a sentence on slice ``index``."""
+        try:
+            return np.asarray(self._data[key])
+        except MemoryError:
+            raise  # no matter of the slice
+        except InputError as error:
+            raise UnreadableSlice(str(error), index) from error
+        except Exception as error:
+            text = " ".join(str(error).split())
+            raise UnreadableSlice(
+                f"Slice {index} of the image could not be read ({type(error).__name__}: {text}); "
+                "check that its file is still there.",
+                index,
+            ) from error
 
     def _roles(self, slice_axis: int, ndim: int) -> tuple[int | None, tuple[int, int]]:
         """Which axis counts slices and which two are rows and columns; fixes the rest at 0."""
