@@ -257,3 +257,36 @@ def test_napari_opens_the_dock_by_name(make_napari_viewer):
     viewer = make_napari_viewer()
     _, dock = viewer.window.add_plugin_dock_widget("napari-salt")
     assert isinstance(dock, Dock)
+
+
+def test_a_second_dock_of_a_viewer_leads_to_the_first(viewer, dock, qtbot):
+    add_image(viewer)
+    dock.labels.addRequested.emit("cell")
+    dock.parentWidget().hide()
+    second = Dock(viewer, Runner())
+    viewer.window.add_dock_widget(second, name="again")
+    assert "Another dock of this window has the work" in second.hint.text()
+    assert second.area.isHidden(), "there is nothing to press but the way out"
+    assert docked_at_the_bottom(viewer) == ["napari-salt slices"]
+    second.reset_choices()
+    second.status.offerTaken.emit()
+    assert not dock.parentWidget().isHidden()
+    viewer.window.remove_dock_widget(second)
+    assert dock.controller.jobs._runner.closed == 0
+    assert [row.name for row in dock.labels.rows()] == ["cell", "background"]
+
+
+def test_a_second_dock_takes_up_the_work_once_the_first_has_gone(viewer, dock):
+    add_image(viewer)
+    dock.labels.addRequested.emit("cell")
+    second = Dock(viewer, Runner())
+    viewer.window.add_dock_widget(second, name="again")
+    viewer.window.remove_dock_widget(dock)
+    second.status.offerTaken.emit()
+    assert not second.area.isHidden()
+    assert [row.name for row in second.labels.rows()] == ["cell", "background"]
+    assert docked_at_the_bottom(viewer) == ["napari-salt slices"]
+    second.status.offerTaken.emit()
+    assert second.controller.desk.session is not None
+    viewer.window.remove_dock_widget(second)
+    assert second.controller.jobs._runner.closed == 1

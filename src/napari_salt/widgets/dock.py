@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, QTimer
@@ -25,11 +26,18 @@ if TYPE_CHECKING:
     from napari_salt.views import CoverageState
 
 
+ELSEWHERE = "Another dock of this window has the work: labels, paint and rounds are there. This one can be closed."
+
+_working: WeakSet[Dock] = WeakSet()
+"""Docks that have joined a viewer."""
+
+
 class Dock(Panel):
     """What ``napari -w napari-salt`` opens.
 
     The engine ends when the dock is taken out of the window, when the window closes, when the
-    application quits, or when Python ends, whichever comes first.
+    application quits, or when Python ends, whichever comes first. Of several docks in one window the first has the
+    work, and the others say so: two would not know of each other's rounds, and could not save into one folder.
     """
 
     def __init__(
@@ -39,20 +47,30 @@ class Dock(Panel):
         assist_runner: Callable[[], JobRunner] | None = None,
     ) -> None:
         super().__init__()
+        self._viewer: Viewer | None = napari_viewer
+        self._make_runner: Callable[[], JobRunner] = lambda: runner or _engine()
+        self._assist_runner = assist_runner or _engine
+        self._was_docked = self._strip_placed = False
+        self._works = False
+        """Whether the work is here, and not in another dock of this viewer."""
+        if _dock_of(napari_viewer) is None:
+            self._begin(napari_viewer)
+        else:
+            self.standAside(ELSEWHERE, "Show that dock", self._show_the_other)
+
+    def _begin(self, viewer: Viewer) -> None:
+        """Join the viewer, and an engine."""
+        self._works = True
+        self._link = ViewerLink(viewer)
         self.controller = Controller(
-            self,
-            ViewerLink(napari_viewer),
-            runner or _engine(),
-            assist_runner=assist_runner or _engine,
+            self, self._link, self._make_runner(), assist_runner=self._assist_runner
         )
+        _working.add(self)
         self._clock = QTimer(self)
         self._clock.timeout.connect(self.controller.tick)
         self._clock.timeout.connect(self.strip.keepUp)
         self._clock.timeout.connect(self._look_for_garbage)
         self._clock.start(1000)
-        self._was_docked = False
-        self._viewer: Viewer | None = napari_viewer
-        self._strip_placed = False
         close = self.controller.close
         self.destroyed.connect(lambda: close())
         application = QApplication.instance()
@@ -69,7 +87,27 @@ class Dock(Panel):
 
     def reset_choices(self, event: object = None) -> None:
         """Follow the viewer's layer list; napari calls this."""
-        self.controller.images_changed()
+        if self._works:
+            self.controller.images_changed()
+
+    def comeForward(self) -> None:
+        """Bring the dock before whatever hides it."""
+        docked = self.parentWidget()
+        shown = docked if isinstance(docked, QDockWidget) else self
+        shown.show()
+        shown.raise_()
+
+    def _show_the_other(self) -> None:
+        """Bring the dock forward that has the work; where it has gone meanwhile, the work is taken up here."""
+        viewer = self._viewer
+        other = None if viewer is None else _dock_of(viewer)
+        if other is not None:
+            other.comeForward()
+        elif viewer is not None:
+            self.standIn(self._show_the_other)
+            self._begin(viewer)
+            if self._was_docked:
+                self._place_strip()
 
     def event(self, event: QEvent | None) -> bool:
         """Notice that the dock was taken out of the window."""
@@ -79,7 +117,7 @@ class Dock(Panel):
                 self._remove_strip()
                 self.deleteLater()
             self._was_docked = self.parentWidget() is not None
-            if self._was_docked:
+            if self._was_docked and self._works:
                 self._place_strip()
         elif event is not None and event.type() == QEvent.Type.LayoutRequest:
             self._let_shrink()
@@ -101,7 +139,7 @@ class Dock(Panel):
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Keep the window open as long as there is work in it that is neither saved nor given up."""
-        closing = event is not None and event.type() == QEvent.Type.Close
+        closing = self._works and event is not None and event.type() == QEvent.Type.Close
         if closing and isinstance(watched, QMainWindow) and not self.controller.may_close():
             assert event is not None
             event.ignore()
@@ -135,9 +173,17 @@ class Dock(Panel):
             self._garbage.tick(self._viewer)
 
     def _close_controller(self) -> None:
+        if not self._works:
+            return
+        _working.discard(self)
         self._clock.stop()
         self._garbage.close()
         self.controller.close()
+
+
+def _dock_of(viewer: Viewer) -> Dock | None:
+    """The dock that has the work of a viewer; None where there is none."""
+    return next((one for one in _working if not _gone(one) and one._link.serves(viewer)), None)
 
 
 def _main_window(widget: QWidget | None) -> QMainWindow | None:

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_salt.views import Wishes
+from napari_salt.views import StatusState, Wishes
 from napari_salt.widgets.adapt_panel import AdaptPanel
 from napari_salt.widgets.assist_panel import AssistPanel
 from napari_salt.widgets.caption import Caption
@@ -42,7 +42,7 @@ from napari_salt.widgets.tab_order import follow_layout
 from napari_salt.widgets.text_font import follow_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from napari_salt.key_table import KeysState
     from napari_salt.records import FitSettings
@@ -61,7 +61,6 @@ if TYPE_CHECKING:
         ProgressState,
         RoundRow,
         SliceState,
-        StatusState,
         SuggestionState,
     )
 
@@ -188,6 +187,21 @@ class Panel(QWidget):
         self.keys.show()
         self.keys.raise_()
         self.keys.activateWindow()
+
+    def standAside(self, sentence: str, way_out: str, go: Callable[[], None]) -> None:
+        """Show a sentence and a button for the way out, and nothing else."""
+        for part in (self.help, self.area, self.strip, self.progress):
+            part.hide()
+        self.hint.setText(sentence)
+        self.status.setValue(StatusState("", "plain", way_out))
+        self.status.offerTaken.connect(go)
+
+    def standIn(self, go: Callable[[], None]) -> None:
+        """Show everything after all, and let go of the way out."""
+        self.status.offerTaken.disconnect(go)
+        self.status.setValue(StatusState())
+        for part in (self.help, self.area, self.strip):
+            part.show()
 
     def set_coverage(self, state: CoverageState) -> None:
         """Show what is known of each slice, and where the viewer is."""
