@@ -87,9 +87,12 @@ def test_work_of_a_killed_viewer_is_offered_and_whole(make_napari_viewer, qtbot)
     dock = Dock(viewer)
     viewer.window.add_dock_widget(dock, name="Few-shot segmentation")
     qtbot.waitUntil(lambda: bool(dock.status.value().offer), timeout=60_000)
-    assert dock.status.value().text == "Restore your work on “t1”? 8 slices, 0 rounds"
+    assert dock.status.value().text == "Restore your work on “t1”? 8 slices"
     dock.status.offerTaken.emit()
     paint = viewer.layers["t1 paint"].data
+    assert viewer.layers.selection.active is viewer.layers["t1 paint"]
+    assert viewer.layers["t1 paint"].mode == "paint"
+    assert (viewer.layers["t1 paint"].selected_label, dock.labels.value()) == (1, 1)
     assert all((paint[index] == 1).any() for index in range(SHAPE[0]))
     assert [row.name for row in dock.labels.rows()] == ["cell", "background"]
     assert len(SessionStore().find(dock.controller.saving._kept.known.result()[0])) == 1

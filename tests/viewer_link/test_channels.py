@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import wait
 from unittest.mock import create_autospec
 
 import dask.array as da
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Image
 from napari.layers._source import layer_source
 
@@ -45,8 +47,8 @@ def pixels():
 def bench(viewer):
     made = []
 
-    def opened():
-        made.append(Bench(viewer))
+    def opened(of=None):
+        made.append(Bench(viewer if of is None else of))
         return made[-1]
 
     yield opened
@@ -209,3 +211,70 @@ def test_other_types_of_pixels_go_together(pixels):
     joined = JoinedChannels([pixels[0], pixels[1].astype(np.float32), pixels[2].astype(np.uint8)])
     assert joined.dtype == np.float32
     assert joined[0].dtype == np.float32
+
+
+# ---- over a restart
+
+
+def painted_together(viewer, bench, pixels):
+    """Work on two channels seen together, in a dock that was closed since; where it is kept."""
+    add_file(viewer, "a.tif", *pixels[:2])
+    desk = bench()
+    desk.wishes.image_offer_taken.emit()
+    desk.wishes.label_added.emit("cell")
+    desk.session.annotations.paint[2, 2:5] = 1
+    desk.session.annotations.touched(2)
+    desk.wishes.complete_set.emit(True)
+    kept = desk.controller.saving._kept
+    wait([kept.known])
+    desk.controller.close()
+    return kept.folder.path
+
+
+def restarted(bench, pixels, *, channels=2):
+    """A dock in a new viewer where the same file is open again."""
+    viewer = ViewerModel()
+    add_file(viewer, "a.tif", *pixels[:channels])
+    desk = bench(viewer)
+    wait([desk.controller.saving._kept.known])
+    desk.controller.tick()
+    return viewer, desk
+
+
+def test_work_on_channels_together_is_offered_after_a_restart(viewer, bench, pixels):
+    painted_together(viewer, bench, pixels)
+    again, desk = restarted(bench, pixels)
+    status = desk.view.set_status.call_args.args[0]
+    assert status.text == "Restore your work on “a.tif 1”, 2 channels together? 1 slice"
+    assert status.offer == "Restore"
+    desk.wishes.offer_taken.emit()
+    assert desk.session.stack.info.channels == 2
+    assert desk.session.annotations.painted_slices(1) == (2,)
+    assert [layer.name for layer in again.layers][3:] == [
+        "a.tif 0 + a.tif 1",
+        "a.tif 0 + a.tif 1 paint",
+    ]
+    desk.wishes.image_chosen.emit(desk.image.entries[-1].key)
+    wait([desk.controller.saving._kept.known])
+    desk.controller.tick()
+    assert not desk.view.set_status.call_args.args[0].offer, "it is open here already"
+
+
+def test_a_session_of_channels_together_is_opened_on_them(viewer, bench, pixels):
+    path = painted_together(viewer, bench, pixels)
+    _, desk = restarted(bench, pixels)
+    desk.view.ask_folder.return_value = path
+    desk.wishes.open_session.emit()
+    assert desk.session.stack.info.channels == 2
+    assert desk.session.annotations.painted_slices(1) == (2,)
+
+
+def test_without_the_channels_it_is_said_what_to_open(viewer, bench, pixels):
+    path = painted_together(viewer, bench, pixels)
+    _, desk = restarted(bench, pixels, channels=1)
+    desk.view.ask_folder.return_value = path
+    desk.view.ask_open.return_value = None
+    desk.view.confirm.return_value = False
+    desk.wishes.open_session.emit()
+    text = desk.view.set_status.call_args.args[0].text
+    assert "open that image first, with its 2 channels as layers of their own" in text

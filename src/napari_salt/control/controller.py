@@ -280,6 +280,7 @@ class Controller:
     def _hear_session(self, session: Session) -> None:
         self.slices.hear(session)
         session.labels.changed.connect(self._labels_changed)
+        session.resumed.connect(self.paint.work_is_back)
         session.labels.removed.connect(self.compare.end)  # it would go on showing that label
         session.labels.removed.connect(self.loop.suggest_anew)
         session.labels.renamed.connect(self.loop.suggest_anew)
@@ -289,6 +290,7 @@ class Controller:
     def _forget(self, session: Session) -> None:
         self.slices.forget()
         session.labels.changed.disconnect(self._labels_changed)
+        session.resumed.disconnect(self.paint.work_is_back)
         session.labels.removed.disconnect(self.compare.end)
         session.labels.removed.disconnect(self.loop.suggest_anew)
         session.labels.renamed.disconnect(self.loop.suggest_anew)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_salt import wording
 from napari_salt.control.kept_session import KeptSession
 from napari_salt.control.kept_work import contents
+from napari_salt.errors import UnreadableSlice
 from napari_salt.io.identity import identity
 
 if TYPE_CHECKING:
     from napari_salt.control.desk import Desk
     from napari_salt.io.session_store import Found, SessionStore
-    from napari_salt.records import Planes
+    from napari_salt.records import Planes, StackInfo
     from napari_salt.session.session import Session
 
 
@@ -62,7 +64,11 @@ class EarlierWork:
         read: the work on them must be saved all the same.
         """
         place = self._desk.place
-        others = [] if place is None else self._desk.link.images.other_levels(place)
+        link = self._desk.link
+        others = [] if place is None else link.images.other_levels(place)
+        joined = None if place is None else link.joined_stack()
+        if joined is not None:
+            others.append(joined)
         stack, store = session.stack, self._store
         if before is None:
             return self._pool.submit(find_work, stack, others, store)
@@ -80,11 +86,10 @@ class EarlierWork:
         if not found:
             return
         best = found[0]
-        same = best.state.stack.shape == kept.session.stack.info.shape
-        level = "" if same else f" at {wording.plane_size(best.state.stack.shape)}"
         self._take = lambda: self._go_on(best.path)
+        here, there = kept.session.stack.info, best.state.stack
         self._desk.say(
-            f"Restore your work on “{kept.session.stack.info.name or 'this image'}”{level}? "
+            f"Restore your work on “{here.name or 'this image'}”{_seen_as(there, here)}? "
             f"{contents(best.slices, len(best.state.rounds), best.predicted)}",
             "plain",
             "Restore",
@@ -113,6 +118,13 @@ class EarlierWork:
         kept.try_later()
 
 
+def _seen_as(there: StackInfo, here: StackInfo) -> str:
+    """How work was done that was done on another level of an image, or on its channels together."""
+    if there.shape != here.shape:
+        return f" at {wording.plane_size(there.shape)}"
+    return f", {there.channels} channels together" if there.channels > here.channels else ""
+
+
 def _find_work_or(
     before: str, planes: Planes, levels: Sequence[Planes], store: SessionStore
 ) -> tuple[str, list[Found]]:
@@ -125,14 +137,17 @@ def _find_work_or(
 def find_work(
     planes: Planes, levels: Sequence[Planes], store: SessionStore
 ) -> tuple[str, list[Found]]:
-    """Identity of a stack, and earlier work on it or on other ``levels`` of its image, the newest first.
+    """Identity of a stack, and earlier work on it, on other ``levels`` of its image, or on its channels together.
 
-    Runs on the writing thread: it reads slices, of other levels only where work on a stack of that shape is kept.
+    The newest comes first.
+
+    Runs on the writing thread: it reads slices, of others only where work on a stack of that shape is kept.
     """
     told = identity(planes)
     found = store.find(told)
     shapes = store.shapes() if levels else frozenset()
     for other in levels:
         if other.info.shape in shapes:
-            found += store.find(identity(other))
+            with suppress(UnreadableSlice):
+                found += store.find(identity(other))
     return told, sorted(found, key=lambda one: -one.changed)

@@ -26,8 +26,8 @@ ANY_FILE = "All files (*)"
 def find_image(desk: Desk, state: SessionState, folder: Path) -> Place | None:
     """Image and level in the viewer with the pixels of a session, opened where need be; None where it is not found.
 
-    Looked for in this order: images of the viewer, the path it was read from, a file of that name beside the session
-    ``folder``; then the user is asked. A file only counts when its pixels are the same.
+    Looked for in this order: images of the viewer, channels of it seen together, the path it was read from, a file of
+    that name beside the session ``folder``; then the user is asked. A file only counts when its pixels are the same.
 
     Raises
     ------
@@ -40,6 +40,10 @@ def find_image(desk: Desk, state: SessionState, folder: Path) -> Place | None:
             place = _place_of(desk, entry.key, state)
             if place is not None:
                 return place
+    if state.stack.channels > 1 and not state.stack.rgb:
+        key = desk.link.join_like(lambda stack: _is_it(stack, state))
+        if key is not None:
+            return images.place(key)
     for path in _likely(state, folder):
         try:
             opened = _matching(_opened(path), state)

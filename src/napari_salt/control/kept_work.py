@@ -121,6 +121,8 @@ def _only_read(path: Path, why: str) -> KeptWork:
 
 
 def contents(slices: int, rounds: int, predicted: int = 0) -> str:
-    """What is in a session folder, in words."""
-    text = f"{wording.count(slices, 'slice')}, {wording.count(rounds, 'round')}"
-    return f"{text}, masks of {wording.count(predicted, 'slice')}" if predicted else text
+    """What is in a session folder, in words; nothing is said of what there is none of."""
+    parts = [wording.count(slices, "slice")] if slices else []
+    parts += [wording.count(rounds, "round")] if rounds else []
+    parts += [f"masks of {wording.count(predicted, 'slice')}"] if predicted else []
+    return ", ".join(parts)

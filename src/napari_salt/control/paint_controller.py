@@ -68,7 +68,7 @@ class PaintController:
         if painted and not self._view.confirm(
             f"Delete “{name}” and its paint on {wording.count(len(painted), 'slice')}? "
             "This cannot be undone.",
-            f"Delete “{name}”",
+            "Delete the label",  # on a button an ampersand of its name would be no letter
         ):
             return
         session.labels.remove(label_id)
@@ -85,6 +85,13 @@ class PaintController:
             assert label_id is not None
             self._desk.selected = label_id
             self._link.select_label(label_id, brush=brush)
+
+    def work_is_back(self) -> None:
+        """Kept work has taken the place of what was here: a label of it is in hand, as one that was just named is."""
+        labels = [row.label_id for row in self._desk.rows() if not row.fixed]
+        selected = self._desk.selected
+        if labels:
+            self.select_label(selected if selected in labels else labels[0])
 
     def label_picked(self, label_id: int) -> None:
         """The viewer's own controls have chosen another label."""

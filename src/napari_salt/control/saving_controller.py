@@ -301,7 +301,7 @@ class SavingController:
                 open_one = f"“{info.name}”, which is open, {wording.difference(info, state.stack)}"
             told = f"This session belongs to {theirs}, and {open_one}"
             if kept is None or not self._may_take_it(kept, state, told):
-                raise InputError(f"{told}; open that image first, then the session.")
+                raise InputError(f"{told}; {_image_first(state)}, then the session.")
         return kept
 
     def _may_take_it(self, kept: KeptSession, state: SessionState, told: str) -> bool:
@@ -320,7 +320,8 @@ class SavingController:
 
     def _tell_back(self, state: SessionState, apart: str, missing: str) -> None:
         parts = [contents(len(state.painted), len(state.rounds)), apart, missing]
-        text = f"your work is back: {'; '.join(part for part in parts if part)}"
+        told = "; ".join(part for part in parts if part)
+        text = f"your work is back: {told}" if told else "your work is back"
         self._desk.say(text, "warning" if apart or missing else "good")
 
     def _may_replace(self, session: Session) -> bool:
@@ -330,3 +331,11 @@ class SavingController:
             "Open the session in its place?",
             "Open the session",
         )
+
+
+def _image_first(state: SessionState) -> str:
+    """What is to be opened before a session."""
+    channels = state.stack.channels
+    if channels < 2 or state.stack.rgb:
+        return "open that image first"
+    return f"open that image first, with its {channels} channels as layers of their own"

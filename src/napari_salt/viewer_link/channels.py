@@ -39,15 +39,24 @@ def channels_beside(viewer: ViewerModel, image: Image) -> list[Image]:
     return found if together and _may_be_channel(image) else []
 
 
+def joined_image(viewer: ViewerModel, channels: Sequence[Image]) -> Image | None:
+    """The image that ``channels`` were joined to; None where that is not there."""
+    parts = [image.data for image in channels]
+    for layer in viewer.layers:
+        if isinstance(layer.data, JoinedChannels) and _same(layer.data.channels.parts, parts):
+            return layer
+    return None
+
+
 def join_channels(viewer: ViewerModel, channels: Sequence[Image]) -> Image:
     """Add ``channels`` as one image, which nobody needs to see: they stay on screen as they are.
 
     The image that they were joined to before is taken, if it is there still.
     """
+    before = joined_image(viewer, channels)
+    if before is not None:
+        return before
     parts = [image.data for image in channels]
-    for layer in viewer.layers:
-        if isinstance(layer.data, JoinedChannels) and _same(layer.data.channels.parts, parts):
-            return layer
     first, names = channels[0], " + ".join(image.name for image in channels)
     origin = first.metadata.get(ORIGIN)
     # the file of the first channel is not the file of all: another reader may see them otherwise

@@ -22,7 +22,7 @@ from napari_salt.viewer_link.ownership import is_ours, levels
 from napari_salt.views import AxisEntry, ImageEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from napari.layers import Layer
     from napari.viewer import Viewer
@@ -130,26 +130,13 @@ class ViewerImages:
 
     def open_stack(self, place: Place) -> Stack:
         """The image as a stack; nothing is read yet."""
-        image, geometry = self.get(place.key), place.geometry
-        axes = geometry.stack_axes
-        sizes = voxel_sizes(image)
-        spacing = [float(sizes[axis]) * geometry.step(axis) for axis in axes]
-        units = [unit_name(image.units[axis]) for axis in axes]
-        if geometry.ndim == 2:
-            spacing, units = [1.0, *spacing], ["pixel", *units]
-        pixels = pixels_of(image, place.level)
-        joined = isinstance(pixels, JoinedChannels)
-        return Stack(
-            pixels.channels if joined else pixels,
-            slice_axis=geometry.slice_axis,
-            channel_axis=geometry.ndim if joined else None,
-            rgb=image.rgb,
-            spacing=(spacing[0], spacing[1], spacing[2]),
-            units=(units[0], units[1], units[2]),
-            name=image.name,
-            fixed=geometry.fixed_on_level(),
-            origin=origin_at(image, place),
-        )
+        image = self.get(place.key)
+        return _stack_of(image, place, pixels_of(image, place.level))
+
+    def open_joined(self, place: Place, channels: Sequence[Image]) -> Stack:
+        """The stack of a place with the pixels of several ``channels``, which lie in it, as those of one image."""
+        joined = JoinedChannels([image.data for image in channels])
+        return _stack_of(self.get(place.key), place, joined)
 
     def open_again(self, place: Place) -> Stack | None:
         """The stack of a place as its image is now; None where it has no such stack any more."""
@@ -173,6 +160,29 @@ class ViewerImages:
     def _all(self) -> list[Image]:
         layers = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
         return [layer for layer in layers if not is_ours(layer)]
+
+
+def _stack_of(image: Image, place: Place, pixels: Any) -> Stack:
+    """The stack of a place on an image that shows ``pixels``."""
+    geometry = place.geometry
+    axes = geometry.stack_axes
+    sizes = voxel_sizes(image)
+    spacing = [float(sizes[axis]) * geometry.step(axis) for axis in axes]
+    units = [unit_name(image.units[axis]) for axis in axes]
+    if geometry.ndim == 2:
+        spacing, units = [1.0, *spacing], ["pixel", *units]
+    joined = isinstance(pixels, JoinedChannels)
+    return Stack(
+        pixels.channels if joined else pixels,
+        slice_axis=geometry.slice_axis,
+        channel_axis=geometry.ndim if joined else None,
+        rgb=image.rgb,
+        spacing=(spacing[0], spacing[1], spacing[2]),
+        units=(units[0], units[1], units[2]),
+        name=image.name,
+        fixed=geometry.fixed_on_level(),
+        origin=origin_at(image, place),
+    )
 
 
 def layer_key(layer: Layer) -> str:

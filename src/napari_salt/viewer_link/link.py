@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari_salt.viewer_link import ownership, registry
 from napari_salt.viewer_link.askew import is_askew, straighten
 from napari_salt.viewer_link.box_tool import BoxTool
-from napari_salt.viewer_link.channels import channels_beside, join_channels
+from napari_salt.viewer_link.channels import channels_beside, join_channels, joined_image
 from napari_salt.viewer_link.compare import CompareLayers
 from napari_salt.viewer_link.custody import Custody
 from napari_salt.viewer_link.image_readers import image_layer
@@ -28,7 +28,7 @@ from napari_salt.viewer_link.slices import show_slice, shows_volume, slice_at
 from napari_salt.viewer_link.stacking import single_images, stack_images
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from napari.layers import Image, Labels
     from napari.viewer import Viewer
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from napari_salt.key_table import KeysState
     from napari_salt.records import SlicePrediction
     from napari_salt.session.session import Session
+    from napari_salt.session.stack import Stack
     from napari_salt.viewer_link.file_facts import VoxelSize
     from napari_salt.viewer_link.layers import Role
     from napari_salt.viewer_link.predicted import StackArray
@@ -205,6 +206,29 @@ class ViewerLink:
     def join_channels(self) -> str:
         """Make one image of the channels; its key."""
         return layer_key(join_channels(self._viewer, self._channels()))
+
+    def joined_stack(self) -> Stack | None:
+        """The open stack as `join_channels` would make it; nothing is read yet.
+
+        None where nothing can be joined, or was already.
+        """
+        channels = self._channels()
+        if self._place is None or len(channels) < 2 or not self.can_join():
+            return None
+        if joined_image(self._viewer, channels) is not None:
+            return None
+        return self.images.open_joined(self._place, channels)
+
+    def join_like(self, known: Callable[[Stack], bool]) -> str | None:
+        """Make one image of channels of the viewer that are ``known`` together; its key, None where none are."""
+        for entry in self.images.entries():
+            image = self.images.get(entry.key)
+            channels = channels_beside(self._viewer, image)
+            if not channels or channels[0] is not image or any(x.multiscale for x in channels):
+                continue
+            if known(self.images.open_joined(self.images.place(entry.key), channels)):
+                return layer_key(join_channels(self._viewer, channels))
+        return None
 
     def _channels(self) -> list[Image]:
         if self._image is None:
