@@ -87,7 +87,9 @@ def test_ids_run_out_with_a_sentence():
         table.add("one more")
 
 
-@pytest.mark.parametrize("name", ["", "  ", "background", " Background ", "Nucleus", "nucleus "])
+@pytest.mark.parametrize(
+    "name", ["", "  ", "background", " Background ", "Nucleus", "nucleus ", "\u200b\u202e"]
+)
 def test_names_that_cannot_be(name):
     table = LabelTable()
     table.add("nucleus")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QLocale, Qt
 from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QPushButton
 
 from napari_salt.intensity import AUTO, WINDOWS
@@ -94,3 +94,23 @@ def test_it_is_part_of_the_settings(qtbot):
     panel.set_intensity(IntensityState("…", shown=(0, 1)))
     qtbot.mouseClick(panel.settings.intensity.findChild(QPushButton), Qt.MouseButton.LeftButton)
     assert asked == [True]
+
+
+@pytest.mark.parametrize("language", ["de_DE", "tr_TR", "fr_FR", "en_US", "C"])
+def test_numbers_are_read_as_they_are_shown(qtbot, language):
+    before = QLocale()
+    QLocale.setDefault(QLocale(language))
+    try:
+        field = IntensityField()
+        qtbot.addWidget(field)
+        field.setValue(IntensityChoice("window", -1234.5, 0.25))
+        low, high = numbers(field)
+        point = QLocale(language).decimalPoint()
+        assert [low.text().replace("\u2212", "-"), high.text()] == [f"-1234{point}5", f"0{point}25"]
+        for number in (low, high):
+            number.lineEdit().setText(number.text())
+            number.interpretText()
+        assert (low.value(), high.value()) == (-1234.5, 0.25)
+        assert field.value() == IntensityChoice("window", -1234.5, 0.25)
+    finally:
+        QLocale.setDefault(before)

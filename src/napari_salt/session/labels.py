@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -17,6 +18,9 @@ MAX_LABEL_ID = 65535
 
 LONGEST_NAME = 200
 """Characters; longer ones are a mistake, and fit no table and no file name."""
+
+_UNSEEN = ("Cf", "Mn", "Zs")
+"""Unicode categories of what shows nothing by itself: spaces without width, marks that turn the direction of text."""
 
 OKABE_ITO: tuple[Color, ...] = (
     (0.902, 0.624, 0.000, 1.0),  # orange
@@ -176,7 +180,7 @@ class LabelTable:
 
     def _usable_name(self, name: str, *, besides: int | None = None) -> str:
         usable = " ".join("".join(sign if is_plain(sign) else " " for sign in name).split())
-        if not usable:
+        if all(unicodedata.category(sign) in _UNSEEN for sign in usable):
             raise InputError("A label needs a name; type what it is, like “nucleus”.")
         if len(usable) > LONGEST_NAME:
             raise InputError(

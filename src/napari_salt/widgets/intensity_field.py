@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QLocale, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_salt.intensity import AUTO, WINDOWS, name_of
@@ -29,11 +29,13 @@ SMALLEST_STEP = 1e-6
 
 
 class _Number(QDoubleSpinBox):
-    """A number without trailing zeros."""
+    """A number without trailing zeros, shown as it is read: with the decimal sign of the user's language."""
 
     def textFromValue(self, value: float) -> str:
-        """``-1350``, ``0.25``."""
-        return f"{value:.10g}"
+        """``-1350``, ``0.25`` or ``0,25``; a sign between thousands could be taken for a decimal one."""
+        locale = self.locale()
+        locale.setNumberOptions(QLocale.NumberOption.OmitGroupSeparator)
+        return locale.toString(value, "g", 10)
 
 
 class IntensityField(QWidget):
