@@ -298,6 +298,13 @@ def test_names_with_braces_do_no_harm():
     assert state.hint == "Paint “{odd}” on a slice, then tick complete."
 
 
+def test_a_long_name_is_cut_off_in_a_sentence():
+    state = readiness_of(replace(NAMED, labels=("photoreceptor layer " * 9,)))
+    assert state.hint == (
+        "Paint “photoreceptor layer photoreceptor layer…” on a slice, then tick complete."
+    )
+
+
 def test_facts_are_read_off_a_session():
     session = Session(Stack(np.zeros((4, 3, 3), np.uint8)))
     assert facts_of(None, JobState(), 0) == Facts()

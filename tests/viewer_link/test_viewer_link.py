@@ -428,6 +428,16 @@ def test_choosing_a_label_readies_the_brush(link, viewer):
     assert paint.mode == "fill"
 
 
+def test_choosing_a_label_shows_the_paint_that_was_hidden(link, viewer):
+    open_image(link, viewer, stack(3, 8, 8))
+    layer = paint_layer(viewer)
+    layer.visible = False
+    link.select_label(1, brush=False)
+    assert not layer.visible
+    link.select_label(1, brush=True)
+    assert (layer.visible, layer.mode) == (True, "paint")
+
+
 def test_a_label_chosen_in_the_viewer_is_told(link, viewer):
     open_image(link, viewer, stack(6, 8, 8))
     heard = Heard(link)

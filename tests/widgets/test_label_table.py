@@ -177,3 +177,21 @@ def test_delete_key_asks_to_remove(table, qtbot):
     with qtbot.waitSignal(table.removeRequested) as asked:
         qtbot.keyClick(table.findChild(QTableView), Qt.Key.Key_Delete)
     assert asked.args == [1]
+
+
+def test_a_label_that_is_selected_can_be_seen(table, qtbot):
+    many = tuple(LabelRow(number + 1, f"label {number}", RED) for number in range(60))
+    with qtbot.waitExposed(table):
+        table.show()
+    view = table.findChild(QTableView)
+
+    def is_seen(row):
+        return view.viewport().rect().contains(view.visualRect(table.model().index(row, NAME)))
+
+    table.setRows((*many, ROWS[-1]))
+    table.setValue(60)
+    assert is_seen(59)
+    view.scrollToTop()
+    table.setRows((LabelRow(1, "label 0", RED, 3), *many[1:], ROWS[-1]))
+    assert is_seen(0), "who has scrolled away stays there while counts change"
+    assert table.value() == 60

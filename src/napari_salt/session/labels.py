@@ -19,6 +19,9 @@ MAX_LABEL_ID = 65535
 LONGEST_NAME = 200
 """Characters; longer ones are a mistake, and fit no table and no file name."""
 
+LONGEST_IN_SENTENCE = 40
+"""Characters of a name in a hint or a reason."""
+
 _UNSEEN = ("Cf", "Mn", "Zs")
 """Unicode categories of what shows nothing by itself: spaces without width, marks that turn the direction of text."""
 
@@ -184,7 +187,7 @@ class LabelTable:
             raise InputError("A label needs a name; type what it is, like “nucleus”.")
         if len(usable) > LONGEST_NAME:
             raise InputError(
-                f"A label's name has at most {LONGEST_NAME} characters; shorten “{usable[:30]}…”."
+                f"A label's name has at most {LONGEST_NAME} characters; shorten “{shortened(usable)}”."
             )
         if name_key(usable) == BACKGROUND_NAME:
             raise InputError(
@@ -204,6 +207,13 @@ class LabelTable:
         if not self._labels:
             return "add a label first"
         return "the ids are " + ", ".join(str(label_id) for label_id in self._labels)
+
+
+def shortened(name: str) -> str:
+    """A name for use inside a sentence, which a long one would push everything below down with."""
+    return (
+        name if len(name) <= LONGEST_IN_SENTENCE else f"{name[: LONGEST_IN_SENTENCE - 1].rstrip()}…"
+    )
 
 
 def _skip_reserved(label_id: int) -> int:

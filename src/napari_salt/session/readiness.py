@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_salt.session.facts import NO_OFFERS, Facts, JobState, Offers, facts_of
 from napari_salt.session.interpolate import MOST_BETWEEN
+from napari_salt.session.labels import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -289,11 +290,11 @@ def _first(rules: tuple[Rule, ...], facts: Facts) -> str:
     unpainted = [name for name in facts.labels if name not in facts.painted_labels]
     changed = facts.changed_since_round
     return sentence.format(
-        selected=facts.selected,
+        selected=shortened(facts.selected),
         between=_between(facts),
-        label=facts.painted_labels[0] if facts.painted_labels else "",
-        first=facts.labels[0] if facts.labels else "",
-        unpainted=unpainted[0] if unpainted else "",
+        label=shortened(facts.painted_labels[0]) if facts.painted_labels else "",
+        first=shortened(facts.labels[0]) if facts.labels else "",
+        unpainted=shortened(unpainted[0]) if unpainted else "",
         stray=facts.stray_slices[0] if facts.stray_slices else "",
         work_here=facts.offers.work_here,
         changed="the slice you changed" if changed == 1 else f"{changed} slices you changed",

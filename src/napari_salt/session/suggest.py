@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_salt.records import Label, SliceSummary, Suggestion
+from napari_salt.session.labels import shortened
 from napari_salt.session.looks import Floats, Looks
 
 _NOVELTY_FLOOR = 0.25
@@ -185,7 +186,7 @@ def _reason(field: _Field, place: int, taken: list[int], leading: list[int]) -> 
             return "typical of the stack" if kind == "look" else "in the middle of the stack"
         others = yours if painted else "the other suggestions"
         return f"unlike {others}" if kind == "look" else f"far from {others}"
-    names = " and ".join(field.labels[column].name for column in leading)
+    names = " and ".join(shortened(field.labels[column].name) for column in leading)
     what = f"{names} uncertain" if names else "uncertain"
     if not painted or field.looks.apart(field.labelled)[index] < 0.5:
         return what

@@ -143,12 +143,14 @@ class ViewerLink:
         self._layers.set_labels(rows)
 
     def select_label(self, label_id: int, *, brush: bool) -> None:
-        """Give the brush a label; ``brush`` also makes the paint layer active, ready to paint."""
+        """Give the brush a label; ``brush`` also makes the paint layer active, ready to paint, and seen."""
         paint = self._paint()
         if paint is None:
             return
         paint.selected_label = label_id
         if brush:
+            if not paint.visible:  # napari takes the brush away from a layer that is hidden
+                paint.visible = True
             with no_status(self._viewer):
                 self._viewer.layers.selection.active = paint
             self._layers.take_brush()

@@ -101,7 +101,8 @@ class LabelTable(QWidget):
         return rows[index.row()].label_id if index.isValid() else None
 
     def setValue(self, label_id: int | None) -> None:
-        """Select a label without telling anyone."""
+        """Select a label without telling anyone; one that was not selected is scrolled to."""
+        is_new = label_id != self.value()
         selection = self._rows.selectionModel()
         assert selection is not None
         was_blocked = selection.blockSignals(True)
@@ -111,6 +112,8 @@ class LabelTable(QWidget):
             self._rows.clearSelection()
         else:
             self._rows.selectRow(place)
+            if is_new:  # nobody has told the view
+                self._rows.scrollTo(self._model.index(place, NAME))
         selection.blockSignals(was_blocked)
         self._rows.update()
 
