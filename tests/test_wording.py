@@ -170,3 +170,16 @@ def test_what_was_done_for_other_stacks_is_told_where_something_was(changes, tex
 )
 def test_what_a_slice_is_seen_with(along, everywhere, text):
     assert wording.seen(along=along, everywhere=everywhere) == text
+
+
+@pytest.mark.parametrize(
+    ("slices", "text"),
+    [
+        ((), ""),
+        ((4,), "slice 4 cannot be read and was left out"),
+        ((4, 9, 12), "slices 4, 9 and 12 cannot be read and were left out"),
+        (range(3, 10), "slices 3 to 9 cannot be read and were left out"),
+    ],
+)
+def test_slices_that_were_left_out(slices, text):
+    assert wording.left_out(tuple(slices)) == text

@@ -20,6 +20,10 @@ _PHASES: dict[Phase, str] = {
 }
 
 
+MOST_NAMED = 6
+"""Slices that are named one by one in a sentence."""
+
+
 def count(number: int, noun: str) -> str:
     """``1 slice``, ``2 slices``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
@@ -39,8 +43,12 @@ def left_out(indices: Sequence[int]) -> str:
     """``slice 4 cannot be read and was left out``; empty where all can be read."""
     if not indices:
         return ""
-    was = "was" if len(indices) == 1 else "were"
-    return f"{slices(indices)} cannot be read and {was} left out"
+    if len(indices) == 1:
+        return f"slice {indices[0]} cannot be read and was left out"
+    named = slices(indices)
+    if len(indices) <= MOST_NAMED:
+        named = f"slices {', '.join(map(str, indices[:-1]))} and {indices[-1]}"
+    return f"{named} cannot be read and were left out"
 
 
 def duration(seconds: float) -> str:

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QMessageBox,
+    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -103,7 +104,7 @@ class Panel(QWidget):
 
     def sizeHint(self) -> QSize:
         """Wide enough for every caption."""
-        return QSize(360, 720)
+        return super().sizeHint() if self.area.isHidden() else QSize(360, 720)
 
     # ---- DockView
 
@@ -192,6 +193,7 @@ class Panel(QWidget):
         """Show a sentence and a button for the way out, and nothing else."""
         for part in (self.help, self.area, self.strip, self.progress):
             part.hide()
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.hint.setText(sentence)
         self.status.setValue(StatusState("", "plain", way_out))
         self.status.offerTaken.connect(go)
@@ -202,6 +204,7 @@ class Panel(QWidget):
         self.status.setValue(StatusState())
         for part in (self.help, self.area, self.strip):
             part.show()
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
 
     def set_coverage(self, state: CoverageState) -> None:
         """Show what is known of each slice, and where the viewer is."""
