@@ -290,3 +290,16 @@ def test_a_second_dock_takes_up_the_work_once_the_first_has_gone(viewer, dock):
     assert second.controller.desk.session is not None
     viewer.window.remove_dock_widget(second)
     assert second.controller.jobs._runner.closed == 1
+
+
+def test_labels_that_a_script_writes_into_the_paint_count(viewer, dock):
+    add_image(viewer)
+    dock.labels.addRequested.emit("cell")
+    paint, session = viewer.layers["t1 paint"], dock.controller.desk.session
+    paint.data[1:4, 2:9] = 1
+    paint.refresh()
+    assert session.annotations.painted_slices(1) == (1, 2, 3)
+    assert dock.labels.rows()[0].slices == 3
+    paint.data[0, 2:9] = 1
+    assert [one.index for one in session.snapshot()] == [0, 1, 2, 3]
+    assert session.annotations.painted_slices(1) == (0, 1, 2, 3)

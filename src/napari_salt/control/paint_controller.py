@@ -9,6 +9,7 @@ from napari_salt.control.job_controller import JobController, warm_up
 from napari_salt.engine.requests import WarmUpRequest
 from napari_salt.errors import InputError
 from napari_salt.session.undo import STROKE
+from napari_salt.session.unnoticed import notice
 from napari_salt.views import pick_rows
 
 if TYPE_CHECKING:
@@ -120,6 +121,11 @@ class PaintController:
             for index in slices:
                 self._desk.session.annotations.touched(index)
             self._warm_up()
+
+    def repainted(self) -> None:
+        """Paint has come that nobody has told of; a script that writes into the array mostly fills many slices."""
+        if self._desk.session is not None:
+            notice(self._desk.session.annotations)
 
     def set_complete(self, complete: bool) -> None:
         """Say that what is unpainted on the slice on screen is background, or take that back."""

@@ -103,6 +103,7 @@ def _viewer(controller: Controller) -> Iterator[Wire]:
     yield viewer.slice_changed, _only_refresh
     yield viewer.display_changed, _only_refresh
     yield viewer.painted, paint.painted
+    yield viewer.repainted, paint.repainted
     yield viewer.stroke_made, paint.stroke_made
     yield viewer.label_picked, paint.label_picked
     yield viewer.label_key_pressed, paint.label_key

@@ -27,6 +27,7 @@ from napari_salt.session.labels import LabelTable
 from napari_salt.session.rounds import Rounds
 from napari_salt.session.stack import Stack
 from napari_salt.session.suggest import suggest
+from napari_salt.session.unnoticed import notice
 
 if TYPE_CHECKING:
     from napari_salt.session.agreement import Agreement
@@ -193,6 +194,7 @@ class Session:
         Paint of an id that is no label is left out. What is painted from now on counts as new, see
         ``slices_since_round``.
         """
+        notice(self.annotations)
         self._since_snapshot.clear()
         return self.annotations.snapshot(label_ids=self.labels.ids)
 

@@ -25,6 +25,8 @@ class ViewerSignals:
     """A prediction layer was shown, hidden or faded by the viewer's own controls."""
     painted = Signal(object)
     """Indices of the slices whose paint may have changed."""
+    repainted = Signal()
+    """The slice on screen shows other paint without a stroke; others may have changed with it."""
     stroke_made = Signal(object)
     """The `napari_salt.session.undo` step that takes the stroke back."""
     label_picked = Signal(int)

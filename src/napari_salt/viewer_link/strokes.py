@@ -95,10 +95,13 @@ class Strokes:
         before, self._drawn = self._drawn, self._checksum()
         through = self._position.shows_volume() or self._layer.n_edit_dimensions > 2
         slices = set(self._many) if through else set[int]()
-        if self._drawn[0] is not None and self._drawn[0] == before[0] and self._drawn != before:
+        repainted = self._drawn[0] == before[0] and self._drawn != before
+        if self._drawn[0] is not None and repainted:
             slices |= {self._drawn[0], *self._many}
         if slices:
             self._signals.painted.emit(tuple(sorted(slices)))
+        if repainted:
+            self._signals.repainted.emit()
 
     def _on_selected_label(self, event: Any = None) -> None:
         self._signals.label_picked.emit(int(self._layer.selected_label))
