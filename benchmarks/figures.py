@@ -41,8 +41,8 @@ TITLES = {
 }
 """What the rows are called: data sets, and what was made of them."""
 OLDER = (
-    "° stands for an older state of ours, which gave each pixel its most probable label (see *How it works*); "
-    "these are still to be run again."
+    "° stands for an older state of ours: labels began at other probabilities (docs/how_it_works.md says where they "
+    "do). These are still to be run again."
 )
 MADE = "Scribbles, other stacks, other subjects, worse instruments"
 ROWS = tuple(
@@ -117,7 +117,7 @@ def _means(results: Sequence[Result]) -> dict[tuple[str, int, str], float]:
 def _marked(results: Iterable[Result]) -> set[tuple[str, int]]:
     """Task and number of those with a result of ours that lacks what the latest recipe changed."""
     ours = [one for one in results if one.method == OURS]
-    return {(one.task, one.n) for one in ours if is_marked(one.recipe, one.task)}
+    return {(one.task, one.n) for one in ours if is_marked(one.recipe, one.task, one.n)}
 
 
 def _cell(

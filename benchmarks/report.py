@@ -183,7 +183,7 @@ def _cell(cells: dict[tuple, list[Result]], key: str, field: str) -> str:
     text = f"{mean:.{digits}f}"
     if len(found) > 1:
         text += f" ± {np.std([getattr(result, field) for result in found]):.{digits}f}"
-    if any(is_marked(result.recipe, result.task) for result in found):
+    if any(is_marked(result.recipe, result.task, result.n) for result in found):
         text += "°"
     if len(found) < most:
         return f"({text})"

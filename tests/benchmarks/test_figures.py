@@ -53,7 +53,7 @@ def test_other_methods_and_choices_that_not_all_have_run_do_not_count():
 
 def test_a_result_that_lacks_the_latest_change_is_marked():
     newest, older = str(PENDING), str(PENDING - 1)
-    ours, *others = results("coins", 1, 0.9, 0.8, 0.7)
+    ours, *others = results("concrete", 1, 0.9, 0.8, 0.7)
     other_choice = [replace(one, shift=1) for one in (ours, *others)]
     assert "°" not in figures([replace(ours, recipe=newest), *others])
     old = [replace(ours, recipe=older), *others]
@@ -62,7 +62,18 @@ def test_a_result_that_lacks_the_latest_change_is_marked():
     mixed = [replace(ours, recipe=newest), *others, *other_choice]
     mixed[3] = replace(mixed[3], recipe=older)
     assert "°" in figures(mixed)
-    assert "°" not in figures([replace(one, task="coins/scribbles") for one in old])
+    assert "°" not in figures([replace(one, task="concrete/scribbles") for one in old])
+
+
+def test_a_change_for_many_labels_leaves_sets_of_one():
+    before = str(PENDING - 1)
+    old = [replace(one, recipe=before) for one in results("coins/next", 1, 0.9, 0.8, 0.7)]
+    assert "°" not in figures(old)
+    older = [replace(one, recipe=str(PENDING - 2)) for one in old]
+    assert "°" in figures(older)
+    assert "°" in figures([replace(one, task="ihc", n=5) for one in older])
+    assert "°" not in figures([replace(one, task="ihc", n=10) for one in older]), "most probable"
+    assert "°" in figures([replace(one, task="brain_tissue/transfer", n=10) for one in older])
 
 
 def test_the_table_can_be_run_anew_from_its_cases():

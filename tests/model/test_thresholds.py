@@ -17,6 +17,7 @@ from napari_salt.model.feature_cache import BYTES_A_FRAME, FeatureCache
 from napari_salt.model.fit import fit
 from napari_salt.model.predict import predict, prepare, slices_to_prepare
 from napari_salt.model.thresholds import (
+    FEW,
     MOST_PIXELS,
     Thresholds,
     areas_told,
@@ -50,6 +51,12 @@ def test_the_more_doubt_the_earlier_a_label_begins():
     (high,), (low,) = choose_thresholds([sure]), choose_thresholds([unsure])
     assert low < high <= 0.5
     assert low < 0.4, "what is more probably background is found as well"
+
+
+def test_the_most_probable_of_many_labels_is_taken_where_none_is_above_its_own():
+    seen = look([0.46, 0.2, 0.1], [0.44, 0.5, 0.2])
+    assert Thresholds((0.47, 0.48), cores=False).rows(seen, seen.argmax(0)).tolist() == [1, 2, 0]
+    assert Thresholds((0.1, 0.6), cores=False).rows(seen, seen.argmax(0)).tolist() == [1, 1, 0]
 
 
 def test_a_pixel_of_some_weight_is_as_many_pixels():
@@ -184,8 +191,8 @@ def test_a_stack_is_looked_at_once_and_masks_follow(adapted, planes_of, image):
     (with_it,), (without,) = masks(conditions), masks(replace(conditions, thresholds=()))
     assert with_it.summary.areas[1] == np.count_nonzero(with_it.labels)
     assert np.count_nonzero(with_it.labels) >= np.count_nonzero(without.labels)
-    (nothing,) = masks(replace(conditions, thresholds=(1.0,)))
-    assert not nothing.labels.any(), "they decide"
+    (everything,) = masks(replace(conditions, thresholds=(1e-6,), kin="other"))
+    assert np.count_nonzero(everything.labels) > np.count_nonzero(with_it.labels), "they decide"
 
 
 @pytest.mark.parametrize("noisy", [False, True])
@@ -215,6 +222,14 @@ def test_painted_slices_are_not_looked_at_and_strokes_choose_nothing(adapted, pl
     assert every.thresholds == (), "all that could be looked at was painted"
     strokes, _ = run(prepare(planes_of(image), adapted(3, strokes=True), device="cpu"))
     assert strokes.thresholds == ()
+
+
+def test_with_many_painted_slices_only_other_stacks_have_thresholds(adapted, planes_of, image):
+    few, many = adapted(*range(FEW)), adapted(*range(FEW + 1))
+    assert run(prepare(planes_of(image), few, device="cpu"))[0].thresholds
+    assert run(prepare(planes_of(image), many, device="cpu"))[0].thresholds == ()
+    darker = (image // 3).astype(np.uint8)
+    assert run(prepare(planes_of(darker), many, device="cpu"))[0].thresholds
 
 
 def test_another_stack_has_thresholds_of_its_own(adapted, planes_of, image):

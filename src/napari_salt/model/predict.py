@@ -33,7 +33,7 @@ from napari_salt.model.segment_slices import (
     segment_steadied,
 )
 from napari_salt.model.segmenter import Segmenter
-from napari_salt.model.thresholds import Thresholds, choose_thresholds, sampled
+from napari_salt.model.thresholds import FEW, Thresholds, choose_thresholds, sampled
 from napari_salt.model.volume_filters import slices_around
 from napari_salt.records import SlicePrediction
 from napari_salt.regions import is_large
@@ -193,7 +193,8 @@ def _looked(
     """What a few slices say of a stack that is ``seen`` by its own range; yields the share done, 0..1."""
     # absolute intensities mean the same everywhere
     compare = seen.elsewhere and seen.method != "window"
-    choose = adapter.info.areas_told and not is_large(planes.info)
+    few = seen.elsewhere or len(adapter.info.record.slices) <= FEW
+    choose = few and adapter.info.areas_told and not is_large(planes.info)
     if not (compare or choose):
         noise = measure_noise(planes, Intensity(seen.low, seen.high, seen.method, seen.gamma))
         return replace(seen, noise=noise)

@@ -36,6 +36,9 @@ ROUNDS = 6
 """The threshold changes the mask, and its expected Dice the threshold."""
 MOST_PIXELS = 1 << 16
 """Of one slice, on a grid."""
+FEW = 7
+"""Painted slices up to which labels begin so on the painted stack: with ten the most probable label was as good or
+better on it (measured). Other stacks are not better known by more of them."""
 CORE = 0.25
 """Part of a piece of a label where that must be the most probable one, see `Thresholds`."""
 
@@ -43,6 +46,9 @@ CORE = 0.25
 @dataclass(frozen=True)
 class Thresholds:
     """Where labels begin, ``labels`` in the order of the rows 1, 2, …; none = the most probable row is taken.
+
+    So it is, too, where no label is above its own: between many labels the most probable one may have less than half
+    of the probability, and be right.
 
     With ``cores`` a piece of a label must have some of which it is the most probable one, else the most probable rows
     are taken there: on slices that do not show a label what little probability it has would make one up. On a stack of
@@ -53,10 +59,11 @@ class Thresholds:
     cores: bool = True
 
     def rows(self, probabilities: NDArray[np.float32], most: NDArray[Any]) -> NDArray[Any]:
-        """(h, w) rows of a map (K + 1, h, w), whose ``most`` probable ones are known."""
+        """(h, w) rows of a map (K + 1, h, w), whose ``most`` probable ones are known; of any shape without cores."""
         if not self.labels:
             return most
         rows = rows_above(probabilities, self.labels)
+        rows = np.where(rows == 0, most, rows)
         return with_cores(rows, most) if self.cores else rows
 
 

@@ -18,7 +18,13 @@ from napari_salt.model.features import Standard
 from napari_salt.model.head import LabelHead
 from napari_salt.model.probe import Begun, Fitted, Samples
 from napari_salt.model.segmenter import Segmenter, join_taps
-from napari_salt.model.thresholds import areas_told, choose_thresholds, rows_above
+from napari_salt.model.thresholds import (
+    FEW,
+    NO_THRESHOLDS,
+    Thresholds,
+    areas_told,
+    choose_thresholds,
+)
 from napari_salt.records import AnnotatedSlice, Label
 
 if TYPE_CHECKING:
@@ -63,7 +69,8 @@ class TrainingSet:
         self.rows = len(embeddings)
         self.frames = drawn_frames(encoded, annotated, labels, seed)
         # as for masks, see `predict`
-        self._has_thresholds = areas_told(annotated) and not isinstance(encoded, Painting)
+        few = len(annotated) <= FEW and not isinstance(encoded, Painting)
+        self._has_thresholds = few and areas_told(annotated)
         self.taps = head_taps(backbone)
         self.linear_share = mixing.LINEAR_SHARE
         self.row_scale: tuple[float, ...] = ()
@@ -227,13 +234,12 @@ class TrainingSet:
 
     def _dice(self, found: Tensor, targets: Tensor, weights: Tensor) -> dict[int, float]:
         """Dice by row of probabilities (M, R), where labels begin as they do in masks; pieces need no core."""
-        thresholds: tuple[float, ...] = ()
+        by_row = found.T.float().cpu().numpy()
+        begin = NO_THRESHOLDS
         if self._has_thresholds:
-            by_row = found.T.float().cpu().numpy()
-            thresholds = choose_thresholds([by_row], weights.cpu().numpy())
-        if not thresholds:
-            return mixing.sampled_dice(found.argmax(1), targets, weights)
-        rows = torch.from_numpy(rows_above(by_row, thresholds)).to(targets)
+            chosen = choose_thresholds([by_row], weights.cpu().numpy())
+            begin = Thresholds(chosen, cores=False)
+        rows = torch.from_numpy(begin.rows(by_row, by_row.argmax(0))).to(targets)
         return mixing.sampled_dice(rows, targets, weights)
 
     def with_tail(self, tail: torch.nn.Module) -> Generator[float, None, Samples]:
