@@ -16,6 +16,7 @@ from napari_salt.geometry import (
     shown,
     unit_name,
 )
+from napari_salt.records import Origin
 
 
 @pytest.mark.parametrize(
@@ -113,16 +114,17 @@ def along(*edges):
         (((0, 0.6, 0.8), (0, 2, 0), (3, 0, 0)), 0.8, 1),  # slices that lean over, as of a gantry
         (((0, 0, 2), (0, 3, 0), (1, 1, 0)), 1 / math.sqrt(2), 1 / math.sqrt(2)),
         (((0, 0, -1), (0, -1, 0), (1, 0, 0)), 1, 1),
-        # what is no voxel says nothing
+        # an edge without a length stands upright; others that are no voxel say nothing
         (((0, 1, 0), (0, 2, 0), (3, 0, 0)), 1, 1),
-        (((0, 0, 0), (0, 2, 0), (1, 1, 0)), 1, 1 / math.sqrt(2)),
+        (((0, 0, 0), (0, 2, 0), (1, 1, 0)), 1 / math.sqrt(2), 1 / math.sqrt(2)),
         (((0, math.nan, 1), (0, 2, 0), (3, 0, 0)), 1, 1),
     ],
 )
 def test_part_of_a_box_that_a_voxel_fills(edges, volume, area):
-    assert part_filled(along(*edges)) == pytest.approx(volume, abs=1e-6)
-    assert part_filled(along(*edges), 2) == pytest.approx(area, abs=1e-6)
-    assert part_filled(None) == part_filled(None, 2) == 1
+    origin = Origin(affine=along(*edges))
+    assert part_filled(origin) == pytest.approx(volume, abs=1e-6)
+    assert part_filled(origin, 2) == pytest.approx(area, abs=1e-6)
+    assert part_filled(Origin()) == part_filled(Origin(), 2) == 1
 
 
 @pytest.mark.parametrize(
