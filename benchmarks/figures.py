@@ -41,8 +41,8 @@ TITLES = {
 }
 """What the rows are called: data sets, and what was made of them."""
 OLDER = (
-    "° stands for an older state of ours: labels began at other probabilities (docs/how_it_works.md says where they "
-    "do). These are still to be run again."
+    "° stands for an older state of ours: labels began at other probabilities than "
+    "[now](docs/how_it_works.md#where-a-label-begins). These are still to be run again."
 )
 MADE = "Scribbles, other stacks, other subjects, worse instruments"
 ROWS = tuple(
